@@ -1,0 +1,89 @@
+//! What changed, when and why: one line each.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+/// One change. Serialised as it stands in `/events`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Grows by one with each event of one run of the daemon.
+    pub sequence: u64,
+    /// Microseconds since the Unix epoch, by the host's clock.
+    pub at_us: u64,
+    pub kind: Kind,
+    /// What it happened to: `web/app1:8080`, `front/http-80`, `shop.toml`.
+    pub subject: String,
+    /// Why, for a person: `3 failures in a row: connection refused`.
+    pub why: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A member's active checks brought it up.
+    Up,
+    /// A member's active checks took it down.
+    Down,
+    /// Traffic found a member broken.
+    Ejected,
+    /// An ejected member gets traffic again.
+    Returned,
+    /// The operator's wish changed: ready, draining or maintenance.
+    Wish,
+    /// A pool serves by another rule than before (too few healthy, or enough again).
+    Serving,
+    /// A name resolved to another address, or no longer resolves.
+    Address,
+    /// A listener opened or closed.
+    Listener,
+    /// The file was loaded again, or refused.
+    Reload,
+    /// The daemon started, drains or stops.
+    Daemon,
+}
+
+/// The latest events, bounded: the oldest go first.
+#[derive(Debug)]
+pub struct EventLog {
+    events: VecDeque<Event>,
+    capacity: usize,
+    next: u64,
+}
+
+impl EventLog {
+    pub fn new(capacity: usize) -> Self {
+        Self { events: VecDeque::with_capacity(capacity.min(1024)), capacity, next: 1 }
+    }
+
+    pub fn push(&mut self, at_us: u64, kind: Kind, subject: String, why: String) -> &Event {
+        if self.events.len() == self.capacity {
+            self.events.pop_front();
+        }
+        let event = Event { sequence: self.next, at_us, kind, subject, why };
+        self.next += 1;
+        self.events.push_back(event);
+        &self.events[self.events.len() - 1]
+    }
+
+    /// Those after `sequence`, oldest first; all that are kept for 0.
+    pub fn after(&self, sequence: u64) -> impl Iterator<Item = &Event> {
+        self.events.iter().filter(move |event| event.sequence > sequence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_keeps_the_latest_and_counts_on() {
+        let mut log = EventLog::new(2);
+        for n in 0..5 {
+            log.push(n, Kind::Up, format!("m{n}"), String::new());
+        }
+        let kept: Vec<u64> = log.after(0).map(|event| event.sequence).collect();
+        assert_eq!(kept, [4, 5]);
+        assert_eq!(log.after(4).count(), 1);
+    }
+}

@@ -1,0 +1,10 @@
+//! Every decision, as pure state machines: who is healthy, who gets the next request, when to try again.
+//!
+//! No I/O, no clock, no randomness: time and random numbers come in as arguments, what is wanted done comes out.
+//! The daemon and the simulator run this same code.
+
+pub mod event;
+pub mod random;
+pub mod statistics;
+pub mod status;
+pub mod view;

@@ -1,0 +1,158 @@
+//! The state of one host's part as a person or a machine reads it: `nines status`, `/status`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::statistics::Statistics;
+
+/// `/status`. Fields are added, never changed in meaning, while `version` stays.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// 1.
+    pub version: u32,
+    pub system: String,
+    pub objective: String,
+    pub host: String,
+    /// The version of the program.
+    pub program: String,
+    pub pid: u32,
+    pub uptime_s: u64,
+    pub phase: Phase,
+    /// The file that is in force.
+    pub file: FileStatus,
+    pub listeners: Vec<ListenerStatus>,
+    pub pools: Vec<PoolStatus>,
+    pub statistics: Statistics,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// First checks are not in yet; listeners are closed.
+    Starting,
+    Serving,
+    /// SIGTERM was received: no new connections, work in flight is finished.
+    Draining,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FileStatus {
+    pub path: String,
+    /// 1 at start, then one more with every reload that was accepted.
+    pub generation: u64,
+    pub loaded_us: u64,
+    /// Why the latest reload was refused, if it was.
+    pub refused: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListenerStatus {
+    /// `front/http-80`.
+    pub name: String,
+    /// `0.0.0.0:80`.
+    pub address: String,
+    /// `http` or `tcp`.
+    pub protocol: String,
+    pub open: bool,
+    pub pools: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PoolStatus {
+    pub name: String,
+    /// `healthy`, `everyone` or `nobody`.
+    pub serving: String,
+    pub members: Vec<MemberStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MemberStatus {
+    /// `app1:8080`.
+    pub name: String,
+    pub host: String,
+    pub zone: String,
+    /// `10.0.1.21:8080`, or none while the name has not resolved.
+    pub address: Option<String>,
+    pub health: Health,
+    pub wish: Wish,
+    /// Whether traffic goes there now.
+    pub eligible: bool,
+    pub backup: bool,
+    /// Milliseconds that its ejection still lasts.
+    pub ejected_ms: Option<u64>,
+    /// Why it is as it is: `HTTP 200`, `connection refused (3 of 3)`.
+    pub why: String,
+    /// Milliseconds since health last changed.
+    pub since_ms: u64,
+    /// The latest active check.
+    pub check: Option<CheckStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckStatus {
+    pub good: bool,
+    pub said: String,
+    pub took_us: u64,
+    pub ago_ms: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    Up,
+    Down,
+    /// Not checked yet.
+    Unknown,
+}
+
+/// The operator's wish, apart from health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wish {
+    Ready,
+    /// Finish what is there, take nothing new.
+    Draining,
+    /// As draining, and no checks either.
+    Maintenance,
+}
+
+/// How a try at a member failed, as the traffic saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Failure {
+    /// The connection was refused or the host unreachable.
+    Refused,
+    ConnectTimeout,
+    /// Closed or reset before the reply was complete.
+    Reset,
+    /// Silent while another member answered the same request, or past the first-byte time-out.
+    Silent,
+    /// A reply that could not be understood.
+    BadReply,
+    /// A 5xx reply, where the file asks for it.
+    ServerError,
+}
+
+impl Failure {
+    pub const ALL: [Self; 6] =
+        [Self::Refused, Self::ConnectTimeout, Self::Reset, Self::Silent, Self::BadReply, Self::ServerError];
+
+    /// For a person.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Refused => "connection refused",
+            Self::ConnectTimeout => "connect timed out",
+            Self::Reset => "connection reset",
+            Self::Silent => "silent",
+            Self::BadReply => "reply not understood",
+            Self::ServerError => "server error",
+        }
+    }
+}
+
+/// What the traffic reports about a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Traffic {
+    Failed(Failure),
+    /// The first success after failures on that worker.
+    Recovered,
+}

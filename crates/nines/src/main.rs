@@ -1,0 +1,65 @@
+//! The program: a file per command, and the one place that wires the rooms together.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod commands;
+
+/// High availability for every layer of a service, and the proof that it works.
+#[derive(Parser)]
+#[command(name = "nines", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Is the file right? Every mistake with its line, and a suggestion
+    Check(commands::check::Args),
+    /// Print a JSON Schema of the system file, for editors
+    Schema(commands::schema::Args),
+    /// Write a commented example of a system file that works
+    Init(commands::init::Args),
+    /// The whole system on this machine, each component broken in turn, and what clients saw
+    Rehearse(commands::rehearse::Args),
+    /// This host's part, for real
+    Run(commands::run::Args),
+    /// What is up, what is not, and why
+    Status(commands::status::Args),
+    /// What changed, when and why
+    Events(commands::events::Args),
+    /// Let a member finish its work and send it no new
+    Drain(commands::wish::Args),
+    /// Give a member traffic again
+    Ready(commands::wish::Args),
+    /// Take a member out and stop checking it
+    Maintenance(commands::wish::Args),
+    /// A small application server that takes the place of a real one in rehearsals
+    #[command(hide = true)]
+    StandIn(commands::stand_in::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Check(args) => commands::check::run(&args),
+        Command::Schema(args) => commands::schema::run(&args),
+        Command::Init(args) => commands::init::run(&args),
+        Command::Rehearse(args) => commands::rehearse::run(&args),
+        Command::Run(args) => commands::run::run(&args),
+        Command::Status(args) => commands::status::run(&args),
+        Command::Events(args) => commands::events::run(&args),
+        Command::Drain(args) => commands::wish::run(&args, nines_control::status::Wish::Draining),
+        Command::Ready(args) => commands::wish::run(&args, nines_control::status::Wish::Ready),
+        Command::Maintenance(args) => commands::wish::run(&args, nines_control::status::Wish::Maintenance),
+        Command::StandIn(args) => commands::stand_in::run(&args),
+    };
+    done.unwrap_or_else(|error| {
+        anstream::eprintln!("nines: {error:#}");
+        ExitCode::from(EXIT_BAD)
+    })
+}
+
+/// The answer is bad: a broken promise, a daemon that can't be reached.
+const EXIT_BAD: u8 = 1;
