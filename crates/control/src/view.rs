@@ -27,8 +27,13 @@ pub enum Serving {
     Nobody,
 }
 
+/// A member for as long as the daemon runs: the same pool and member keep their key across reloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MemberKey(pub u32);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemberView {
+    pub key: MemberKey,
     /// `None` until its host's name has resolved once.
     pub address: Option<SocketAddr>,
     /// Whether new work may go there. Never true without an address.
