@@ -1,6 +1,6 @@
 //! What changed, when and why: one line each.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub struct Event {
     pub why: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// A member's active checks brought it up.
@@ -43,17 +43,54 @@ pub enum Kind {
     Daemon,
 }
 
+impl Kind {
+    pub const ALL: [Self; 10] = [
+        Self::Up,
+        Self::Down,
+        Self::Ejected,
+        Self::Returned,
+        Self::Wish,
+        Self::Serving,
+        Self::Address,
+        Self::Listener,
+        Self::Reload,
+        Self::Daemon,
+    ];
+
+    /// The word as it stands in `/events`, logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Ejected => "ejected",
+            Self::Returned => "returned",
+            Self::Wish => "wish",
+            Self::Serving => "serving",
+            Self::Address => "address",
+            Self::Listener => "listener",
+            Self::Reload => "reload",
+            Self::Daemon => "daemon",
+        }
+    }
+}
+
 /// The latest events, bounded: the oldest go first.
 #[derive(Debug)]
 pub struct EventLog {
     events: VecDeque<Event>,
     capacity: usize,
     next: u64,
+    counts: BTreeMap<Kind, u64>,
 }
 
 impl EventLog {
     pub fn new(capacity: usize) -> Self {
-        Self { events: VecDeque::with_capacity(capacity.min(1024)), capacity, next: 1 }
+        Self {
+            events: VecDeque::with_capacity(capacity.min(1024)),
+            capacity,
+            next: 1,
+            counts: BTreeMap::new(),
+        }
     }
 
     pub fn push(&mut self, at_us: u64, kind: Kind, subject: String, why: String) -> &Event {
@@ -62,6 +99,7 @@ impl EventLog {
         }
         let event = Event { sequence: self.next, at_us, kind, subject, why };
         self.next += 1;
+        *self.counts.entry(kind).or_default() += 1;
         self.events.push_back(event);
         &self.events[self.events.len() - 1]
     }
@@ -69,6 +107,16 @@ impl EventLog {
     /// Those after `sequence`, oldest first; all that are kept for 0.
     pub fn after(&self, sequence: u64) -> impl Iterator<Item = &Event> {
         self.events.iter().filter(move |event| event.sequence > sequence)
+    }
+
+    /// The sequence of the latest event; 0 before the first.
+    pub fn latest(&self) -> u64 {
+        self.next - 1
+    }
+
+    /// Events ever, by kind, those that were dropped included.
+    pub fn counts(&self) -> &BTreeMap<Kind, u64> {
+        &self.counts
     }
 }
 
@@ -85,5 +133,14 @@ mod tests {
         let kept: Vec<u64> = log.after(0).map(|event| event.sequence).collect();
         assert_eq!(kept, [4, 5]);
         assert_eq!(log.after(4).count(), 1);
+        assert_eq!(log.latest(), 5);
+        assert_eq!(log.counts()[&Kind::Up], 5);
+    }
+
+    #[test]
+    fn words_are_what_serde_writes() {
+        for kind in Kind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.word());
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! The state of one host's part as a person or a machine reads it: `nines status`, `/status`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::event;
 use crate::statistics::Statistics;
 
 /// `/status`. Fields are added, never changed in meaning, while `version` stays.
@@ -22,6 +25,8 @@ pub struct Status {
     pub listeners: Vec<ListenerStatus>,
     pub pools: Vec<PoolStatus>,
     pub statistics: Statistics,
+    /// Events since the daemon started, by kind.
+    pub events: BTreeMap<event::Kind, u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +84,8 @@ pub struct MemberStatus {
     pub backup: bool,
     /// Milliseconds that its ejection still lasts.
     pub ejected_ms: Option<u64>,
+    /// Times that traffic found it broken and it was ejected, since the daemon started.
+    pub ejections: u64,
     /// Why it is as it is: `HTTP 200`, `connection refused (3 of 3)`.
     pub why: String,
     /// Milliseconds since health last changed.
