@@ -1,0 +1,149 @@
+//! `cargo xtask setup`: what a fresh Debian machine lacks to build, test and measure. Quick when nothing is missing.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::shell;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Also install what `cargo xtask bench` compares with: haproxy, nginx, wrk
+    #[arg(long)]
+    bench: bool,
+}
+
+/// What the machine shall be able to do afterwards.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum For {
+    Demo,
+    Test,
+    Bench,
+}
+
+/// A program and the Debian package that brings it.
+struct Need {
+    program: &'static str,
+    package: &'static str,
+}
+
+/// The lab: addresses, bridges and packet filters inside network namespaces of its own.
+const LAB: &[Need] =
+    &[Need { program: "ip", package: "iproute2" }, Need { program: "nft", package: "nftables" }];
+
+/// The benchmark: the peers, and the load.
+const BENCH: &[Need] = &[
+    Need { program: "haproxy", package: "haproxy" },
+    Need { program: "nginx", package: "nginx-light" },
+    Need { program: "wrk", package: "wrk" },
+];
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    prepare(For::Test)?;
+    if args.bench {
+        prepare(For::Bench)?;
+    }
+    eprintln!("setup: nothing is missing");
+    Ok(())
+}
+
+/// Installs what is missing for `purpose`.
+pub(crate) fn prepare(purpose: For) -> Result<()> {
+    let mut needs: Vec<&Need> = LAB.iter().collect();
+    if purpose == For::Bench {
+        needs.extend(BENCH);
+    }
+    debian_packages(&needs)?;
+    if purpose == For::Test {
+        rust_components()?;
+        cargo_deny()?;
+    }
+    Ok(())
+}
+
+/// Installs packages and starts none of their services, neither now nor at the next boot.
+const INSTALL: &str = r#"set -e
+if [ ! -e /usr/sbin/policy-rc.d ]; then
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod +x /usr/sbin/policy-rc.d
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+apt-get install -q -y -o Dpkg::Use-Pty=0 --no-install-recommends "$@"
+if command -v systemctl >/dev/null; then
+    for package in "$@"; do
+        service=${package%-light}
+        case $service in haproxy | nginx) systemctl disable --quiet "$service" || true ;; esac
+    done
+fi
+"#;
+
+fn debian_packages(needs: &[&Need]) -> Result<()> {
+    let missing: Vec<&str> =
+        needs.iter().filter(|need| shell::find(need.program).is_none()).map(|need| need.package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    if shell::find("apt-get").is_none() {
+        bail!("this machine lacks {list} (Debian's names), and has no apt-get; install them, then try again");
+    }
+    let mut install = if is_root() {
+        Command::new("sh")
+    } else if shell::find("sudo").is_some() {
+        let mut sudo = Command::new("sudo");
+        sudo.arg("sh");
+        sudo
+    } else {
+        bail!("this machine lacks {list}; as root, run `apt-get install {list}`, then try again");
+    };
+    eprintln!("setup: installing {list}");
+    shell::run(install.args(["-c", INSTALL, "install"]).args(&missing))
+}
+
+fn is_root() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    // Uid: real, effective, saved, file system.
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))
+        .and_then(|ids| ids.split_whitespace().nth(1))
+        .is_some_and(|effective| effective == "0")
+}
+
+fn rust_components() -> Result<()> {
+    let missing: Vec<&str> = [("clippy", "clippy"), ("rustfmt", "fmt")]
+        .into_iter()
+        .filter(|(_, command)| !shell::succeeds(shell::cargo().args([command, "--version"])))
+        .map(|(component, _)| component)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    if shell::find("rustup").is_none() {
+        bail!(
+            "this toolchain lacks {list}, and there is no rustup to add them; install them, then try again"
+        );
+    }
+    eprintln!("setup: adding {list} to the toolchain");
+    shell::run(Command::new("rustup").args(["component", "add"]).args(&missing))
+}
+
+/// Compiled without optimisation: it takes a third of the time to build, and runs for a second or two.
+fn cargo_deny() -> Result<()> {
+    if shell::succeeds(shell::cargo().args(["deny", "--version"])) {
+        return Ok(());
+    }
+    eprintln!("setup: building cargo-deny (a few minutes, once)");
+    shell::run(shell::cargo().args([
+        "install",
+        "--locked",
+        "--debug",
+        "--no-default-features",
+        "--config",
+        "profile.dev.debug=false",
+        "cargo-deny@^0.20",
+    ]))
+}
