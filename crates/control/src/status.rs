@@ -143,6 +143,18 @@ impl Failure {
     pub const ALL: [Self; 6] =
         [Self::Refused, Self::ConnectTimeout, Self::Reset, Self::Silent, Self::BadReply, Self::ServerError];
 
+    /// The word as it stands in `/status` and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::ConnectTimeout => "connect-timeout",
+            Self::Reset => "reset",
+            Self::Silent => "silent",
+            Self::BadReply => "bad-reply",
+            Self::ServerError => "server-error",
+        }
+    }
+
     /// For a person.
     pub fn words(self) -> &'static str {
         match self {
