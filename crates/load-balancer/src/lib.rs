@@ -1,1 +1,10 @@
+//! The data plane.
 
+#[allow(dead_code, reason = "used by the listeners")]
+mod buffer;
+#[allow(dead_code, reason = "used by the listeners")]
+mod flow;
+#[allow(dead_code, reason = "used by the listeners")]
+mod relay;
+#[allow(dead_code, reason = "used by the listeners")]
+mod splice;

@@ -1,0 +1,217 @@
+//! Bytes going one way, from one socket to another, with at most one buffer or one pipe of them in hand.
+//!
+//! Small traffic is received and sent. Once a read has filled a whole buffer the traffic is bulk, and spliced until
+//! a read moves less than that again.
+
+use std::io;
+use std::ops::Range;
+use std::task::{Context, Poll, ready};
+
+use rustix::net::{RecvFlags, SendFlags};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use crate::buffer::{Buffer, Buffers};
+use crate::splice::{Pipe, Pipes};
+
+/// Reads in one turn, after which other connections of the worker get theirs.
+const READS_A_TURN: usize = 8;
+
+/// Which side failed, and how.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    From(io::Error),
+    To(io::Error),
+}
+
+pub(crate) struct Flow<'a> {
+    from: &'a TcpStream,
+    to: &'a TcpStream,
+    held: Held<'a>,
+    /// Bytes that may still be read.
+    left: u64,
+    way: Way,
+    buffers: &'a Buffers,
+    pipes: &'a Pipes,
+}
+
+/// What has been read and not yet written.
+enum Held<'a> {
+    Nothing,
+    Borrowed(&'a [u8]),
+    Copied { buffer: Buffer, range: Range<usize> },
+    Piped(Pipe),
+}
+
+/// How the next bytes are read.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Copy,
+    Splice,
+    /// The last splice found nothing; the next one, after the socket has become readable, must find something.
+    SpliceOrCopy,
+}
+
+impl<'a> Flow<'a> {
+    /// `first`, then all that `from` says until its end.
+    pub(crate) fn to_the_end(
+        from: &'a TcpStream,
+        to: &'a TcpStream,
+        first: &'a [u8],
+        buffers: &'a Buffers,
+        pipes: &'a Pipes,
+    ) -> Self {
+        Self { from, to, held: Held::Borrowed(first), left: u64::MAX, way: Way::Copy, buffers, pipes }
+    }
+
+    /// The next `length` bytes that `from` says, and not one more.
+    pub(crate) fn of_length(
+        from: &'a TcpStream,
+        to: &'a TcpStream,
+        length: u64,
+        buffers: &'a Buffers,
+        pipes: &'a Pipes,
+    ) -> Self {
+        Self { from, to, held: Held::Nothing, left: length, way: Way::Splice, buffers, pipes }
+    }
+
+    /// Whether bytes have been read that the other side did not get.
+    pub(crate) fn holds_bytes(&self) -> bool {
+        !matches!(self.held, Held::Nothing)
+    }
+
+    /// Whether everything that was to be moved has been; else a flow that is ready came to the end of its stream.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.left == 0 && !self.holds_bytes()
+    }
+
+    /// Moves what can be moved now; ready at the end of the stream or of the length, with nothing held.
+    /// `moved` is told the bytes that the other side's socket took.
+    pub(crate) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        moved: &mut impl FnMut(u64),
+    ) -> Poll<Result<(), Broken>> {
+        for _ in 0..READS_A_TURN {
+            ready!(self.poll_write(context, moved)).map_err(Broken::To)?;
+            if self.left == 0 || ready!(self.poll_read(context)).map_err(Broken::From)? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Writes all that is held.
+    fn poll_write(&mut self, context: &mut Context<'_>, moved: &mut impl FnMut(u64)) -> Poll<io::Result<()>> {
+        loop {
+            match &self.held {
+                Held::Nothing => return Poll::Ready(Ok(())),
+                Held::Borrowed([]) => self.held = Held::Nothing,
+                Held::Copied { range, .. } if range.is_empty() => self.held = Held::Nothing,
+                Held::Piped(pipe) if pipe.is_empty() => self.held = Held::Nothing,
+                _ => {
+                    ready!(self.to.poll_write_ready(context))?;
+                    match self.write() {
+                        Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                        Ok(count) => moved(count as u64),
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        Err(error) => return Poll::Ready(Err(error)),
+                    }
+                }
+            }
+        }
+    }
+
+    fn write(&mut self) -> io::Result<usize> {
+        match &mut self.held {
+            Held::Nothing => Ok(0),
+            Held::Borrowed(bytes) => {
+                let count = send(self.to, bytes)?;
+                *bytes = bytes.get(count..).unwrap_or_default();
+                Ok(count)
+            }
+            Held::Copied { buffer, range } => {
+                let count = send(self.to, &buffer[range.clone()])?;
+                range.start += count;
+                Ok(count)
+            }
+            Held::Piped(pipe) => self.to.try_io(Interest::WRITABLE, || pipe.drain(self.to)),
+        }
+    }
+
+    /// Reads once, while nothing is held; 0 is the end of the stream.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.from.poll_read_ready(context))?;
+            let pipe = if self.way == Way::Copy { None } else { self.pipes.take() };
+            let read = match pipe {
+                Some(pipe) => self.splice(pipe),
+                None => self.copy(),
+            };
+            match read {
+                Ok(Some(count)) => {
+                    self.left -= count as u64;
+                    return Poll::Ready(Ok(count));
+                }
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// `None`: whether there is anything to read, or an end, is for [`Flow::copy`] to say.
+    fn splice(&mut self, mut pipe: Pipe) -> io::Result<Option<usize>> {
+        let read = self.from.try_io(Interest::READABLE, || pipe.fill(self.from, self.left));
+        // Urgent data stops splice(2) as if there were no more to read, or no more to come. Only recv(2) passes it.
+        match read {
+            Ok(0) => {
+                self.way = Way::Copy;
+                Ok(None)
+            }
+            Ok(count) => {
+                self.way = if count < self.buffers.size() { Way::Copy } else { Way::Splice };
+                self.held = Held::Piped(pipe);
+                Ok(Some(count))
+            }
+            Err(error) => {
+                self.way = if self.way == Way::Splice { Way::SpliceOrCopy } else { Way::Copy };
+                Err(error)
+            }
+        }
+    }
+
+    fn copy(&mut self) -> io::Result<Option<usize>> {
+        let mut buffer = self.buffers.take();
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let count = receive(self.from, &mut buffer[..most])?;
+        self.way = if count < buffer.len() { Way::Copy } else { Way::Splice };
+        self.held = if count == 0 { Held::Nothing } else { Held::Copied { buffer, range: 0..count } };
+        Ok(Some(count))
+    }
+}
+
+/// One `recv(2)`. A read that does not fill the buffer has emptied the socket, so the next one waits for its readiness.
+fn receive(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut count = None;
+    let room = buffer.len();
+    let result = socket.try_io(Interest::READABLE, || {
+        let (_, received) =
+            rustix::io::retry_on_intr(|| rustix::net::recv(socket, &mut *buffer, RecvFlags::empty()))?;
+        count = Some(received);
+        if 0 < received && received < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    count.map_or_else(|| result.map(|()| 0), Ok)
+}
+
+/// One `send(2)`. A write that is not taken whole has filled the socket, so the next one waits for its readiness.
+fn send(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let mut count = None;
+    let result = socket.try_io(Interest::WRITABLE, || {
+        let sent = rustix::io::retry_on_intr(|| rustix::net::send(socket, bytes, SendFlags::NOSIGNAL))?;
+        count = Some(sent);
+        if 0 < sent && sent < bytes.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    count.map_or_else(|| result.map(|()| 0), Ok)
+}
