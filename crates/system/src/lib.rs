@@ -2,6 +2,15 @@
 //!
 //! A pure room: no I/O, no clock, no randomness. Whoever reads the file hands its text in.
 
+mod fields;
+mod mistake;
 pub mod model;
+mod read;
+mod schema;
+mod shape;
+mod units;
 
+pub use mistake::{Mark, Mistake, Mistakes, Span};
 pub use model::*;
+pub use read::parse;
+pub use schema::schema;

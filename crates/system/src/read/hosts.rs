@@ -1,0 +1,95 @@
+//! Zones and hosts.
+
+use toml::de::{DeTable, DeValue};
+
+use super::names::{Named, Names};
+use super::texts;
+use crate::fields::{Fields, Item};
+use crate::mistake::{Mistake, Span};
+use crate::model::{Host, HostAddress, Zone, ZoneId};
+use crate::shape;
+
+pub(crate) fn zones<'a>(system: &Fields<'a>) -> Named<'a, Zone> {
+    let item = system.get("zones");
+    let zones = match item.map(|item| (item, item.value.get_ref())) {
+        Some((item, DeValue::Array(_))) => listed(system, item),
+        _ => Named::read("zone", "zones", system, item, |name, _, item| {
+            let fields = item.fields(&shape::ZONE)?;
+            let region = fields.get("region").and_then(|item| texts::name(&item));
+            Some(Zone { name: name.to_owned(), region: region.map(str::to_owned) })
+        }),
+    };
+    if zones.names.len() > 0 {
+        return zones;
+    }
+    let default = Zone { name: "default".to_owned(), region: None };
+    Named::new(Names::of("zone", None, vec![("default", 0..0)]), vec![Some(default)])
+}
+
+/// `zones = ["a", "b"]`.
+fn listed<'a>(system: &Fields<'a>, item: Item<'a>) -> Named<'a, Zone> {
+    let mut names: Vec<(&str, Span)> = Vec::new();
+    for item in item.items().into_iter().flatten() {
+        let Some(name) = texts::name(&item) else { continue };
+        match names.iter().find(|(other, _)| *other == name) {
+            Some((_, first)) => system.notes().add(
+                Mistake::new(format!("zone `{name}` is there twice"), item.span(), "again")
+                    .and(first.clone(), "first")
+                    .help("take one out"),
+            ),
+            None => names.push((name, item.span())),
+        }
+    }
+    let list = names.iter().map(|(name, _)| Some(Zone { name: (*name).to_owned(), region: None })).collect();
+    Named::new(Names::of("zone", system.key_place("zones"), names), list)
+}
+
+pub(crate) fn hosts<'a>(system: &Fields<'a>, zones: &Names<'a>) -> Named<'a, Host> {
+    let mut addresses: Vec<(HostAddress, &str, Span)> = Vec::new();
+    let item = system.require("hosts");
+    let hosts = Named::read("host", "hosts", system, item, |name, key, item| {
+        let (zone, address) = match item.value.get_ref() {
+            DeValue::Table(_) => {
+                let fields = item.fields(&shape::HOST)?.named(key.clone());
+                (zone(name, key, zones, &item, fields.get("zone")), fields.require("address"))
+            }
+            _ => (zone(name, key, zones, &item, None), Some(item)),
+        };
+        let address_item = address?;
+        let address = texts::address(&address_item)?;
+        match addresses.iter().find(|(other, _, _)| *other == address) {
+            Some((_, other, span)) => system.notes().add(
+                Mistake::new(
+                    format!("hosts `{other}` and `{name}` have the same address"),
+                    address_item.span(),
+                    "used again",
+                )
+                .and(span.clone(), format!("the address of `{other}`"))
+                .help("each host has an address of its own; what runs on one machine is one host"),
+            ),
+            None => addresses.push((address.clone(), name, address_item.span())),
+        }
+        Some(Host { name: name.to_owned(), zone: ZoneId(zone?), address })
+    });
+    if let Some(item) = item.filter(|item| item.value.get_ref().as_table().is_some_and(DeTable::is_empty)) {
+        item.note("there is no host", "empty", "add one: app1 = \"10.0.1.21\"");
+    }
+    hosts
+}
+
+fn zone(name: &str, key: Span, zones: &Names<'_>, host: &Item<'_>, zone: Option<Item<'_>>) -> Option<usize> {
+    match zone {
+        Some(zone) => zones.refer(&zone),
+        None if zones.len() == 1 => Some(0),
+        None => {
+            let first = zones.name(0);
+            let mistake = Mistake::new(format!("host `{name}` is in no zone"), key, "in which zone?");
+            let help = match host.value.get_ref().as_str() {
+                Some(address) => format!("write {name} = {{ zone = \"{first}\", address = \"{address}\" }}"),
+                None => format!("add zone = \"{first}\", or another of them"),
+            };
+            host.notes.add(mistake.and(zones.span(0), "there is more than one zone").help(help));
+            None
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Load balancers: hosts, listeners and routes.
+
+use std::net::IpAddr;
+
+use toml::de::DeValue;
+
+use super::names::{Named, Names};
+use super::texts;
+use crate::fields::{Fields, Item};
+use crate::mistake::{Mistake, Notes, Span};
+use crate::model::{
+    ClientTimeouts, Host, HostId, HostPattern, HttpListener, Listener, LoadBalancer, Pool, PoolId, Protocol,
+    Route, TcpListener, Trust,
+};
+use crate::shape;
+
+/// A port that something listens on.
+struct Bound {
+    what: String,
+    hosts: Vec<HostId>,
+    address: Option<IpAddr>,
+    port: u16,
+    span: Span,
+}
+
+pub(crate) fn load_balancers<'a>(
+    system: &Fields<'a>,
+    hosts: &Named<'a, Host>,
+    pools: &Named<'a, Pool>,
+) -> Named<'a, LoadBalancer> {
+    let mut bound = Vec::new();
+    let item = system.get("load_balancers");
+    Named::read("load balancer", "load_balancers", system, item, |name, key, item| {
+        let fields = item.fields(&shape::LOAD_BALANCER)?.named(key);
+        load_balancer(name, &fields, &hosts.names, &pools.names, &mut bound)
+    })
+}
+
+fn load_balancer(
+    name: &str,
+    fields: &Fields<'_>,
+    hosts: &Names<'_>,
+    pools: &Names<'_>,
+    bound: &mut Vec<Bound>,
+) -> Option<LoadBalancer> {
+    let hosts = own_hosts(name, fields, hosts);
+    let admin = fields.get("admin").and_then(|item| {
+        let socket = texts::socket(&item)?;
+        let (address, port) = (Some(socket.ip()), socket.port());
+        let hosts = hosts.clone().unwrap_or_default();
+        bind(
+            bound,
+            Bound { what: format!("`admin` of `{name}`"), hosts, address, port, span: item.span() },
+            item.notes,
+        );
+        Some(socket)
+    });
+    let listeners = listeners(name, fields, pools, hosts.as_deref().unwrap_or_default(), bound);
+    Some(LoadBalancer {
+        name: name.to_owned(),
+        admin,
+        workers: fields.maybe_whole("workers"),
+        access_log: fields.get("access_log").and_then(|item| texts::access_log(&item)),
+        drain: fields.time("drain"),
+        hosts: hosts?,
+        listeners: listeners?,
+    })
+}
+
+fn own_hosts(name: &str, fields: &Fields<'_>, hosts: &Names<'_>) -> Option<Vec<HostId>> {
+    let list = fields.require("hosts")?;
+    let mut own: Vec<(HostId, Span)> = Vec::new();
+    let mut whole = true;
+    for item in list.items()? {
+        let Some(id) = hosts.refer(&item).map(HostId) else {
+            whole = false;
+            continue;
+        };
+        match own.iter().find(|(other, _)| *other == id) {
+            Some((_, first)) => item.notes.add(
+                Mistake::new(format!("load balancer `{name}` has a host twice"), item.span(), "again")
+                    .and(first.clone(), "first")
+                    .help("take one out"),
+            ),
+            None => own.push((id, item.span())),
+        }
+    }
+    if own.is_empty() && whole {
+        list.note(
+            format!("load balancer `{name}` has no host"),
+            "empty",
+            "name the hosts that it runs on: hosts = [\"lb1\"]",
+        );
+    }
+    whole.then(|| own.into_iter().map(|(id, _)| id).collect())
+}
+
+fn listeners(
+    load_balancer: &str,
+    fields: &Fields<'_>,
+    pools: &Names<'_>,
+    hosts: &[HostId],
+    bound: &mut Vec<Bound>,
+) -> Option<Vec<Listener>> {
+    let list = fields.require("listeners")?;
+    let mut names: Vec<(String, Span)> = Vec::new();
+    let mut listeners = Vec::new();
+    let mut whole = true;
+    for item in list.items()? {
+        let Some((listener, bind_span, name_span)) = listener(item, pools) else {
+            whole = false;
+            continue;
+        };
+        let what = format!("listener `{}` of `{load_balancer}`", listener.name);
+        let (address, port) = (listener.address, listener.port);
+        bind(
+            bound,
+            Bound { what, hosts: hosts.to_vec(), address, port, span: bind_span.clone() },
+            item.notes,
+        );
+        let name_span = name_span.unwrap_or(bind_span);
+        match names.iter().find(|(other, _)| *other == listener.name) {
+            Some((name, first)) => item.notes.add(
+                Mistake::new(
+                    format!("two listeners of `{load_balancer}` are named `{name}`"),
+                    name_span,
+                    "again",
+                )
+                .and(first.clone(), "first")
+                .help("give one of them another `name`"),
+            ),
+            None => names.push((listener.name.clone(), name_span)),
+        }
+        listeners.push(listener);
+    }
+    if listeners.is_empty() && whole {
+        list.note(
+            format!("load balancer `{load_balancer}` has no listener"),
+            "empty",
+            "add one: listeners = [{ bind = \":80\", pool = \"web\" }]",
+        );
+    }
+    whole.then_some(listeners)
+}
+
+/// Notes when the port is already taken on a host that both share.
+fn bind(bound: &mut Vec<Bound>, new: Bound, notes: &Notes) {
+    let any = |address: Option<IpAddr>| address.is_none_or(|address| address.is_unspecified());
+    let taken = bound.iter().find(|old| {
+        old.port == new.port
+            && (old.address == new.address || any(old.address) || any(new.address))
+            && old.hosts.iter().any(|host| new.hosts.contains(host))
+    });
+    if let Some(old) = taken {
+        notes.add(
+            Mistake::new(
+                format!("port {} is used twice on the same host", new.port),
+                new.span.clone(),
+                new.what.clone(),
+            )
+            .and(old.span.clone(), format!("{} has it already", old.what))
+            .help("give one of them another port"),
+        );
+    }
+    bound.push(new);
+}
+
+/// A listener, where its `bind` stands, and where its name does.
+fn listener(item: Item<'_>, pools: &Names<'_>) -> Option<(Listener, Span, Option<Span>)> {
+    let fields = item.fields(&shape::LISTENER)?;
+    let name = fields.get("name").map(|item| texts::name(&item));
+    let bind_item = fields.require("bind");
+    let bind = bind_item.and_then(|item| texts::bind(&item));
+    let kind = fields.word("protocol");
+    let protocol = match kind {
+        "tcp" => tcp(&fields, pools),
+        _ => http(&fields, pools),
+    };
+    let accept_proxy = fields.flag("accept_proxy");
+    let connections = fields.table("limits").whole("connections");
+    let (address, port) = bind?;
+    let name = match name {
+        Some(name) => name?.to_owned(),
+        None => match address {
+            Some(address) => format!("{kind}-{address}-{port}").replace(':', "-"),
+            None => format!("{kind}-{port}"),
+        },
+    };
+    let listener = Listener { name, address, port, protocol: protocol?, accept_proxy, connections };
+    Some((listener, bind_item?.span(), fields.place("name")))
+}
+
+fn tcp(fields: &Fields<'_>, pools: &Names<'_>) -> Option<Protocol> {
+    for name in ["routes", "trust_forwarded", "timeouts"] {
+        misplaced(fields, name, "HTTP");
+    }
+    let limits = fields.table("limits");
+    for name in ["head_bytes", "headers"] {
+        misplaced(&limits, name, "HTTP");
+    }
+    let idle = fields.time("idle");
+    let pool = pools.refer(&fields.require("pool")?)?;
+    Some(Protocol::Tcp(TcpListener { pool: PoolId(pool), idle }))
+}
+
+/// Notes a key that does nothing with the listener's protocol.
+fn misplaced(fields: &Fields<'_>, name: &str, protocol: &str) {
+    if let Some(place) = fields.key_place(name) {
+        fields.notes().add(
+            Mistake::new(format!("`{name}` is for {protocol} listeners only"), place, "does nothing here")
+                .help(format!(
+                    "take it out, or change the listener's `protocol` to \"{}\"",
+                    protocol.to_lowercase()
+                )),
+        );
+    }
+}
+
+fn http(fields: &Fields<'_>, pools: &Names<'_>) -> Option<Protocol> {
+    misplaced(fields, "idle", "TCP");
+    let routes = routes(fields, pools);
+    let timeouts = fields.table("timeouts");
+    let timeouts = ClientTimeouts {
+        head: timeouts.time("head"),
+        idle: timeouts.time("idle"),
+        stall: timeouts.time("stall"),
+    };
+    let limits = fields.table("limits");
+    let (head_bytes, headers) = (limits.size("head_bytes"), limits.whole("headers"));
+    let trust_forwarded = trust(fields)?;
+    Some(Protocol::Http(HttpListener { routes: routes?, trust_forwarded, timeouts, head_bytes, headers }))
+}
+
+fn trust(fields: &Fields<'_>) -> Option<Trust> {
+    let Some(item) = fields.get("trust_forwarded") else { return Some(Trust::Nobody) };
+    match item.value.get_ref() {
+        DeValue::Boolean(true) => Some(Trust::Everybody),
+        DeValue::Boolean(false) => Some(Trust::Nobody),
+        DeValue::Array(_) => {
+            let networks: Option<Vec<_>> = item.items()?.map(|item| texts::network(&item)).collect();
+            networks.map(Trust::Networks)
+        }
+        _ => {
+            item.wrong_type("true, false or a list of networks", "[\"10.0.0.0/8\"]");
+            None
+        }
+    }
+}
+
+fn routes(fields: &Fields<'_>, pools: &Names<'_>) -> Option<Vec<Route>> {
+    let mut seen: Vec<(HostPattern, String, Span)> = Vec::new();
+    let mut routes = Vec::new();
+    let mut whole = true;
+    let list = fields.get("routes");
+    let items = list.and_then(Item::items);
+    for item in items.into_iter().flatten() {
+        let Some(route) = route(item, pools) else {
+            whole = false;
+            continue;
+        };
+        unreachable(&mut seen, &route, item.span(), item.notes);
+        routes.push(route);
+    }
+    let pool = fields.get("pool");
+    if let Some(item) = pool {
+        let pool = PoolId(pools.refer(&item)?);
+        let route = Route { host: HostPattern::Any, path: "/".to_owned(), pool, repeat_any_method: false };
+        unreachable(&mut seen, &route, item.span(), item.notes);
+        routes.push(route);
+    }
+    if pool.is_none() && list.is_none() {
+        fields.notes().add(
+            Mistake::new(
+                "a listener has neither `pool` nor `routes`",
+                fields.span(),
+                "where do its requests go?",
+            )
+            .help("add pool = \"web\", or routes"),
+        );
+        return None;
+    }
+    if let (Some(list), true, true) = (list, whole, routes.is_empty()) {
+        list.note("a listener has no route", "empty", "add pool = \"web\", or a route");
+    }
+    whole.then_some(routes)
+}
+
+fn route(item: Item<'_>, pools: &Names<'_>) -> Option<Route> {
+    let fields = item.fields(&shape::ROUTE)?;
+    let host = fields.get("host").map_or(Some(HostPattern::Any), |item| texts::host_pattern(&item));
+    let path = fields.get("path").map_or(Some("/"), |item| texts::path(&item));
+    let repeat_any_method = fields.word("repeat") == "any-method";
+    let pool = pools.refer(&fields.require("pool")?)?;
+    // A slash at the end makes no difference to a prefix on segment borders.
+    let path = match path?.trim_end_matches('/') {
+        "" => "/",
+        path => path,
+    };
+    Some(Route { host: host?, path: path.to_owned(), pool: PoolId(pool), repeat_any_method })
+}
+
+/// Notes a route that another takes everything from.
+fn unreachable(seen: &mut Vec<(HostPattern, String, Span)>, route: &Route, span: Span, notes: &Notes) {
+    match seen.iter().find(|(host, path, _)| *host == route.host && *path == route.path) {
+        Some((_, _, first)) => notes.add(
+            Mistake::new("a route is never reached", span, "the same host and path again")
+                .and(first.clone(), "takes all of its requests")
+                .help("take one out, or give it another host or path"),
+        ),
+        None => seen.push((route.host.clone(), route.path.clone(), span)),
+    }
+}

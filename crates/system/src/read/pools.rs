@@ -1,0 +1,322 @@
+//! Pools: members, checks, and how work is shared among them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::names::Named;
+use super::texts;
+use crate::fields::{Fields, Item};
+use crate::mistake::{Mistake, Span};
+use crate::model::{
+    Balance, Check, Host, HostAddress, HostId, HttpProbe, Member, Passive, Pool, PoolLimits, PoolTimeouts,
+    Probe, ProxyVersion, Retries, WhenTooFew,
+};
+use crate::{shape, units};
+
+pub(crate) fn pools<'a>(system: &Fields<'a>, hosts: &Named<'a, Host>) -> Named<'a, Pool> {
+    Named::read("pool", "pools", system, system.get("pools"), |name, key, item| {
+        let fields = item.fields(&shape::POOL)?.named(key);
+        pool(name, &fields, hosts)
+    })
+}
+
+fn pool(name: &str, fields: &Fields<'_>, hosts: &Named<'_, Host>) -> Option<Pool> {
+    let members = members(name, fields, hosts);
+    let check = check(fields);
+    let passive = passive(fields);
+    let balance = balance(fields);
+    let when_too_few = match fields.word("when_too_few") {
+        "refuse" => WhenTooFew::Refuse,
+        _ => WhenTooFew::ServeAll,
+    };
+    let send_proxy = fields.get("send_proxy").and_then(|item| match item.word(&["v1", "v2"])? {
+        "v1" => Some(ProxyVersion::V1),
+        _ => Some(ProxyVersion::V2),
+    });
+    Some(Pool {
+        name: name.to_owned(),
+        minimum_healthy: fields.share("minimum_healthy"),
+        when_too_few,
+        slow_start: fields.time("slow_start"),
+        retries: retries(&fields.table("retries")),
+        limits: limits(&fields.table("limits")),
+        timeouts: timeouts(&fields.table("timeouts")),
+        drain: fields.time("drain"),
+        send_proxy,
+        command: fields.get("command").and_then(texts::command),
+        members: members?,
+        check: check?,
+        passive: passive?,
+        balance: balance?,
+    })
+}
+
+fn members(pool: &str, fields: &Fields<'_>, hosts: &Named<'_, Host>) -> Option<Vec<Member>> {
+    let list = fields.require("members")?;
+    let mut seen: BTreeMap<(usize, u16), Span> = BTreeMap::new();
+    let mut members = Vec::new();
+    let mut whole = true;
+    for item in list.items()? {
+        let Some((member, span)) = member(item, hosts) else {
+            whole = false;
+            continue;
+        };
+        match seen.get(&(member.host.0, member.port)) {
+            Some(first) => item.notes.add(
+                Mistake::new(format!("`{}` is in pool `{pool}` twice", member.name), span, "again")
+                    .and(first.clone(), "first")
+                    .help("take one out; for a larger share, give it a `weight`"),
+            ),
+            None => _ = seen.insert((member.host.0, member.port), span),
+        }
+        members.push(member);
+    }
+    if members.is_empty() && whole {
+        list.note(format!("pool `{pool}` has no member"), "empty", "add one: members = [\"app1:8080\"]");
+    } else if whole && members.iter().all(|member| member.backup) {
+        list.note(
+            format!("every member of pool `{pool}` is a backup"),
+            "nobody that they could stand in for",
+            "take `backup` away from those that serve as a rule",
+        );
+    }
+    whole.then_some(members)
+}
+
+/// A member, and where its address stands.
+fn member(item: Item<'_>, hosts: &Named<'_, Host>) -> Option<(Member, Span)> {
+    let fields = match item.value.get_ref() {
+        DeValue::Table(_) => item.fields(&shape::MEMBER_TABLE)?,
+        DeValue::String(_) => Fields::absent(&shape::MEMBER_TABLE, item.notes),
+        _ => {
+            item.wrong_type("texts or tables", "app1:8080");
+            return None;
+        }
+    };
+    let address = if item.value.get_ref().is_str() { item } else { fields.require("address")? };
+    let (weight, backup) = (fields.whole("weight"), fields.flag("backup"));
+    let connections = fields.maybe_whole("connections");
+    let (host_name, port) = texts::host_and_port(&address)?;
+    let host = match host_with_address(host_name, hosts) {
+        Some(host) => {
+            let host_name = hosts.names.name(host);
+            item.notes.add(
+                Mistake::new("a member is called by its host's name", address.span(), "an address")
+                    .and(hosts.names.span(host), "the host that has it")
+                    .help(format!("write \"{host_name}:{port}\"")),
+            );
+            return None;
+        }
+        None => hosts.names.find(host_name, address.part(host_name), item.notes)?,
+    };
+    let name = format!("{host_name}:{port}");
+    Some((Member { name, host: HostId(host), port, weight, backup, connections }, address.span()))
+}
+
+/// The host whose address was written where a name belongs.
+fn host_with_address(text: &str, hosts: &Named<'_, Host>) -> Option<usize> {
+    let text = text.trim_matches(['[', ']']);
+    let address = match text.parse() {
+        Ok(ip) => HostAddress::Ip(ip),
+        Err(_) => HostAddress::Dns(text.to_ascii_lowercase()),
+    };
+    let named = (0..hosts.names.len()).any(|id| hosts.names.name(id) == text);
+    let id = (0..hosts.names.len()).find(|&id| hosts.get(id).is_some_and(|host| host.address == address))?;
+    (!named).then_some(id)
+}
+
+fn check(pool: &Fields<'_>) -> Option<Check> {
+    let item = pool.get("check");
+    let mut bare = Probe::Tcp;
+    let fields = match item.map(|item| (item, item.value.get_ref())) {
+        Some((item, DeValue::Table(_))) => item.fields(&shape::CHECK)?,
+        Some((item, DeValue::String(_))) => {
+            if item.word(&["tcp", "none"]) == Some("none") {
+                bare = Probe::None;
+            }
+            Fields::absent(&shape::CHECK, pool.notes())
+        }
+        Some((item, _)) => {
+            item.wrong_type("a table or a word", "{ http = \"/healthz\" }");
+            return None;
+        }
+        None => Fields::absent(&shape::CHECK, pool.notes()),
+    };
+    let interval = fields.time("interval");
+    let interval_place = fields.place("interval");
+    let at_most = |name: &str| {
+        let Some(said) = fields.maybe_time(name) else { return fields.time(name).min(interval) };
+        if said > interval {
+            let mut mistake = Mistake::new(
+                if name == "timeout" {
+                    "the check is slower than its interval".to_owned()
+                } else {
+                    format!("`{name}` is longer than `interval`")
+                },
+                fields.place(name).unwrap_or_default(),
+                format!("{} is longer than the interval", units::write_duration(said)),
+            );
+            mistake = match &interval_place {
+                Some(place) => mistake.and(place.clone(), "the interval"),
+                None => mistake.help(format!(
+                    "`interval` is {} where the file says nothing",
+                    units::write_duration(interval)
+                )),
+            };
+            pool.notes()
+                .add(mistake.help(format!("make `{name}` at most the interval, or the interval longer")));
+        }
+        said
+    };
+    let (fast_interval, timeout) = (at_most("fast_interval"), at_most("timeout"));
+    Some(Check {
+        probe: probe(&fields, bare)?,
+        interval,
+        fast_interval,
+        timeout,
+        jitter: fields.share("jitter"),
+        rise: fields.whole("rise"),
+        fall: fields.whole("fall"),
+        port: fields.maybe_whole("port"),
+    })
+}
+
+fn probe(fields: &Fields<'_>, bare: Probe) -> Option<Probe> {
+    let tcp = fields.get("tcp").filter(|item| item.flag() == Some(true));
+    let given: Vec<Item<'_>> =
+        [fields.get("http"), tcp, fields.get("command")].into_iter().flatten().collect();
+    if let [first, second, ..] = given.as_slice() {
+        fields.notes().add(
+            Mistake::new(
+                "a check has one probe",
+                second.span(),
+                format!("a second probe, `{}`", second.name),
+            )
+            .and(first.span(), format!("the first, `{}`", first.name))
+            .help("keep the one that says most about the member"),
+        );
+        return None;
+    }
+    let Some(http) = fields.get("http") else {
+        for name in ["status", "body", "host"] {
+            if let Some(place) = fields.key_place(name) {
+                fields.notes().add(
+                    Mistake::new(format!("`{name}` does nothing without `http`"), place, "for HTTP probes")
+                        .help("add http = \"/healthz\", or take it out"),
+                );
+            }
+        }
+        return match fields.get("command") {
+            Some(command) => texts::command(command).map(Probe::Command),
+            None => Some(bare),
+        };
+    };
+    let path = texts::path(&http);
+    let status = match fields.get("status") {
+        Some(item) if item.value.get_ref().is_array() => {
+            let ranges: Option<Vec<_>> = item.items()?.map(|item| texts::status(&item)).collect();
+            if ranges.as_ref().is_some_and(Vec::is_empty) {
+                item.note("no status is good", "empty", "write 200, \"200-399\", or a list of such");
+                return None;
+            }
+            ranges
+        }
+        Some(item) => texts::status(&item).map(|range| vec![range]),
+        None => Some(vec![(200, 399)]),
+    };
+    let text = |name| fields.text(name).map(str::to_owned);
+    let (body, host) = (text("body"), text("host"));
+    Some(Probe::Http(HttpProbe { path: path?.to_owned(), status: status?, body, host }))
+}
+
+fn passive(pool: &Fields<'_>) -> Option<Passive> {
+    let mut judged = true;
+    let fields = match pool.get("passive").map(|item| (item, item.value.get_ref())) {
+        Some((item, DeValue::Table(_))) => item.fields(&shape::PASSIVE)?,
+        Some((_, DeValue::Boolean(flag))) => {
+            judged = *flag;
+            Fields::absent(&shape::PASSIVE, pool.notes())
+        }
+        Some((item, _)) => {
+            item.wrong_type("a table, true or false", "{ failures = 3 }");
+            return None;
+        }
+        None => Fields::absent(&shape::PASSIVE, pool.notes()),
+    };
+    let (eject, eject_max) = ordered(&fields, "eject", "eject_max");
+    Some(Passive {
+        failures: judged.then(|| fields.whole("failures")),
+        eject,
+        eject_max,
+        max_ejected: fields.share("max_ejected"),
+        server_errors: fields.flag("server_errors"),
+    })
+}
+
+/// Two durations of which the first may not be the longer.
+fn ordered(fields: &Fields<'_>, small: &str, large: &str) -> (Duration, Duration) {
+    let (least, most) = (fields.time(small), fields.time(large));
+    if least > most {
+        let label = |name: &str, time| format!("`{name}` is {}", units::write_duration(time));
+        let (here, other) = if fields.place(small).is_some() { (small, large) } else { (large, small) };
+        let (this, that) = if here == small { (least, most) } else { (most, least) };
+        let place = fields.place(here).unwrap_or_default();
+        let mut mistake =
+            Mistake::new(format!("`{small}` is longer than `{large}`"), place, label(here, this));
+        mistake = match fields.place(other) {
+            Some(place) => mistake.and(place, label(other, that)),
+            None => mistake.help(format!("{} where the file says nothing", label(other, that))),
+        };
+        fields.notes().add(mistake);
+    }
+    (least, most)
+}
+
+fn balance(pool: &Fields<'_>) -> Option<Balance> {
+    let Some(item) = pool.get("balance") else { return Some(Balance::LeastRequests) };
+    match item.value.get_ref() {
+        DeValue::Table(_) => {
+            let hash = item.fields(&shape::BALANCE)?.require("hash")?;
+            texts::hash_key(&hash).map(Balance::Hash)
+        }
+        _ => match item.word(&["least-requests", "round-robin"])? {
+            "round-robin" => Some(Balance::RoundRobin),
+            _ => Some(Balance::LeastRequests),
+        },
+    }
+}
+
+fn retries(fields: &Fields<'_>) -> Retries {
+    let (silence_min, silence_max) = ordered(&fields.table("silence"), "min", "max");
+    Retries {
+        tries: fields.whole("tries"),
+        budget: fields.share("budget"),
+        minimum_per_second: fields.whole("minimum_per_second"),
+        race_connect: fields.time("race_connect"),
+        silence_min,
+        silence_max,
+        body_bytes: fields.size("body"),
+    }
+}
+
+fn limits(fields: &Fields<'_>) -> PoolLimits {
+    PoolLimits {
+        connections: fields.maybe_whole("connections"),
+        member_connections: fields.maybe_whole("member_connections"),
+        queue: fields.whole("queue"),
+        queue_timeout: fields.time("queue_timeout"),
+        idle_connections: fields.whole("idle_connections"),
+    }
+}
+
+fn timeouts(fields: &Fields<'_>) -> PoolTimeouts {
+    PoolTimeouts {
+        connect: fields.time("connect"),
+        first_byte: fields.time("first_byte"),
+        stall: fields.time("stall"),
+        request: fields.time("request"),
+        idle: fields.time("idle"),
+    }
+}
