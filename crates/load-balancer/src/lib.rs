@@ -1,5 +1,8 @@
 //! The data plane.
 
+pub mod http1;
+pub mod proxy_protocol;
+
 #[allow(dead_code, reason = "used by the listeners")]
 mod buffer;
 #[allow(dead_code, reason = "used by the listeners")]
