@@ -27,6 +27,8 @@ pub enum Kind {
     Down,
     /// Traffic found a member broken.
     Ejected,
+    /// Traffic found a member broken, but it stays in, since too much of the pool is out.
+    Spared,
     /// An ejected member gets traffic again.
     Returned,
     /// The operator's wish changed: ready, draining or maintenance.
@@ -44,10 +46,11 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Up,
         Self::Down,
         Self::Ejected,
+        Self::Spared,
         Self::Returned,
         Self::Wish,
         Self::Serving,
@@ -63,6 +66,7 @@ impl Kind {
             Self::Up => "up",
             Self::Down => "down",
             Self::Ejected => "ejected",
+            Self::Spared => "spared",
             Self::Returned => "returned",
             Self::Wish => "wish",
             Self::Serving => "serving",

@@ -3,8 +3,13 @@
 //! No I/O, no clock, no randomness: time and random numbers come in as arguments, what is wanted done comes out.
 //! The daemon and the simulator run this same code.
 
+pub mod balance;
 pub mod event;
+mod health;
+pub mod pools;
 pub mod random;
+pub mod retry;
+mod schedule;
 pub mod statistics;
 pub mod status;
 pub mod view;

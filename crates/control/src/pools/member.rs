@@ -1,0 +1,263 @@
+//! One member of a pool: its health, the operator's wish, its probes, and how it starts again.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use nines_system::{Check, Probe};
+
+use super::{Outbox, Probed, subject};
+use crate::event::Kind;
+use crate::health::{Checks, Ejections, Latest};
+use crate::random::Random;
+use crate::schedule::Schedule;
+use crate::status::{Health, Wish};
+use crate::view::{MemberKey, MemberView};
+
+/// Steps from a share of nothing to a full one.
+const SLOW_START_STEPS: u32 = 10;
+
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) key: MemberKey,
+    pub(super) address: Option<SocketAddr>,
+    pub(super) wish: Wish,
+    /// When a drain is over.
+    pub(super) close_at: Option<Instant>,
+    pub(super) checks: Checks,
+    pub(super) ejections: Ejections,
+    pub(super) schedule: Schedule,
+    /// When it came back, until it has its full share.
+    pub(super) slow_since: Option<Instant>,
+    /// As it was in the latest view.
+    pub(super) was_healthy: bool,
+    /// Since the daemon started.
+    pub(super) times_ejected: u64,
+    /// When `checks.health` last changed.
+    pub(super) since: Instant,
+}
+
+impl Member {
+    pub(super) fn new(now: Instant, key: MemberKey, probe: &Probe) -> Self {
+        Self {
+            key,
+            address: None,
+            wish: Wish::Ready,
+            close_at: None,
+            checks: Checks::new(probe),
+            ejections: Ejections::default(),
+            schedule: Schedule::default(),
+            slow_since: None,
+            was_healthy: false,
+            times_ejected: 0,
+            since: now,
+        }
+    }
+
+    /// Nothing is known of it any more, but who it is and what the operator wishes.
+    pub(super) fn forget(&mut self, now: Instant, probe: &Probe) {
+        self.checks = Checks::new(probe);
+        self.ejections = Ejections::default();
+        self.slow_since = None;
+        self.since = now;
+        self.schedule.stop();
+    }
+
+    /// Starts or stops the probes, as everything else wants it.
+    pub(super) fn arrange_probes(&mut self, now: Instant, used: bool, probe: &Probe) {
+        let wanted =
+            used && self.wish != Wish::Maintenance && self.address.is_some() && *probe != Probe::None;
+        if !wanted {
+            self.schedule.stop();
+        } else if self.schedule.is_stopped() {
+            self.schedule.restart(now);
+        }
+    }
+
+    /// The operator lets it work.
+    pub(super) fn is_ready(&self) -> bool {
+        self.wish == Wish::Ready
+    }
+
+    pub(super) fn is_healthy(&self) -> bool {
+        self.is_ready()
+            && self.address.is_some()
+            && self.checks.health == Health::Up
+            && !self.ejections.is_ejected()
+    }
+
+    /// Out because of the traffic alone; the only ones that the cap counts.
+    pub(super) fn counts_as_ejected(&self) -> bool {
+        self.is_ready() && self.checks.health == Health::Up && self.ejections.is_ejected()
+    }
+
+    pub(super) fn wish(
+        &mut self,
+        now: Instant,
+        wish: Wish,
+        rules: &nines_system::Pool,
+        subject: &str,
+        outbox: &mut Outbox,
+    ) {
+        if self.wish == wish {
+            return;
+        }
+        let before = std::mem::replace(&mut self.wish, wish);
+        let why = match wish {
+            Wish::Ready => {
+                self.close_at = None;
+                "ready, as the operator wishes".to_owned()
+            }
+            Wish::Draining | Wish::Maintenance => {
+                let close_at = *self.close_at.get_or_insert(now + rules.drain);
+                let left = words(close_at.saturating_duration_since(now));
+                let name = if wish == Wish::Draining { "draining" } else { "maintenance, no checks" };
+                format!("{name}, as the operator wishes; what is in flight has {left}")
+            }
+        };
+        outbox.event(Kind::Wish, subject, why);
+        if before == Wish::Maintenance {
+            self.forget(now, &rules.check.probe);
+        }
+    }
+
+    /// Its address, new or the same.
+    pub(super) fn move_to(&mut self, now: Instant, address: SocketAddr, probe: &Probe) {
+        let moved = self.address.is_some_and(|before| before != address);
+        self.address = Some(address);
+        if moved {
+            self.forget(now, probe);
+        }
+    }
+
+    /// Where to probe now, if a probe is due.
+    pub(super) fn due(&self, now: Instant, rules: &nines_system::Pool) -> Option<SocketAddr> {
+        let address = self.address.filter(|_| self.schedule.is_due(now))?;
+        Some(SocketAddr::new(address.ip(), rules.check.port.unwrap_or(address.port())))
+    }
+
+    /// A probe whose result never came has failed.
+    pub(super) fn give_up_lost(
+        &mut self,
+        now: Instant,
+        rules: &nines_system::Pool,
+        place: usize,
+        random: &mut Random,
+        outbox: &mut Outbox,
+    ) {
+        let Some(number) = self.schedule.is_lost(now) else { return };
+        let Some(began) = self.schedule.end(number) else { return };
+        let took = now.saturating_duration_since(began);
+        let result = Probed { outcome: Err("the check did not end".to_owned()), took };
+        self.judge(now, began, result, rules, &subject(rules, place), outbox);
+        let wait = self.wait(now, &rules.check, random);
+        self.schedule.again(now, wait);
+    }
+
+    /// Takes in the result of a probe that began at `began`.
+    pub(super) fn judge(
+        &mut self,
+        now: Instant,
+        began: Instant,
+        result: Probed,
+        rules: &nines_system::Pool,
+        subject: &str,
+        outbox: &mut Outbox,
+    ) {
+        let (good, said) = match result.outcome {
+            Ok(said) => (true, said),
+            Err(said) => (false, said),
+        };
+        let before = self.checks.health;
+        let latest = Latest { good, said: said.clone(), took: result.took, at: now };
+        let change = self.checks.judge(latest, &rules.check);
+        if good {
+            self.ejections.good_check(began);
+        }
+        let Some((health, results)) = change else { return };
+        self.since = now;
+        let which = match (before, results) {
+            (Health::Unknown, _) => "the first check".to_owned(),
+            (_, 1) => "a check".to_owned(),
+            (_, n) => format!("{n} checks in a row"),
+        };
+        if health == Health::Up {
+            if self.ejections.is_over(now) {
+                self.ejections.end(now);
+            }
+            let still = self.ejections.until().map(|until| until.saturating_duration_since(now));
+            let out = still.map_or(String::new(), |left| format!("; still ejected for {}", words(left)));
+            let verb = if results > 1 { "were" } else { "was" };
+            outbox.event(Kind::Up, subject, format!("{which} {verb} good: {said}{out}"));
+        } else {
+            self.slow_since = None;
+            outbox.event(Kind::Down, subject, format!("{which} failed: {said}"));
+        }
+    }
+
+    /// From the begin of one probe to the next.
+    pub(super) fn wait(&self, now: Instant, check: &Check, random: &mut Random) -> Duration {
+        let fast = self.checks.is_unsettled() || self.ejections.has_failures(now);
+        let wait = if fast { check.fast_interval.min(check.interval) } else { check.interval };
+        let jitter = check.jitter.clamp(0.0, 1.0) * (2.0 * random.unit() - 1.0);
+        wait.mul_f64(1.0 + jitter)
+    }
+
+    /// Its weight times 100, less while it starts slowly.
+    fn share(&self, now: Instant, weight: u8, slow_start: Duration) -> u32 {
+        let full = u32::from(weight.max(1)) * 100;
+        match self.step(now, slow_start) {
+            Some(step) => (full * step / SLOW_START_STEPS).max(1),
+            None => full,
+        }
+    }
+
+    /// Which tenth of its share it has, while it starts slowly.
+    fn step(&self, now: Instant, slow_start: Duration) -> Option<u32> {
+        let elapsed = now.saturating_duration_since(self.slow_since?);
+        let length = slow_start / SLOW_START_STEPS;
+        let step = 1 + elapsed.as_nanos().checked_div(length.as_nanos())?.min(10) as u32;
+        (step <= SLOW_START_STEPS).then_some(step)
+    }
+
+    pub(super) fn view(
+        &self,
+        now: Instant,
+        member: &nines_system::Member,
+        slow_start: Duration,
+        serving_all: Option<bool>,
+    ) -> MemberView {
+        let eligible = match serving_all {
+            None => false,
+            Some(true) => self.is_ready() && self.address.is_some(),
+            Some(false) => self.is_healthy(),
+        };
+        let slow_start = if serving_all == Some(true) { Duration::ZERO } else { slow_start };
+        MemberView {
+            key: self.key,
+            address: self.address,
+            eligible,
+            share: self.share(now, member.weight, slow_start),
+            backup: member.backup,
+            close_at: self.close_at,
+        }
+    }
+
+    /// When it next wants attention.
+    pub(super) fn deadline(&self, now: Instant, slow_start: Duration) -> Option<Instant> {
+        let step = self.slow_since.zip(self.step(now, slow_start));
+        let share = step.map(|(since, step)| since + slow_start / SLOW_START_STEPS * step);
+        let ejection = self.ejections.until().filter(|&until| until > now);
+        [self.schedule.deadline(), share, ejection].into_iter().flatten().min()
+    }
+}
+
+/// A duration for a person: `5 s`, `200 ms`.
+pub(super) fn words(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    match ms {
+        0..1000 => format!("{ms} ms"),
+        1000..10_000 if !ms.is_multiple_of(1000) => format!("{:.1} s", duration.as_secs_f64()),
+        1000..120_000 => format!("{} s", ms / 1000),
+        _ => format!("{} min", ms / 60_000),
+    }
+}

@@ -1,0 +1,231 @@
+//! One pool: how many of its members may be out, who serves when too few are healthy.
+
+use std::time::Instant;
+
+use nines_system::WhenTooFew;
+
+use super::member::words;
+use super::{Member, Outbox, subject};
+use crate::event::Kind;
+use crate::status::Health;
+use crate::view::{PoolView, Serving};
+
+#[derive(Debug)]
+pub(super) struct Pool {
+    /// Whether a listener of this host reaches it.
+    pub(super) used: bool,
+    pub(super) members: Vec<Member>,
+    pub(super) serving: Serving,
+    /// First checks are waited for until then; `None` once they are in.
+    pub(super) settles_by: Option<Instant>,
+}
+
+/// How many of the members that the operator leaves in are fine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tally {
+    healthy: usize,
+    /// Those that checks have judged.
+    known: usize,
+}
+
+impl Pool {
+    pub(super) fn is_settled(&self) -> bool {
+        self.settles_by.is_none()
+    }
+
+    /// Ends ejections whose time is up, and first checks.
+    pub(super) fn settle(&mut self, now: Instant, rules: &nines_system::Pool, outbox: &mut Outbox) {
+        for (place, member) in self.members.iter_mut().enumerate() {
+            if member.ejections.is_over(now) {
+                member.ejections.end(now);
+                if member.is_healthy() {
+                    let why = "its time out is over and a check has been good since".to_owned();
+                    outbox.event(Kind::Returned, subject(rules, place), why);
+                }
+            }
+        }
+        self.keep_to_the_cap(now, rules, outbox);
+        let waited = |member: &Member| member.is_ready() && member.checks.health == Health::Unknown;
+        if self.settles_by.is_some_and(|by| by <= now || !self.members.iter().any(waited)) {
+            self.settles_by = None;
+        }
+    }
+
+    /// The most members that may be ejected.
+    fn cap(&self, rules: &nines_system::Pool) -> usize {
+        let ready = self.members.iter().filter(|member| member.is_ready()).count();
+        (rules.passive.max_ejected * ready as f64 + 1e-9) as usize
+    }
+
+    fn ejected(&self) -> usize {
+        self.members.iter().filter(|member| member.counts_as_ejected()).count()
+    }
+
+    pub(super) fn eject_if_due(
+        &mut self,
+        now: Instant,
+        place: usize,
+        rules: &nines_system::Pool,
+        outbox: &mut Outbox,
+    ) {
+        let member = &self.members[place];
+        if !member.is_healthy() || !member.ejections.is_due(&rules.passive) {
+            return;
+        }
+        let others = self.members.iter().enumerate();
+        let last = !others.into_iter().any(|(other, member)| other != place && member.is_healthy());
+        let full = self.ejected() >= self.cap(rules);
+        let member = &mut self.members[place];
+        let why = member.ejections.why();
+        if last || full {
+            if member.ejections.say_spared() {
+                let spared = if last {
+                    "stays in, since no other member is healthy".to_owned()
+                } else {
+                    format!("stays in, since at most {} may be ejected", percent(rules.passive.max_ejected))
+                };
+                outbox.event(Kind::Spared, subject(rules, place), format!("{why}; {spared}"));
+            }
+            return;
+        }
+        let checked = rules.check.probe != nines_system::Probe::None;
+        let length = member.ejections.eject(now, &rules.passive, checked);
+        member.times_ejected += 1;
+        member.slow_since = None;
+        outbox.event(Kind::Ejected, subject(rules, place), format!("{why}; out for {}", words(length)));
+    }
+
+    /// Members that came up, went into a drain or left the pool may have made the cap smaller than what is out.
+    fn keep_to_the_cap(&mut self, now: Instant, rules: &nines_system::Pool, outbox: &mut Outbox) {
+        let cap = self.cap(rules);
+        while self.ejected() > cap {
+            let members = self.members.iter().enumerate().filter(|(_, member)| member.counts_as_ejected());
+            let Some((place, _)) = members.min_by_key(|(_, member)| member.ejections.until()) else { return };
+            self.members[place].ejections.end(now);
+            let why = format!(
+                "before its time, since at most {} may be ejected",
+                percent(rules.passive.max_ejected)
+            );
+            outbox.event(Kind::Returned, subject(rules, place), why);
+        }
+    }
+
+    /// What workers see of it.
+    pub(super) fn view(
+        &mut self,
+        now: Instant,
+        rules: &nines_system::Pool,
+        open: bool,
+        outbox: &mut Outbox,
+    ) -> PoolView {
+        self.start_slowly_who_came_back(now);
+        let serving = if self.used { self.serving(rules, open) } else { Serving::Nobody };
+        if self.serving != serving && self.used && open {
+            outbox.event(Kind::Serving, rules.name.as_str(), self.why_serving(serving, rules));
+        }
+        self.serving = serving;
+        let serving_all = match serving {
+            Serving::Healthy => Some(false),
+            Serving::Everyone => Some(true),
+            Serving::Nobody => None,
+        };
+        let members = self.members.iter().zip(&rules.members);
+        let view = members.map(|(member, rule)| member.view(now, rule, rules.slow_start, serving_all));
+        PoolView { members: view.collect(), serving }
+    }
+
+    /// Only where others can carry the load meanwhile, and not when all start together.
+    fn start_slowly_who_came_back(&mut self, now: Instant) {
+        let others_serve = self.members.iter().any(|member| member.was_healthy && member.is_healthy());
+        let slowly = others_serve && self.is_settled();
+        for member in &mut self.members {
+            let healthy = member.is_healthy();
+            if healthy != member.was_healthy {
+                member.slow_since = (healthy && slowly).then_some(now);
+            }
+            member.was_healthy = healthy;
+        }
+    }
+
+    /// Backups stand outside the count, unless there is nothing else.
+    fn tally(&self, rules: &nines_system::Pool) -> Tally {
+        let only_backups = rules.members.iter().all(|member| member.backup);
+        let members = self.members.iter().zip(&rules.members);
+        let counted = members.filter(|(member, rule)| member.is_ready() && (only_backups || !rule.backup));
+        let mut tally = Tally { healthy: 0, known: 0 };
+        for (member, _) in counted {
+            tally.healthy += usize::from(member.is_healthy());
+            tally.known += usize::from(member.checks.health != Health::Unknown);
+        }
+        tally
+    }
+
+    fn serving(&self, rules: &nines_system::Pool, open: bool) -> Serving {
+        if !open {
+            return Serving::Healthy;
+        }
+        if !self.members.iter().any(|member| member.is_ready() && member.address.is_some()) {
+            return Serving::Nobody;
+        }
+        let mut backups = self.members.iter().zip(&rules.members).filter(|(_, rule)| rule.backup);
+        let Tally { healthy, known } = self.tally(rules);
+        let enough = healthy as f64 >= rules.minimum_healthy * known as f64 - 1e-9 && healthy > 0;
+        if enough || backups.any(|(member, _)| member.is_healthy()) {
+            return Serving::Healthy;
+        }
+        match rules.when_too_few {
+            WhenTooFew::ServeAll => Serving::Everyone,
+            WhenTooFew::Refuse => Serving::Nobody,
+        }
+    }
+
+    fn why_serving(&self, serving: Serving, rules: &nines_system::Pool) -> String {
+        let Tally { healthy, known } = self.tally(rules);
+        let least = percent(rules.minimum_healthy);
+        let members = if known == 1 { "member" } else { "members" };
+        let count = match known {
+            0 => "no member has been checked yet".to_owned(),
+            _ => format!("{healthy} of {known} {members} healthy"),
+        };
+        let too_few = if known == 0 { count.clone() } else { format!("{count}, below {least}") };
+        match serving {
+            Serving::Healthy if healthy == 0 => format!("{count}: backups serve"),
+            Serving::Healthy => format!("{count}: healthy members serve"),
+            Serving::Everyone => format!("{too_few}: all members serve"),
+            Serving::Nobody if !self.members.iter().any(Member::is_ready) => {
+                "every member is draining or in maintenance: requests are refused".to_owned()
+            }
+            Serving::Nobody if !self.members.iter().any(|m| m.is_ready() && m.address.is_some()) => {
+                "no member's name has resolved: requests are refused".to_owned()
+            }
+            Serving::Nobody => format!("{too_few}: requests are refused"),
+        }
+    }
+
+    pub(super) fn deadline(&self, now: Instant, rules: &nines_system::Pool) -> Option<Instant> {
+        let members = self.members.iter().filter_map(|member| member.deadline(now, rules.slow_start));
+        members.chain(self.settles_by).min()
+    }
+
+    pub(super) fn broken_invariant(&self, rules: &nines_system::Pool, view: &PoolView) -> Option<String> {
+        let (ejected, cap) = (self.ejected(), self.cap(rules));
+        if ejected > cap {
+            return Some(format!("{ejected} members of {} are ejected, {cap} may be", rules.name));
+        }
+        let mut members = self.members.iter().zip(&view.members).zip(&rules.members);
+        members.find_map(|((member, view), rule)| {
+            let name = format!("{}/{}", rules.name, rule.name);
+            match () {
+                () if view.key != member.key => Some(format!("{name} is not where the view has it")),
+                () if view.eligible && view.address.is_none() => Some(format!("{name} is eligible nowhere")),
+                () if view.eligible && !member.is_ready() => Some(format!("{name} is out, but eligible")),
+                () if view.share == 0 => Some(format!("{name} has no share")),
+                () => None,
+            }
+        })
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{} %", (share * 1000.0).round() / 10.0)
+}
