@@ -1,1 +1,39 @@
+//! The lab: the hosts of a system on one machine, each a network namespace, that can be killed, frozen, cut off and
+//! healed. It exists so that a rehearsal breaks the real programs over a real network stack, and so that nothing of it
+//! can be left behind.
+//!
+//! [`enter`] moves the program into private user (unless root), PID, mount and network namespaces; the module
+//! `enter` says why the kernel then cleans up by itself. Inside, [`Lab::build`] makes
+//!
+//! ```text
+//!            the program's own namespace: the router
+//!   ┌──────────────┬─────────────────────────┬──────────────┐
+//!   │ bridge z0    │ bridge z1               │ bridge z2    │   one bridge per zone, and one for the clients
+//!   └─┬────────┬───┴─┬────────┬──────────────┴─┬────────────┘
+//!     h0       h1    h2       h3               h4               a port per host, the router's end of a veth pair
+//!     │        │     │        │                │
+//!    eth0     eth0  eth0     eth0             eth0              the host's end, in its own namespace
+//!    lb1      app1  lb2      app2             clients
+//! ```
+//!
+//! Hosts of one zone reach each other over their bridge, others through the router. All routes are for single
+//! addresses (/32, /128), so the hosts may have whatever addresses the system file gives them.
+//!
+//! The lab runs processes on hosts and gives threads a [`Place`]; it knows nothing of what they do there.
 
+mod enter;
+mod error;
+mod network;
+mod place;
+mod plan;
+mod processes;
+mod refusal;
+mod signals;
+
+mod lab;
+
+pub use enter::{Entered, Inside, enter};
+pub use error::LabError;
+pub use lab::{Lab, ProcessId, SpawnOptions};
+pub use network::Direction;
+pub use place::Place;

@@ -1,0 +1,48 @@
+use std::io;
+use std::net::IpAddr;
+
+/// Why a lab could not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LabError {
+    #[error(
+        "the lab must be entered before the program starts threads, and {0} run already: call `enter` first of all"
+    )]
+    Threads(usize),
+
+    /// The machine lacks something; the text ends with what to do about it.
+    #[error("this machine does not let the lab {what}: {source}{advice}")]
+    Refused { what: &'static str, advice: String, source: io::Error },
+
+    #[error("host {host}: the address {address} cannot be had in a lab: {why}")]
+    Address { host: String, address: IpAddr, why: &'static str },
+
+    #[error("the lab's network: cannot {what}: {source}")]
+    Network { what: String, source: rtnetlink::Error },
+
+    #[error("the lab cannot {what}: {source}")]
+    Io { what: String, source: io::Error },
+
+    #[error("host {host}: cannot start `{command}`: {source}")]
+    Spawn { host: String, command: String, source: io::Error },
+
+    #[error("host {host}: there is no command to start")]
+    NoCommand { host: String },
+
+    #[error("host {host}: {left} processes are still not {wanted} after {rounds} rounds of signals")]
+    Stubborn { host: String, left: usize, wanted: &'static str, rounds: u32 },
+
+    #[error(
+        "host {host} cannot be cut off in one direction: this kernel ({release}) has no bridge port locking, which \
+         came with Linux 5.18; cut it off both ways, or use a newer kernel"
+    )]
+    NoOneWay { host: String, release: String },
+
+    #[error("there is no process {0} in this lab")]
+    NoSuchProcess(usize),
+}
+
+pub(crate) fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> LabError {
+    let what = what.into();
+    move |source| LabError::Io { what, source }
+}

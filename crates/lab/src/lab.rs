@@ -1,0 +1,219 @@
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use nines_system::{HostId, System};
+use rustix::process::{Pid, Signal};
+use tokio::process::{Child, Command};
+
+use crate::enter::Inside;
+use crate::error::{LabError, failed};
+use crate::network::{Direction, Network};
+use crate::place::Place;
+use crate::plan::Plan;
+use crate::processes::{Fate, ROUNDS, bring_about};
+
+/// In the private `/run`, so it ends with the lab.
+const DIRECTORY: &str = "/run/nines-lab";
+
+/// The hosts of a system on this machine, and a place for clients beside them.
+pub struct Lab {
+    plan: Plan,
+    /// The system's hosts in their order, and after them the clients'.
+    places: Vec<Place>,
+    network: Network,
+    processes: BTreeMap<ProcessId, Process>,
+    next: usize,
+}
+
+/// A process that the lab started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProcessId(usize);
+
+struct Process {
+    child: Child,
+}
+
+/// How a process is started, beyond where and what.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct SpawnOptions {
+    /// Where its output and errors are appended. Default: [`Lab::output`] of its host.
+    pub output: Option<PathBuf>,
+    /// Added to the environment.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+impl Lab {
+    /// Makes every host of the system, and the place of the clients, which have an address that the system doesn't use.
+    ///
+    /// Must be called in a tokio runtime whose thread has not entered a place. One lab at a time.
+    pub async fn build(_inside: &Inside, system: &System) -> Result<Self, LabError> {
+        let plan = Plan::of(system)?;
+        fs::create_dir_all(DIRECTORY).map_err(failed(format!("make {DIRECTORY}")))?;
+        name_hosts(&plan)?;
+        let mut places = Vec::with_capacity(plan.hosts.len());
+        for host in &plan.hosts {
+            places
+                .push(Place::new(&host.name).map_err(failed(format!("make a namespace for {}", host.name)))?);
+        }
+        let network = Network::build(&plan, &places).await?;
+        Ok(Self { plan, places, network, processes: BTreeMap::new(), next: 0 })
+    }
+
+    /// The address at which others reach a host: the system file's, or the one that its DNS name stands for here.
+    pub fn address(&self, host: HostId) -> IpAddr {
+        self.plan.hosts[host.index()].addresses[0]
+    }
+
+    /// Where clients are: outside all zones, beyond the router.
+    pub fn client_place(&self) -> Place {
+        self.places[self.places.len() - 1].clone()
+    }
+
+    pub fn place(&self, host: HostId) -> Place {
+        self.places[host.index()].clone()
+    }
+
+    /// What the processes of a host have printed, unless told to print elsewhere.
+    pub fn output(&self, host: HostId) -> PathBuf {
+        Path::new(DIRECTORY).join(format!("{}.log", self.name(host)))
+    }
+
+    /// Starts a process on a host, in a session of its own (so that a terminal's Ctrl-C does not hit it), with empty input.
+    ///
+    /// # Errors
+    /// [`LabError::Spawn`] if the program can't be started; whether it then works is for the caller to find out.
+    #[allow(unsafe_code)]
+    pub fn spawn(
+        &mut self,
+        host: HostId,
+        command: &[OsString],
+        options: SpawnOptions,
+    ) -> Result<ProcessId, LabError> {
+        let [program, arguments @ ..] = command else {
+            return Err(LabError::NoCommand { host: self.name(host).to_owned() });
+        };
+        let path = options.output.unwrap_or_else(|| self.output(host));
+        let output = OpenOptions::new().create(true).append(true).open(&path);
+        let output = output.map_err(failed(format!("write {}", path.display())))?;
+        let errors = output.try_clone().map_err(failed(format!("write {}", path.display())))?;
+
+        let mut command = Command::new(program);
+        command.args(arguments).envs(options.environment);
+        command.stdin(Stdio::null()).stdout(output).stderr(errors);
+        let mut enter = self.places[host.index()].entry();
+        // SAFETY: between fork and exec this makes three system calls and touches nothing else.
+        unsafe {
+            command.pre_exec(move || {
+                enter()?;
+                rustix::process::setsid()?;
+                Ok(())
+            });
+        }
+        let child = command.spawn().map_err(|source| LabError::Spawn {
+            host: self.name(host).to_owned(),
+            command: program.to_string_lossy().into_owned(),
+            source,
+        })?;
+        let id = ProcessId(self.next);
+        self.next += 1;
+        self.processes.insert(id, Process { child });
+        Ok(id)
+    }
+
+    /// Kills every process on a host, descendants and daemons included (SIGKILL). When it returns, they are dead. The
+    /// host stays, and processes can be started on it again.
+    ///
+    /// This and the next two block the thread for as long as it takes, which is a few milliseconds.
+    pub fn kill(&mut self, host: HostId) -> Result<(), LabError> {
+        self.bring_about(Fate::Killed, host)
+    }
+
+    /// Stops every process on a host (SIGSTOP): the kernel still answers for it, the programs don't.
+    pub fn freeze(&mut self, host: HostId) -> Result<(), LabError> {
+        self.bring_about(Fate::Frozen, host)
+    }
+
+    /// Lets a frozen host go on.
+    pub fn thaw(&mut self, host: HostId) -> Result<(), LabError> {
+        self.bring_about(Fate::Thawed, host)
+    }
+
+    /// Makes a host's packets vanish: connections stay open on both sides, and nobody is told.
+    pub async fn cut_off(&mut self, host: HostId, direction: Direction) -> Result<(), LabError> {
+        self.network.cut(host.index(), self.name(host), direction).await
+    }
+
+    /// Undoes every [`Lab::cut_off`] of a host.
+    pub async fn heal(&mut self, host: HostId) -> Result<(), LabError> {
+        self.network.heal(host.index(), self.name(host)).await
+    }
+
+    /// Asks a process to end (SIGTERM). No error if it has ended already.
+    pub fn terminate(&mut self, process: ProcessId) -> Result<(), LabError> {
+        self.signal(process, Signal::TERM)
+    }
+
+    /// Asks a process to read its configuration again, or whatever it takes SIGHUP for.
+    pub fn hang_up(&mut self, process: ProcessId) -> Result<(), LabError> {
+        self.signal(process, Signal::HUP)
+    }
+
+    /// Whether a process has not ended yet; a frozen one is alive.
+    pub fn alive(&mut self, process: ProcessId) -> Result<bool, LabError> {
+        let ended = self.process(process)?.child.try_wait();
+        Ok(ended.map_err(failed("learn whether a process has ended"))?.is_none())
+    }
+
+    /// Waits for a process to end.
+    pub async fn exited(&mut self, process: ProcessId) -> Result<ExitStatus, LabError> {
+        self.process(process)?.child.wait().await.map_err(failed("wait for a process"))
+    }
+
+    fn signal(&mut self, process: ProcessId, signal: Signal) -> Result<(), LabError> {
+        // The id is not reused before the child has been waited for, and then tokio gives none.
+        let pid = self.process(process)?.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        match pid.map(|pid| rustix::process::kill_process(pid, signal)) {
+            None | Some(Ok(()) | Err(rustix::io::Errno::SRCH)) => Ok(()),
+            Some(Err(error)) => Err(failed("signal a process")(error.into())),
+        }
+    }
+
+    fn process(&mut self, process: ProcessId) -> Result<&mut Process, LabError> {
+        self.processes.get_mut(&process).ok_or(LabError::NoSuchProcess(process.0))
+    }
+
+    fn bring_about(&mut self, fate: Fate, host: HostId) -> Result<(), LabError> {
+        let place = &self.places[host.index()];
+        let network = place.network_id().map_err(failed("look at a namespace"))?;
+        match bring_about(fate, network).map_err(failed("look through /proc"))? {
+            0 => Ok(()),
+            left => Err(LabError::Stubborn {
+                host: place.name().to_owned(),
+                left,
+                wanted: fate.text(),
+                rounds: ROUNDS,
+            }),
+        }
+    }
+
+    fn name(&self, host: HostId) -> &str {
+        self.places[host.index()].name()
+    }
+}
+
+/// A private `/etc/hosts`, so that names mean the lab's hosts.
+fn name_hosts(plan: &Plan) -> Result<(), LabError> {
+    let path = Path::new(DIRECTORY).join("hosts");
+    fs::write(&path, plan.hosts_file()).map_err(failed(format!("write {}", path.display())))?;
+    match rustix::mount::mount_bind(&path, "/etc/hosts") {
+        Ok(()) => Ok(()),
+        // A machine without the file has nothing to mount on; that matters only if names are to be looked up.
+        Err(rustix::io::Errno::NOENT) if plan.hosts.iter().all(|host| host.dns_name.is_none()) => Ok(()),
+        Err(error) => Err(failed("give the lab an /etc/hosts of its own")(error.into())),
+    }
+}

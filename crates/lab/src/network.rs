@@ -1,0 +1,285 @@
+//! The lab's wires: bridges, links, addresses and routes over netlink, and how a host is cut off from them.
+
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsRawFd;
+
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags};
+use rtnetlink::packet_route::link::{InfoBridgePort, InfoData, InfoKind, InfoVeth, LinkMessage};
+use rtnetlink::packet_route::route::{RouteMessage, RouteScope};
+use rtnetlink::{
+    Handle, LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
+};
+
+use crate::error::{LabError, failed};
+use crate::place::Place;
+use crate::plan::{Plan, PlannedHost};
+
+/// Interface numbers are the lab's to choose, since all namespaces are its own.
+const LOOPBACK: u32 = 1;
+const ETH0: u32 = 2;
+
+/// The first kernel with bridge port locking.
+const LOCKING_SINCE: (u32, u32) = (5, 18);
+
+/// Which way packets vanish, as the host sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Nothing reaches the host and nothing leaves it; its link has no carrier, as with the cable out.
+    Both,
+    /// What others send does not reach the host.
+    In,
+    /// What the host sends reaches nobody.
+    Out,
+}
+
+/// The router's end of everything.
+pub(crate) struct Network {
+    router: Handle,
+}
+
+fn bridge(zone: usize) -> u32 {
+    u32::try_from(100 + zone).unwrap_or(u32::MAX)
+}
+
+fn port(host: usize) -> u32 {
+    u32::try_from(10_000 + host).unwrap_or(u32::MAX)
+}
+
+fn prefix(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+impl Network {
+    /// Makes the router of the namespace that the calling thread is in, and links every place to it.
+    pub(crate) async fn build(plan: &Plan, places: &[Place]) -> Result<Self, LabError> {
+        let (connection, router, _) = rtnetlink::new_connection().map_err(failed("open a netlink socket"))?;
+        tokio::spawn(connection);
+        let network = Self { router };
+        network.make_router(plan).await?;
+        for (index, (host, place)) in plan.hosts.iter().zip(places).enumerate() {
+            network.link(plan, index, host, place).await?;
+            furnish(plan, index, place).await?;
+        }
+        Ok(network)
+    }
+
+    async fn make_router(&self, plan: &Plan) -> Result<(), LabError> {
+        up(&self.router, LOOPBACK, "the router").await?;
+        write_setting("ipv4/conf/all/rp_filter", "0")?;
+        write_setting("ipv4/ip_forward", "1")?;
+        let v6 = plan.hosts.iter().flat_map(|host| &host.addresses).any(IpAddr::is_ipv6);
+        if v6 {
+            write_setting("ipv6/conf/all/forwarding", "1")?;
+        }
+        for zone in 0..plan.zones {
+            // With its own address the bridge does not change it whenever a port comes or goes.
+            let message = LinkBridge::new(&format!("z{zone}"))
+                .index(bridge(zone))
+                .address(hardware_address(0xff, zone))
+                .mcast_snooping(false)
+                .build();
+            let made = self.router.link().add(message).execute().await;
+            made.map_err(|source| network_error(format!("make the bridge of zone {zone}"), source))?;
+            add_address(&self.router, bridge(zone), plan.gateways.v4.into(), 32).await?;
+            if v6 {
+                add_address(&self.router, bridge(zone), plan.gateways.v6.into(), 64).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A veth pair: one end a port of the zone's bridge, the other the host's `eth0`; and the router's way to it.
+    async fn link(
+        &self,
+        plan: &Plan,
+        index: usize,
+        host: &PlannedHost,
+        place: &Place,
+    ) -> Result<(), LabError> {
+        let peer: LinkMessage = LinkMessageBuilder::<LinkUnspec>::default()
+            .name("eth0")
+            .index(ETH0)
+            .address(hardware_address(0, index))
+            .setns_by_fd(place.network().as_raw_fd())
+            .build();
+        let message = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(InfoKind::Veth)
+            .name(format!("h{index}"))
+            .index(port(index))
+            .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
+            .build();
+        let made = self.router.link().add(message).execute().await;
+        made.map_err(|source| network_error(format!("link host {}", host.name), source))?;
+        let message = LinkUnspec::new_with_index(port(index)).controller(bridge(host.zone)).up().build();
+        let set = self.router.link().set(message).execute().await;
+        set.map_err(|source| network_error(format!("plug host {} into its bridge", host.name), source))?;
+        for &address in &host.addresses {
+            add_route(&self.router, direct(address, bridge(plan.hosts[index].zone))).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn cut(&self, host: usize, name: &str, direction: Direction) -> Result<(), LabError> {
+        match direction {
+            Direction::Both => self.set_carrier(host, name, false).await,
+            Direction::In => {
+                // The bridge forgets where the host is, doesn't learn it again, and floods nothing to it.
+                self.set_port(host, name, reachability(false)).await?;
+                self.set_port(host, name, vec![InfoBridgePort::Flush]).await
+            }
+            Direction::Out => {
+                // A locked port takes frames from known addresses only, and the bridge is made to forget them all.
+                let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+                if kernel_version(&release).is_some_and(|version| version < LOCKING_SINCE) {
+                    return Err(LabError::NoOneWay {
+                        host: name.to_owned(),
+                        release: release.trim().to_owned(),
+                    });
+                }
+                self.set_port(host, name, vec![InfoBridgePort::Locked(true)]).await?;
+                self.set_port(host, name, vec![InfoBridgePort::Flush]).await
+            }
+        }
+    }
+
+    /// Undoes every cut, whichever there are.
+    pub(crate) async fn heal(&self, host: usize, name: &str) -> Result<(), LabError> {
+        self.set_carrier(host, name, true).await?;
+        let mut settings = reachability(true);
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        if kernel_version(&release).is_none_or(|version| version >= LOCKING_SINCE) {
+            settings.push(InfoBridgePort::Locked(false));
+        }
+        self.set_port(host, name, settings).await
+    }
+
+    async fn set_carrier(&self, host: usize, name: &str, carrier: bool) -> Result<(), LabError> {
+        let port = LinkUnspec::new_with_index(port(host));
+        let message = if carrier { port.up() } else { port.down() }.build();
+        let set = self.router.link().set(message).execute().await;
+        set.map_err(|source| network_error(format!("set the link of host {name}"), source))
+    }
+
+    async fn set_port(&self, host: usize, name: &str, settings: Vec<InfoBridgePort>) -> Result<(), LabError> {
+        let port = LinkBridgePort::new(port(host));
+        let message =
+            settings.into_iter().fold(port, LinkMessageBuilder::<LinkBridgePort>::append_info_data).build();
+        let set = self.router.link().set_port(message).execute().await;
+        set.map_err(|source| network_error(format!("set the bridge port of host {name}"), source))
+    }
+}
+
+/// The settings of a port on which it depends whether the bridge sends anything to it.
+fn reachability(reachable: bool) -> Vec<InfoBridgePort> {
+    vec![
+        InfoBridgePort::Learning(reachable),
+        InfoBridgePort::UnicastFlood(reachable),
+        InfoBridgePort::MulticastFlood(reachable),
+        InfoBridgePort::BroadcastFlood(reachable),
+    ]
+}
+
+fn kernel_version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.trim().split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// The host's side: its interfaces up, its addresses, its neighbours and the way to everywhere else.
+async fn furnish(plan: &Plan, index: usize, place: &Place) -> Result<(), LabError> {
+    let runtime = tokio::runtime::Handle::current();
+    let opened = place.run(move || {
+        let _guard = runtime.enter();
+        rtnetlink::new_connection()
+    });
+    let (connection, handle, _) = opened
+        .and_then(|opened| opened)
+        .map_err(failed(format!("open a netlink socket on {}", place.name())))?;
+    tokio::spawn(connection);
+    let host = &plan.hosts[index];
+    up(&handle, LOOPBACK, &host.name).await?;
+    up(&handle, ETH0, &host.name).await?;
+    for &address in &host.addresses {
+        add_address(&handle, ETH0, address, prefix(address)).await?;
+    }
+    let neighbours =
+        plan.hosts.iter().enumerate().filter(|&(other, it)| other != index && it.zone == host.zone);
+    for address in neighbours.flat_map(|(_, neighbour)| &neighbour.addresses) {
+        if host.addresses.iter().any(|own| own.is_ipv4() == address.is_ipv4()) {
+            add_route(&handle, direct(*address, ETH0)).await?;
+        }
+    }
+    for v4 in [true, false] {
+        if let Some(address) = host.addresses.iter().find(|address| address.is_ipv4() == v4) {
+            let gateway = plan.gateways.towards(*address);
+            add_route(&handle, direct(gateway, ETH0)).await?;
+            add_route(&handle, everything_else(gateway)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The route to a single address on a link.
+fn direct(address: IpAddr, interface: u32) -> RouteMessage {
+    match address {
+        IpAddr::V4(v4) => RouteMessageBuilder::<std::net::Ipv4Addr>::new()
+            .destination_prefix(v4, 32)
+            .output_interface(interface)
+            .scope(RouteScope::Link)
+            .build(),
+        IpAddr::V6(v6) => RouteMessageBuilder::<std::net::Ipv6Addr>::new()
+            .destination_prefix(v6, 128)
+            .output_interface(interface)
+            .build(),
+    }
+}
+
+fn everything_else(gateway: IpAddr) -> RouteMessage {
+    match gateway {
+        IpAddr::V4(v4) => {
+            RouteMessageBuilder::<std::net::Ipv4Addr>::new().gateway(v4).output_interface(ETH0).build()
+        }
+        IpAddr::V6(v6) => {
+            RouteMessageBuilder::<std::net::Ipv6Addr>::new().gateway(v6).output_interface(ETH0).build()
+        }
+    }
+}
+
+async fn up(handle: &Handle, interface: u32, host: &str) -> Result<(), LabError> {
+    let message = LinkUnspec::new_with_index(interface).up().build();
+    let set = handle.link().set(message).execute().await;
+    set.map_err(|source| network_error(format!("bring up an interface of {host}"), source))
+}
+
+async fn add_route(handle: &Handle, route: RouteMessage) -> Result<(), LabError> {
+    let what = format!("add the route {:?}", route.attributes);
+    handle.route().add(route).execute().await.map_err(|source| network_error(what, source))
+}
+
+/// Without duplicate address detection, which would keep an IPv6 address back for a second.
+async fn add_address(handle: &Handle, interface: u32, address: IpAddr, prefix: u8) -> Result<(), LabError> {
+    let mut request = handle.address().add(interface, address, prefix);
+    let message = request.message_mut();
+    if message.header.family == AddressFamily::Inet6 {
+        message.header.flags |= AddressHeaderFlags::Nodad;
+        message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+    }
+    request.execute().await.map_err(|source| network_error(format!("add the address {address}"), source))
+}
+
+/// Locally administered, so it can't be a real card's.
+fn hardware_address(kind: u8, number: usize) -> Vec<u8> {
+    let [.., high, low] = number.to_be_bytes();
+    vec![0x02, 0x99, 0x99, kind, high, low]
+}
+
+fn write_setting(name: &str, value: &str) -> Result<(), LabError> {
+    let path = format!("/proc/sys/net/{name}");
+    let written = fs::write(&path, value);
+    written.map_err(|source: io::Error| LabError::Io { what: format!("write {path}"), source })
+}
+
+fn network_error(what: impl Into<String>, source: rtnetlink::Error) -> LabError {
+    LabError::Network { what: what.into(), source }
+}

@@ -1,0 +1,180 @@
+//! Who gets which address: everything about the lab's network that can be decided before anything is made.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use nines_system::{HostAddress, System};
+
+use crate::error::LabError;
+
+/// The lab's network on paper.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// Bridges: the system's zones in their order, and after them the clients'.
+    pub(crate) zones: usize,
+    /// The system's hosts in their order, and after them the clients' place.
+    pub(crate) hosts: Vec<PlannedHost>,
+    pub(crate) gateways: Gateways,
+}
+
+#[derive(Debug)]
+pub(crate) struct PlannedHost {
+    pub(crate) name: String,
+    /// A name by which other hosts look it up, besides its own.
+    pub(crate) dns_name: Option<String>,
+    pub(crate) zone: usize,
+    /// The first is the one that the system file gives, if it gives one. Further ones: of the other family where the
+    /// system uses both, and addresses that its listeners bind.
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+/// The router's address as the hosts see it, the same on every bridge. Link-local, because it must not be one that a
+/// host might have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gateways {
+    pub(crate) v4: Ipv4Addr,
+    pub(crate) v6: Ipv6Addr,
+}
+
+impl Gateways {
+    pub(crate) fn towards(&self, address: IpAddr) -> IpAddr {
+        match address {
+            IpAddr::V4(_) => self.v4.into(),
+            IpAddr::V6(_) => self.v6.into(),
+        }
+    }
+}
+
+impl Plan {
+    pub(crate) fn of(system: &System) -> Result<Self, LabError> {
+        let mut used = BTreeSet::new();
+        for host in &system.hosts {
+            if let HostAddress::Ip(address) = host.address {
+                usable(address).map_err(|why| LabError::Address { host: host.name.clone(), address, why })?;
+                used.insert(address);
+            }
+        }
+        let has = |family: fn(&IpAddr) -> bool| used.iter().any(family);
+        let families =
+            Families { v4: has(IpAddr::is_ipv4) || !has(IpAddr::is_ipv6), v6: has(IpAddr::is_ipv6) };
+        let bound = bound_addresses(system, &used);
+        used.extend(bound.iter().map(|&(_, address)| address));
+
+        let mut free = Free::besides(used.clone());
+        let mut hosts = Vec::with_capacity(system.hosts.len() + 1);
+        for (index, host) in system.hosts.iter().enumerate() {
+            let (mut addresses, dns_name) = match &host.address {
+                HostAddress::Ip(address) => (vec![*address], None),
+                HostAddress::Dns(name) => (Vec::new(), Some(name.clone())),
+            };
+            free.complete(&mut addresses, families);
+            addresses.extend(bound.iter().filter(|&&(owner, _)| owner == index).map(|&(_, address)| address));
+            hosts.push(PlannedHost { name: host.name.clone(), dns_name, zone: host.zone.index(), addresses });
+        }
+        let mut addresses = Vec::new();
+        free.complete(&mut addresses, families);
+        let outside = system.zones.len();
+        hosts.push(PlannedHost { name: "clients".to_owned(), dns_name: None, zone: outside, addresses });
+
+        let v4 =
+            (1..=254).map(|last| Ipv4Addr::new(169, 254, 1, last)).find(|&v4| !used.contains(&v4.into()));
+        let gateways = Gateways {
+            v4: v4.unwrap_or(Ipv4Addr::new(169, 254, 1, 1)),
+            v6: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1),
+        };
+        Ok(Self { zones: outside + 1, hosts, gateways })
+    }
+
+    /// What `/etc/hosts` says in the lab. Nothing of the machine's own file: it may give these names other addresses.
+    pub(crate) fn hosts_file(&self) -> String {
+        let mut text = String::from("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n");
+        for host in &self.hosts {
+            for address in &host.addresses {
+                let _ = write!(text, "{address} ");
+                if let Some(dns_name) = &host.dns_name {
+                    let _ = write!(text, "{dns_name} ");
+                }
+                let _ = writeln!(text, "{}", host.name);
+            }
+        }
+        text
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Families {
+    v4: bool,
+    v6: bool,
+}
+
+/// Addresses that a load balancer's listeners name and no host has (virtual ones): its first host gets them.
+fn bound_addresses(system: &System, hosts: &BTreeSet<IpAddr>) -> Vec<(usize, IpAddr)> {
+    let mut bound: Vec<(usize, IpAddr)> = Vec::new();
+    for balancer in &system.load_balancers {
+        let Some(owner) = balancer.hosts.first() else { continue };
+        for address in balancer.listeners.iter().filter_map(|listener| listener.address) {
+            let taken = hosts.contains(&address) || bound.iter().any(|&(_, other)| other == address);
+            if !taken && usable(address).is_ok() {
+                bound.push((owner.index(), address));
+            }
+        }
+    }
+    bound
+}
+
+fn usable(address: IpAddr) -> Result<(), &'static str> {
+    let link_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    if address.is_loopback() {
+        Err(
+            "a loopback address is every host's own; give the host one of a private network, such as 10.0.0.11",
+        )
+    } else if address.is_unspecified() || address.is_multicast() || broadcast {
+        Err("no single host can have it")
+    } else if link_local {
+        Err("a link-local address is valid on one link only, and a zone's hosts are reached through a router")
+    } else {
+        Ok(())
+    }
+}
+
+/// Addresses from the ranges set aside for test networks (RFC 2544, RFC 5180), without those in use.
+struct Free {
+    used: BTreeSet<IpAddr>,
+    v4: u32,
+    v6: u128,
+}
+
+impl Free {
+    fn besides(used: BTreeSet<IpAddr>) -> Self {
+        let v6 = Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0);
+        Self { used, v4: Ipv4Addr::new(198, 18, 0, 0).to_bits(), v6: v6.to_bits() }
+    }
+
+    /// Adds an address of each family that is wanted and lacking.
+    fn complete(&mut self, addresses: &mut Vec<IpAddr>, families: Families) {
+        if families.v4 && !addresses.iter().any(IpAddr::is_ipv4) {
+            addresses.push(self.next(|free| {
+                free.v4 += 1;
+                Ipv4Addr::from_bits(free.v4).into()
+            }));
+        }
+        if families.v6 && !addresses.iter().any(IpAddr::is_ipv6) {
+            addresses.push(self.next(|free| {
+                free.v6 += 1;
+                Ipv6Addr::from_bits(free.v6).into()
+            }));
+        }
+    }
+
+    /// Ends, because each turn gives another address and the used ones are finitely many.
+    fn next(&mut self, mut another: impl FnMut(&mut Self) -> IpAddr) -> IpAddr {
+        loop {
+            let candidate = another(self);
+            if !self.used.contains(&candidate) {
+                return candidate;
+            }
+        }
+    }
+}

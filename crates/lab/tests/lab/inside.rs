@@ -1,0 +1,344 @@
+//! What happens in a lab.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use nines_lab::{Direction, Entered, Inside, Lab, LabError, Place, SpawnOptions};
+use nines_system::{HostId, System};
+use tokio::runtime::Runtime;
+
+use crate::tools::{SILENCE, SOON, at, echo, echo_from, helper, processes_with, system, until};
+use crate::{TESTS, Test};
+
+const TWO_ZONES: &str = r#"
+    name = "test"
+    zones = ["a", "b"]
+    [hosts]
+    lb1 = { zone = "a", address = "10.0.1.10" }
+    app1 = { zone = "a", address = "10.0.1.21" }
+    app2 = { zone = "b", address = "192.168.7.21" }
+    [load_balancers.front]
+    hosts = ["lb1"]
+    listeners = [{ bind = ":80", pool = "web" }]
+    [pools.web]
+    members = ["app1:8080", "app2:8080"]
+"#;
+
+pub(crate) fn run(name: &str) -> ExitCode {
+    let inside = match nines_lab::enter() {
+        Ok(Entered::Inside(inside)) => inside,
+        Ok(Entered::Outside(code)) => return code,
+        Err(error) => {
+            println!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match TESTS.iter().find(|(test, _)| *test == name) {
+        Some((_, Test::Inside(test))) => test(&inside),
+        _ => match name.split_once('=').unwrap_or((name, "")) {
+            ("nothing", "") => {}
+            ("exit", code) => return ExitCode::from(code.parse::<u8>().unwrap()),
+            ("linger", mark) => linger(&inside, mark),
+            ("deaf", mark) => deaf(&inside, mark),
+            _ => panic!("no such test: {name}"),
+        },
+    }
+    ExitCode::SUCCESS
+}
+
+struct Built {
+    runtime: Runtime,
+    lab: Lab,
+    system: System,
+}
+
+fn build(inside: &Inside, text: &str) -> Built {
+    let system = system(text);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let lab = runtime.block_on(Lab::build(inside, &system)).unwrap();
+    Built { runtime, lab, system }
+}
+
+impl Built {
+    fn host(&self, name: &str) -> HostId {
+        self.system.host_named(name).unwrap()
+    }
+
+    fn place(&self, name: &str) -> Place {
+        if name == "clients" { self.lab.client_place() } else { self.lab.place(self.host(name)) }
+    }
+
+    fn start(&mut self, host: &str, command: &[std::ffi::OsString]) -> nines_lab::ProcessId {
+        let _guard = self.runtime.enter();
+        self.lab.spawn(self.system.host_named(host).unwrap(), command, SpawnOptions::default()).unwrap()
+    }
+
+    /// Starts an echo server on a host and waits until it answers the clients.
+    fn serve(&mut self, host: &str) -> SocketAddr {
+        self.start(host, &helper(&["echo", "7000"]));
+        let address = SocketAddr::new(self.lab.address(self.host(host)), 7000);
+        let clients = self.lab.client_place();
+        until("the echo server answers", || echo_from(&clients, address).ok());
+        address
+    }
+
+    fn cut_off(&mut self, host: &str, direction: Direction) {
+        let host = self.host(host);
+        self.runtime.block_on(self.lab.cut_off(host, direction)).unwrap();
+    }
+
+    fn heal(&mut self, host: &str) {
+        let host = self.host(host);
+        self.runtime.block_on(self.lab.heal(host)).unwrap();
+    }
+}
+
+pub(crate) fn reach(inside: &Inside) {
+    let mut built = build(inside, TWO_ZONES);
+    let all = ["lb1", "app1", "app2"];
+    let addresses = all.map(|host| built.serve(host));
+    for from in ["lb1", "app1", "app2", "clients"] {
+        for address in addresses {
+            until(&format!("{from} reaches {address}"), || echo_from(&built.place(from), address).ok());
+        }
+    }
+    let seen = at(&built.place("clients"), move || {
+        TcpStream::connect(addresses[0]).unwrap().local_addr().unwrap().ip()
+    });
+    assert!(
+        !addresses.iter().any(|address| address.ip() == seen),
+        "the clients' address is one of a host: {seen}"
+    );
+}
+
+pub(crate) fn both_families(inside: &Inside) {
+    let text = TWO_ZONES.replace("10.0.1.10", "2001:db8:1::10").replace("10.0.1.21", "fd00::21");
+    let mut built = build(inside, &text);
+    let addresses = ["lb1", "app1", "app2"].map(|host| built.serve(host));
+    assert!(addresses[0].is_ipv6() && addresses[1].is_ipv6() && addresses[2].is_ipv4());
+    for from in ["lb1", "app1", "app2"] {
+        for address in addresses {
+            until(&format!("{from} reaches {address}"), || echo_from(&built.place(from), address).ok());
+        }
+    }
+    let wires = Datagrams::between(&built, "app1", "lb1");
+    for (direction, heard, hears) in
+        [(Direction::In, true, false), (Direction::Out, false, true), (Direction::Both, false, false)]
+    {
+        until("app1 is reached", || wires.arrive().then_some(()));
+        built.cut_off("app1", direction);
+        assert_eq!(wires.arrive_there(), heard, "app1, cut off {direction:?}, is heard");
+        assert_eq!(wires.arrive_here(), hears, "app1, cut off {direction:?}, hears");
+        built.heal("app1");
+    }
+    until("app1 is healed", || wires.arrive().then_some(()));
+}
+
+pub(crate) fn names(inside: &Inside) {
+    let text = TWO_ZONES.replace("192.168.7.21", "app2.shop.example");
+    let mut built = build(inside, &text);
+    let process = built.start("lb1", &helper(&["resolve", "app2.shop.example"]));
+    let status = built.runtime.block_on(built.lab.exited(process)).unwrap();
+    let output = fs::read_to_string(built.lab.output(built.host("lb1"))).unwrap();
+    assert!(status.success(), "{output}");
+    let app2 = built.lab.address(built.host("app2"));
+    assert!(
+        output.lines().all(|line| line == app2.to_string() || line == "host lb1"),
+        "{app2} is not in {output}"
+    );
+    assert_eq!(built.serve("app2").ip(), app2);
+}
+
+pub(crate) fn listener_address(inside: &Inside) {
+    let mut built = build(inside, &TWO_ZONES.replace("\":80\"", "\"203.0.113.5:80\""));
+    built.serve("lb1");
+    let address: SocketAddr = "203.0.113.5:7000".parse().unwrap();
+    for from in ["clients", "app1", "app2"] {
+        until(&format!("{from} reaches {address}"), || echo_from(&built.place(from), address).ok());
+    }
+}
+
+pub(crate) fn loopback_host(inside: &Inside) {
+    let system = system(&TWO_ZONES.replace("10.0.1.21", "127.0.0.1"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let refused = runtime.block_on(Lab::build(inside, &system)).err().unwrap();
+    assert!(matches!(&refused, LabError::Address { host, .. } if host == "app1"), "{refused}");
+}
+
+/// A datagram's way there and back, on sockets that stay open.
+struct Datagrams {
+    here: UdpSocket,
+    there: UdpSocket,
+}
+
+impl Datagrams {
+    fn between(built: &Built, here: &str, there: &str) -> Self {
+        let address = |name| built.lab.address(built.host(name));
+        let open = |name| {
+            let socket = at(&built.place(name), {
+                let own = address(name);
+                move || UdpSocket::bind((own, 0)).unwrap()
+            });
+            socket.set_read_timeout(Some(SILENCE)).unwrap();
+            socket
+        };
+        let wires = Self { here: open(here), there: open(there) };
+        wires.here.connect(wires.there.local_addr().unwrap()).unwrap();
+        wires.there.connect(wires.here.local_addr().unwrap()).unwrap();
+        wires
+    }
+
+    fn arrive_there(&self) -> bool {
+        one_way(&self.here, &self.there)
+    }
+
+    fn arrive_here(&self) -> bool {
+        one_way(&self.there, &self.here)
+    }
+
+    fn arrive(&self) -> bool {
+        self.arrive_there() && self.arrive_here()
+    }
+}
+
+/// An error that an earlier datagram caused (host unreachable) is the same as silence here.
+fn one_way(from: &UdpSocket, to: &UdpSocket) -> bool {
+    let mut buffer = [0];
+    let _ = from.send(b"?");
+    to.recv(&mut buffer).is_ok()
+}
+
+pub(crate) fn cut_off_both(inside: &Inside) {
+    let mut built = build(inside, TWO_ZONES);
+    for other in ["lb1", "app2"] {
+        let wires = Datagrams::between(&built, "app1", other);
+        until("app1 is reached", || wires.arrive().then_some(()));
+        built.cut_off("app1", Direction::Both);
+        assert!(!wires.arrive_there() && !wires.arrive_here(), "app1 and {other} still hear each other");
+        built.heal("app1");
+        until("app1 is healed", || wires.arrive().then_some(()));
+    }
+    let apart = Datagrams::between(&built, "lb1", "app2");
+    built.cut_off("app1", Direction::Both);
+    assert!(apart.arrive(), "the others are cut off too");
+}
+
+pub(crate) fn cut_off_one_way(inside: &Inside) {
+    let mut built = build(inside, TWO_ZONES);
+    // lb1 is in app1's zone, app2 in another: over a bridge alone, and through the router.
+    for other in ["lb1", "app2"] {
+        let wires = Datagrams::between(&built, "app1", other);
+        until("app1 is reached", || wires.arrive().then_some(()));
+
+        built.cut_off("app1", Direction::Out);
+        assert!(!wires.arrive_there(), "{other} still hears app1");
+        assert!(wires.arrive_here(), "app1 no longer hears {other}");
+        built.heal("app1");
+        until("app1 is healed", || wires.arrive().then_some(()));
+
+        built.cut_off("app1", Direction::In);
+        assert!(wires.arrive_there(), "{other} no longer hears app1");
+        assert!(!wires.arrive_here(), "app1 still hears {other}");
+        built.heal("app1");
+        until("app1 is healed", || wires.arrive().then_some(()));
+    }
+}
+
+pub(crate) fn connection_survives(inside: &Inside) {
+    let mut built = build(inside, TWO_ZONES);
+    let address = built.serve("app1");
+    let mut stream = at(&built.place("lb1"), move || TcpStream::connect(address).unwrap());
+    echo(&mut stream, SOON).unwrap();
+    built.cut_off("app1", Direction::Both);
+    let silence = echo(&mut stream, SILENCE).unwrap_err();
+    assert!(matches!(silence.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut), "{silence}");
+    built.heal("app1");
+    // The byte that was sent into the void comes back by retransmission.
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    io::Read::read_exact(&mut stream, &mut [0]).unwrap();
+}
+
+pub(crate) fn freeze(inside: &Inside) {
+    let mut built = build(inside, TWO_ZONES);
+    let address = built.serve("app1");
+    let app1 = built.host("app1");
+    built.lab.freeze(app1).unwrap();
+    let mut stream = at(&built.place("lb1"), move || TcpStream::connect_timeout(&address, SOON).unwrap());
+    let silence = echo(&mut stream, SILENCE).unwrap_err();
+    assert!(matches!(silence.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut), "{silence}");
+    built.lab.thaw(app1).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    io::Read::read_exact(&mut stream, &mut [0]).unwrap();
+}
+
+pub(crate) fn kill(inside: &Inside) {
+    let mut built = build(inside, TWO_ZONES);
+    let address = built.serve("app1");
+    let bystander = built.serve("app2");
+    // A daemon: its parent is gone and it has a session of its own.
+    let daemon = "(setsid sleep 4711 &) ; sleep 4712 & exec sleep 4713";
+    let parent = built.start("app1", &["sh", "-c", daemon].map(Into::into));
+    for mark in ["4711", "4712", "4713"] {
+        until("all have started", || (processes_with(mark) == 1).then_some(()));
+    }
+    let app1 = built.host("app1");
+    built.lab.freeze(app1).unwrap();
+    built.lab.kill(app1).unwrap();
+    for mark in ["4711", "4712", "4713"] {
+        assert_eq!(processes_with(mark), 0, "sleep {mark} outlived its host");
+    }
+    assert!(!built.lab.alive(parent).unwrap());
+    let lb1 = built.place("lb1");
+    assert_eq!(echo_from(&lb1, address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    echo_from(&lb1, bystander).unwrap();
+    assert_eq!(built.serve("app1"), address);
+}
+
+pub(crate) fn terminate(inside: &Inside) {
+    let mut built = build(inside, TWO_ZONES);
+    let process = built.start("app1", &["sleep", "4714"].map(Into::into));
+    assert!(built.lab.alive(process).unwrap());
+    built.lab.terminate(process).unwrap();
+    let status = built.runtime.block_on(built.lab.exited(process)).unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
+    built.lab.terminate(process).unwrap();
+
+    let _guard = built.runtime.enter();
+    let app1 = built.system.host_named("app1").unwrap();
+    let missing = built.lab.spawn(app1, &["no-such-program".into()], SpawnOptions::default()).unwrap_err();
+    assert!(
+        missing.to_string().contains("app1") && missing.to_string().contains("no-such-program"),
+        "{missing}"
+    );
+}
+
+/// A lab with processes on its hosts, until somebody ends it. `mark` is in every command line.
+fn linger(inside: &Inside, mark: &str) {
+    let mut built = build(inside, TWO_ZONES);
+    let address = built.serve("app1");
+    built.start(
+        "app2",
+        &["sh", "-c", &format!("(setsid sleep {mark} &) ; exec sleep {mark}")].map(Into::into),
+    );
+    until("the sleepers sleep", || (processes_with(mark) == 2).then_some(()));
+    fs::write(format!("/run/{mark}"), "").unwrap();
+    println!("ready");
+    io::stdout().flush().unwrap();
+    loop {
+        echo_from(&built.place("lb1"), address).unwrap();
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The same, but it does not listen to SIGTERM.
+fn deaf(inside: &Inside, mark: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _guard = runtime.enter();
+    let _ignored = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
+    drop(_guard);
+    linger(inside, mark);
+}

@@ -1,0 +1,95 @@
+//! The lab under test, with real namespaces. Each test runs in processes of its own: this program again, as
+//! `inside NAME` (enters a lab and does that there) or as a helper on a host.
+//!
+//! Its own small harness, because a lab is entered by a process with a single thread.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
+
+mod inside;
+mod outside;
+mod tools;
+
+use std::io::Read;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use tools::{end_within, myself};
+
+/// A test that runs in a lab, or beside labs that it starts.
+enum Test {
+    Inside(fn(&nines_lab::Inside)),
+    Outside(fn()),
+}
+
+const TESTS: &[(&str, Test)] = &[
+    ("hosts_of_a_zone_and_of_two_zones_reach_each_other", Test::Inside(inside::reach)),
+    ("ipv6_and_mixed_systems_work_alike", Test::Inside(inside::both_families)),
+    ("a_dns_name_means_its_host_and_a_host_knows_its_name", Test::Inside(inside::names)),
+    ("a_listeners_own_address_is_on_its_host", Test::Inside(inside::listener_address)),
+    ("a_host_without_a_usable_address_is_refused_by_name", Test::Inside(inside::loopback_host)),
+    ("what_is_cut_off_both_ways_hears_and_says_nothing_until_healed", Test::Inside(inside::cut_off_both)),
+    ("what_is_cut_off_one_way_still_has_the_other", Test::Inside(inside::cut_off_one_way)),
+    ("a_connection_outlives_being_cut_off", Test::Inside(inside::connection_survives)),
+    ("a_frozen_host_accepts_but_answers_only_once_thawed", Test::Inside(inside::freeze)),
+    ("killing_a_host_kills_daemons_too_and_it_can_start_again", Test::Inside(inside::kill)),
+    ("a_terminated_process_tells_how_it_ended", Test::Inside(inside::terminate)),
+    ("two_labs_run_side_by_side", Test::Outside(outside::side_by_side)),
+    ("nothing_is_left_when_the_program_is_killed", Test::Outside(outside::killed)),
+    ("sigint_and_sigterm_end_everything", Test::Outside(outside::interrupted)),
+    ("a_program_deaf_to_sigterm_is_killed_by_the_second", Test::Outside(outside::deaf)),
+    ("the_exit_code_is_the_programs", Test::Outside(outside::exit_code)),
+    ("a_lab_needs_no_root", Test::Outside(outside::without_root)),
+    ("a_program_with_threads_is_refused", Test::Outside(outside::threads)),
+];
+
+/// Far above what any test takes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["inside", name] => inside::run(name),
+        ["helper", rest @ ..] => tools::help(rest),
+        ["alone", name] => {
+            if let Some((_, Test::Outside(test))) = TESTS.iter().find(|(test, _)| test == name) {
+                test();
+            }
+            ExitCode::SUCCESS
+        }
+        _ if words.contains(&"--list") => {
+            TESTS.iter().for_each(|(name, _)| println!("{name}: test"));
+            ExitCode::SUCCESS
+        }
+        filters => run_tests(filters),
+    }
+}
+
+fn run_tests(arguments: &[&str]) -> ExitCode {
+    if let Some(reason) = outside::refusal() {
+        println!("\nthe lab's tests are SKIPPED: {reason}\n");
+        return ExitCode::SUCCESS;
+    }
+    let filters: Vec<&&str> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(**filter));
+    let mut failed = Vec::new();
+    for (name, test) in TESTS.iter().filter(|(name, _)| wanted(name)) {
+        let how = if matches!(test, Test::Inside(_)) { "inside" } else { "alone" };
+        let mut child =
+            Command::new(myself()).args([how, name]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = child.as_mut().unwrap();
+        let status = end_within(child, LIMIT);
+        let fine = status.is_some_and(|status| status.success());
+        println!("test {name} ... {}", if fine { "ok" } else { "FAILED" });
+        if !fine {
+            let mut said = String::new();
+            let _ = child.stdout.take().unwrap().read_to_string(&mut said);
+            let _ = child.stderr.take().unwrap().read_to_string(&mut said);
+            let ended = status.map_or("not ended in time".to_owned(), |status| status.to_string());
+            println!("---- {name}: {ended}\n{said}");
+            failed.push(*name);
+        }
+    }
+    println!("\nlab: {} failed", failed.len());
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,115 @@
+//! What the tests share: waiting for conditions, helpers that run on hosts, and a look at the machine's processes.
+
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, ExitCode, ExitStatus};
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
+
+use nines_lab::Place;
+use nines_system::System;
+
+/// How long something that must happen may take.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// How long the tests listen for what must not come. Too short can hide a fault, never make one up.
+pub(crate) const SILENCE: Duration = Duration::from_millis(250);
+
+pub(crate) fn myself() -> PathBuf {
+    std::env::current_exe().unwrap()
+}
+
+pub(crate) fn system(text: &str) -> System {
+    nines_system::parse("test.toml", text).unwrap_or_else(|mistakes| panic!("{}", mistakes.render(false)))
+}
+
+/// Waits until `condition` gives something, at most [`SOON`].
+pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + SOON;
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(Instant::now() < end, "not within {SOON:?}: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// `None` if it has not ended within `limit`; then it is killed.
+pub(crate) fn end_within(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let end = Instant::now() + limit;
+    while Instant::now() < end {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    None
+}
+
+/// Does something at a place and gives back what came of it, sockets for example.
+pub(crate) fn at<T: Send + 'static>(place: &Place, work: impl FnOnce() -> T + Send + 'static) -> T {
+    place.run_in_thread("test", work).unwrap().join().unwrap().unwrap()
+}
+
+/// Connects from a place and has one byte sent back.
+pub(crate) fn echo_from(place: &Place, to: SocketAddr) -> io::Result<()> {
+    at(place, move || {
+        let mut stream = TcpStream::connect_timeout(&to, SILENCE)?;
+        echo(&mut stream, SILENCE)
+    })
+}
+
+pub(crate) fn echo(stream: &mut TcpStream, timeout: Duration) -> io::Result<()> {
+    stream.set_read_timeout(Some(timeout))?;
+    stream.write_all(b"!")?;
+    let mut answer = [0];
+    stream.read_exact(&mut answer)?;
+    assert_eq!(&answer, b"!");
+    Ok(())
+}
+
+/// The command of a helper: this program again.
+pub(crate) fn helper(words: &[&str]) -> Vec<OsString> {
+    let mut command = vec![myself().into_os_string(), "helper".into()];
+    command.extend(words.iter().map(OsString::from));
+    command
+}
+
+pub(crate) fn help(words: &[&str]) -> ExitCode {
+    match words {
+        ["echo", port] => echo_server(port.parse().unwrap()),
+        ["resolve", name] => {
+            let addresses = std::net::ToSocketAddrs::to_socket_addrs(&(*name, 0)).unwrap();
+            addresses.for_each(|address| println!("{}", address.ip()));
+            println!("host {}", fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim());
+            ExitCode::SUCCESS
+        }
+        other => panic!("no helper {other:?}"),
+    }
+}
+
+/// Sends back what it gets, on every address.
+fn echo_server(port: u16) -> ! {
+    let listener = TcpListener::bind((IpAddr::from([0u16; 8]), port)).unwrap();
+    loop {
+        let (mut stream, _) = listener.accept().unwrap();
+        thread::spawn(move || io::copy(&mut stream.try_clone().unwrap(), &mut stream));
+    }
+}
+
+/// How many processes of this machine have `word` in their command line; threads and zombies don't count.
+pub(crate) fn processes_with(word: &str) -> usize {
+    let mut count = 0;
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let own = entry.file_name().to_str() == Some(&std::process::id().to_string());
+        let Ok(command) = fs::read(entry.path().join("cmdline")) else { continue };
+        let words = command.split(|&byte| byte == 0);
+        count += usize::from(!own && words.into_iter().any(|argument| argument == word.as_bytes()));
+    }
+    count
+}
