@@ -1,6 +1,7 @@
 //! The data plane.
 
 pub mod http1;
+pub mod probe;
 pub mod proxy_protocol;
 
 #[allow(dead_code, reason = "used by the listeners")]
