@@ -1,0 +1,75 @@
+//! The ways in which a component is made to fail, rough and gentle.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A failure put in on purpose, and later healed. It hits every process of the component's hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// SIGKILL; healed by starting the processes again.
+    Kill,
+    /// SIGSTOP: the kernel still accepts connections, nobody answers. Healed by SIGCONT.
+    Freeze,
+    /// The network link goes down: no FIN, no RST, no ICMP. Healed by bringing it up.
+    CutOff,
+    /// Gentle: the operator drains the members, and makes them ready again.
+    Drain,
+    /// Gentle: SIGTERM, wait for the end, and start again at once.
+    Restart,
+}
+
+impl Fault {
+    pub const ALL: [Self; 5] = [Self::Kill, Self::Freeze, Self::CutOff, Self::Drain, Self::Restart];
+
+    /// As the command line and the JSON call it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Freeze => "freeze",
+            Self::CutOff => "cut-off",
+            Self::Drain => "drain",
+            Self::Restart => "restart",
+        }
+    }
+
+    /// What happened to the component, for the table.
+    pub fn past(self) -> &'static str {
+        match self {
+            Self::Kill => "killed",
+            Self::Freeze => "frozen",
+            Self::CutOff => "cut off",
+            Self::Drain => "drained",
+            Self::Restart => "restarted",
+        }
+    }
+
+    /// Whether it lasts until it is healed; a restart heals itself at once.
+    pub(crate) fn lasts(self) -> bool {
+        self != Self::Restart
+    }
+
+    pub(crate) fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|fault| fault.word() == word)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_has_one_word_everywhere() {
+        for fault in Fault::ALL {
+            assert_eq!(serde_json::to_value(fault).unwrap(), fault.word());
+            assert_eq!(Fault::named(fault.word()), Some(fault));
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What will be broken, and how: the components of a system, the faults of each, and the doors clients come in by.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use nines_system::{HostId, HostPattern, Pool, PoolId, Protocol, System};
+
+use crate::fault::Fault;
+
+/// A part of the system that fails as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Component {
+    /// A host's name, or a pool's.
+    pub name: String,
+    pub kind: ComponentKind,
+    /// The zone that all of it is in, if it is one.
+    pub zone: Option<String>,
+    /// What a fault hits: every process on each of these hosts.
+    pub hosts: Vec<String>,
+    /// The members that go with it, as events call them: `web/app1:8080`.
+    pub members: Vec<String>,
+    /// How clients reach the pools that it serves.
+    pub doors: Vec<Door>,
+}
+
+/// Databases and load balancers will be further kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ComponentKind {
+    /// One host with members of pools on it.
+    Server,
+    /// All hosts of a pool, together.
+    WholePool,
+}
+
+/// A way into a pool: one address of a listener, and what to say there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Door {
+    /// The load balancer's host, whose address the stage knows.
+    pub host: String,
+    /// The listener's own address, if it names one.
+    pub address: Option<IpAddr>,
+    pub port: u16,
+    /// The listener wants a PROXY protocol header first.
+    pub proxy_header: bool,
+    pub manner: Manner,
+}
+
+/// What a client says at a door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Manner {
+    /// `GET path` over HTTP/1.1 with this Host.
+    Get { host: String, path: String },
+    /// For a protocol that is not ours to know: connect, close our half, and wait for the other side to close its.
+    OpenAndClose,
+}
+
+/// One component, one fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    pub component: Arc<Component>,
+    pub fault: Fault,
+    pub promise: Promise,
+}
+
+/// What clients were promised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Promise {
+    /// No request fails and none is slow.
+    NothingLost,
+    /// Requests may fail; the system must be healthy again once the fault is healed.
+    ComesBack,
+}
+
+impl Promise {
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NothingLost => "no request fails",
+            Self::ComesBack => "healthy again once healed",
+        }
+    }
+}
+
+/// Every case of a rehearsal, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    pub cases: Vec<Case>,
+    /// Hosts that this version does not break, and why.
+    pub left_out: Vec<(String, String)>,
+}
+
+/// A name on the command line that the system does not have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no {what} {name:?} to rehearse; there are: {}", .known.join(", "))]
+pub struct UnknownName {
+    pub what: &'static str,
+    pub name: String,
+    pub known: Vec<String>,
+}
+
+impl Plan {
+    /// Each host with members of pools that clients can reach, with every fault; then each pool as a whole, killed.
+    pub fn of(system: &System) -> Self {
+        let mut cases = Vec::new();
+        let mut left_out = Vec::new();
+        for host in system.host_ids() {
+            let members = members_on(system, |of| of == host);
+            if members.is_empty() {
+                continue;
+            }
+            let name = &system[host].name;
+            let pools: Vec<PoolId> = pools_with(system, host);
+            let doors = doors(system, &pools);
+            if let Some(balancer) = system.load_balancers_on(host).next() {
+                let why = format!("load balancer {} runs there too", system[balancer].name);
+                left_out.push((name.clone(), why));
+            } else if doors.is_empty() {
+                left_out.push((name.clone(), "no listener leads to its pools".to_owned()));
+            } else {
+                let promise = promise_of(&doors);
+                let component = Arc::new(Component {
+                    name: name.clone(),
+                    kind: ComponentKind::Server,
+                    zone: Some(system[system[host].zone].name.clone()),
+                    hosts: vec![name.clone()],
+                    members,
+                    doors,
+                });
+                cases.extend(Fault::ALL.map(|fault| Case {
+                    component: Arc::clone(&component),
+                    fault,
+                    promise,
+                }));
+            }
+        }
+        cases.extend(system.pool_ids().filter_map(|pool| whole_pool(system, pool)));
+        Self { cases, left_out }
+    }
+
+    /// Keeps what was asked for: components and faults by name, all of them where none is given.
+    pub fn narrow(mut self, only: &[String], faults: &[String]) -> Result<Self, UnknownName> {
+        let components = self.component_names();
+        for name in only {
+            if !components.contains(name) {
+                return Err(UnknownName { what: "component", name: name.clone(), known: components });
+            }
+        }
+        for name in faults {
+            if Fault::named(name).is_none() {
+                let known = Fault::ALL.map(|fault| fault.word().to_owned()).to_vec();
+                return Err(UnknownName { what: "fault", name: name.clone(), known });
+            }
+        }
+        self.cases.retain(|case| {
+            (only.is_empty() || only.contains(&case.component.name))
+                && (faults.is_empty() || faults.iter().any(|name| name == case.fault.word()))
+        });
+        Ok(self)
+    }
+
+    /// In order, each once.
+    pub fn component_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.cases.iter().map(|case| case.component.name.clone()).collect();
+        names.dedup();
+        names
+    }
+}
+
+/// A client can only be spared a failure where a request can be repeated: at HTTP doors.
+fn promise_of(doors: &[Door]) -> Promise {
+    if doors.iter().all(|door| matches!(door.manner, Manner::Get { .. })) {
+        Promise::NothingLost
+    } else {
+        Promise::ComesBack
+    }
+}
+
+/// A pool of several hosts, none of which runs a load balancer, killed at one stroke.
+fn whole_pool(system: &System, pool: PoolId) -> Option<Case> {
+    let mut hosts: Vec<HostId> = system[pool].members.iter().map(|member| member.host).collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    let doors = doors(system, &[pool]);
+    let breakable = hosts.iter().all(|&host| system.load_balancers_on(host).next().is_none());
+    if hosts.len() < 2 || doors.is_empty() || !breakable {
+        return None;
+    }
+    let mut zones: Vec<_> = hosts.iter().map(|&host| system[host].zone).collect();
+    zones.sort_unstable();
+    zones.dedup();
+    let component = Component {
+        name: system[pool].name.clone(),
+        kind: ComponentKind::WholePool,
+        zone: (zones.len() == 1).then(|| system[zones[0]].name.clone()),
+        members: members_on(system, |host| hosts.contains(&host)),
+        hosts: hosts.iter().map(|&host| system[host].name.clone()).collect(),
+        doors,
+    };
+    Some(Case { component: Arc::new(component), fault: Fault::Kill, promise: Promise::ComesBack })
+}
+
+fn members_on(system: &System, at: impl Fn(HostId) -> bool) -> Vec<String> {
+    let of = |pool: &Pool| -> Vec<String> {
+        let here = pool.members.iter().filter(|member| at(member.host));
+        here.map(|member| format!("{}/{}", pool.name, member.name)).collect()
+    };
+    system.pools.iter().flat_map(of).collect()
+}
+
+fn pools_with(system: &System, host: HostId) -> Vec<PoolId> {
+    system.pool_ids().filter(|&pool| system[pool].members.iter().any(|member| member.host == host)).collect()
+}
+
+/// Every way by which a client reaches one of these pools, over all hosts of all load balancers.
+fn doors(system: &System, pools: &[PoolId]) -> Vec<Door> {
+    let mut doors = Vec::new();
+    for balancer in &system.load_balancers {
+        for listener in &balancer.listeners {
+            for manner in manners(system, &listener.protocol, pools) {
+                doors.extend(balancer.hosts.iter().map(|&host| Door {
+                    host: system[host].name.clone(),
+                    address: listener.address.filter(|address| !address.is_unspecified()),
+                    port: listener.port,
+                    proxy_header: listener.accept_proxy,
+                    manner: manner.clone(),
+                }));
+            }
+        }
+    }
+    doors
+}
+
+fn manners(system: &System, protocol: &Protocol, pools: &[PoolId]) -> Vec<Manner> {
+    match protocol {
+        Protocol::Http(http) => {
+            let routes = http.routes.iter().filter(|route| pools.contains(&route.pool));
+            routes
+                .map(|route| Manner::Get { host: example_host(&route.host), path: route.path.clone() })
+                .collect()
+        }
+        Protocol::Tcp(tcp) if !pools.contains(&tcp.pool) => Vec::new(),
+        // The built-in stand-in speaks HTTP behind a TCP listener too.
+        Protocol::Tcp(tcp) if system[tcp.pool].command.is_none() => {
+            vec![Manner::Get { host: example_host(&HostPattern::Any), path: "/".to_owned() }]
+        }
+        Protocol::Tcp(_) => vec![Manner::OpenAndClose],
+    }
+}
+
+/// A host name that the pattern takes.
+fn example_host(pattern: &HostPattern) -> String {
+    match pattern {
+        HostPattern::Any => "rehearsal".to_owned(),
+        HostPattern::Exact(name) => name.clone(),
+        HostPattern::Suffix(suffix) => format!("rehearsal{suffix}"),
+    }
+}

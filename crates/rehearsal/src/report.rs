@@ -1,0 +1,161 @@
+//! What a rehearsal found, as `--json` prints it and the table reads it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+use crate::plan::{Case, ComponentKind};
+use crate::record::Record;
+use crate::verdict::Verdict;
+
+/// The whole rehearsal, or as much of it as was done. Fields are added, never changed in meaning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub system: String,
+    pub objective: String,
+    /// Broken if any promise was.
+    pub verdict: Verdict,
+    /// Every case that was planned has its result.
+    pub complete: bool,
+    pub results: Vec<CaseReport>,
+}
+
+/// One component, one fault. Durations are milliseconds with a tenth's precision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CaseReport {
+    /// A host's name; the pool's where all of it was hit together.
+    pub component: String,
+    pub fault: Fault,
+    pub requests: Requests,
+    /// Longest time without a good answer.
+    pub longest_gap_ms: f64,
+    /// The slowest good answer; none without one.
+    pub slowest_ms: Option<f64>,
+    /// From the fault to the first event about one of the members hit: ejected or down. None: it went unnoticed.
+    pub noticed_ms: Option<f64>,
+    /// From the healing to full health. None: not within the patience.
+    pub recovered_ms: Option<f64>,
+    pub verdict: Verdict,
+    /// Why it is broken; empty when it held.
+    pub why: Vec<String>,
+    /// What was promised, in words.
+    pub expected: String,
+    pub together: bool,
+    pub zone: Option<String>,
+    pub hosts: Vec<String>,
+    pub members: Vec<String>,
+    pub rate: u32,
+    /// How long the fault lasted.
+    pub seconds: f64,
+    pub latency_ms: Percentiles,
+    /// How far the clients themselves fell behind their schedule at worst: the machine's doing, not the system's.
+    pub clients_late_ms: f64,
+    pub first_failures: Vec<FirstFailure>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Requests {
+    pub sent: u64,
+    pub failed: u64,
+    /// `refused`, `connect-timeout`, `reset`, `timeout`, `503`, `bad-reply`, `local`.
+    pub kinds: BTreeMap<String, u64>,
+    /// What the load balancer, or the client's error, gave as the cause.
+    pub causes: BTreeMap<String, u64>,
+}
+
+/// Of the good answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Percentiles {
+    pub p50: f64,
+    pub p99: f64,
+    pub p999: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FirstFailure {
+    /// When the request was due, from the fault on; negative: before it.
+    pub at_ms: f64,
+    pub took_ms: f64,
+    pub kind: String,
+    pub cause: Option<String>,
+}
+
+/// What the sequence measured besides the clients' own record.
+#[derive(Debug, Clone)]
+pub(crate) struct Measured {
+    pub(crate) fault_at: std::time::Instant,
+    pub(crate) lasted: Duration,
+    pub(crate) noticed: Option<Duration>,
+    pub(crate) recovered: Option<Duration>,
+    pub(crate) rate: u32,
+    pub(crate) why: Vec<String>,
+}
+
+impl Report {
+    pub fn new(system: &nines_system::System, planned: usize, results: Vec<CaseReport>) -> Self {
+        let held = results.iter().all(|result| result.verdict == Verdict::Held);
+        Self {
+            system: system.name.clone(),
+            objective: system.objective.text.clone(),
+            verdict: if held { Verdict::Held } else { Verdict::Broken },
+            complete: results.len() == planned,
+            results,
+        }
+    }
+}
+
+impl CaseReport {
+    pub(crate) fn new(case: &Case, record: &Record, measured: Measured) -> Self {
+        let component = &case.component;
+        let kinds = record.failures.iter().map(|(failure, &count)| (failure.to_string(), count)).collect();
+        let percentile = |share| ms(Duration::from_micros(record.latency.value_at_quantile(share)));
+        Self {
+            component: component.name.clone(),
+            fault: case.fault,
+            requests: Requests {
+                sent: record.sent,
+                failed: record.failed(),
+                kinds,
+                causes: record.causes.clone(),
+            },
+            longest_gap_ms: ms(record.longest_gap),
+            slowest_ms: record.slowest.map(ms),
+            noticed_ms: measured.noticed.map(ms),
+            recovered_ms: measured.recovered.map(ms),
+            verdict: if measured.why.is_empty() { Verdict::Held } else { Verdict::Broken },
+            why: measured.why,
+            expected: case.promise.words().to_owned(),
+            together: component.kind == ComponentKind::WholePool,
+            zone: component.zone.clone(),
+            hosts: component.hosts.clone(),
+            members: component.members.clone(),
+            rate: measured.rate,
+            seconds: tenths(measured.lasted.as_secs_f64()),
+            latency_ms: Percentiles { p50: percentile(0.5), p99: percentile(0.99), p999: percentile(0.999) },
+            clients_late_ms: ms(record.lateness),
+            first_failures: record
+                .first_failures
+                .iter()
+                .map(|failed| FirstFailure {
+                    at_ms: match failed.due.checked_duration_since(measured.fault_at) {
+                        Some(after) => ms(after),
+                        None => -ms(measured.fault_at.duration_since(failed.due)),
+                    },
+                    took_ms: ms(failed.took),
+                    kind: failed.failure.to_string(),
+                    cause: failed.cause.clone(),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn ms(duration: Duration) -> f64 {
+    tenths(duration.as_secs_f64() * 1e3)
+}
+
+fn tenths(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
+}

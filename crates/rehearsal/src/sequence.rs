@@ -1,0 +1,283 @@
+//! One case from beginning to end: healthy, clients, fault, hold, heal, healthy again, verdict.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+use nines_control::event::{Event, Kind};
+
+use crate::clients::{Clients, Load, Target};
+use crate::health;
+use crate::plan::{Case, Component, Door};
+use crate::report::{CaseReport, Measured};
+use crate::stage::{Stage, StageError};
+use crate::verdict;
+
+/// How often the system is asked how it is.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// How a rehearsal is played.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Requests a second.
+    pub rate: u32,
+    /// How long a fault lasts, where it is one that lasts.
+    pub hold: Duration,
+    /// Clients run this long before the fault.
+    pub warm: Duration,
+    /// Full health must last this long to count; clients run on until then.
+    pub settle: Duration,
+    /// How long full health may take to come, before the first case and after each healing.
+    pub patience: Duration,
+    /// A client's patience with one request.
+    pub timeout: Duration,
+    /// An answer this slow breaks a promise.
+    pub slow: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            rate: 1000,
+            hold: Duration::from_secs(3),
+            warm: Duration::from_secs(1),
+            settle: Duration::from_secs(1),
+            patience: Duration::from_secs(60),
+            timeout: Duration::from_secs(1),
+            slow: Duration::from_millis(500),
+        }
+    }
+}
+
+/// What goes on, for whoever watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    BringingUp,
+    /// Waiting for full health before a case.
+    Waiting,
+    /// Clients run, nothing is broken yet.
+    Warming,
+    /// The fault is in.
+    Broken,
+    /// It is healed; waiting for full health.
+    Healing,
+}
+
+/// One look at a rehearsal that is going on.
+#[derive(Debug)]
+pub struct Glance<'a> {
+    pub phase: Phase,
+    /// The case's requests so far.
+    pub sent: u64,
+    pub failed: u64,
+    /// What is not healthy now.
+    pub missing: &'a [String],
+}
+
+/// Called with every look, some fifty times a second.
+pub type Watch<'a> = dyn FnMut(&Glance<'_>) + 'a;
+
+/// Why a rehearsal could not go on. What the system does wrong is no error but a verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{doing}: {source}")]
+    Stage { doing: String, source: StageError },
+    #[error("the system was not healthy after {} s: {missing}", patience.as_secs())]
+    NotHealthy { patience: Duration, missing: String },
+    #[error("the clients could not run: {0}")]
+    Clients(#[from] std::io::Error),
+    #[error("the host {0} has no address for clients")]
+    NoAddress(String),
+}
+
+/// Plays cases on a stage.
+#[derive(Debug)]
+pub struct Rehearsal<S> {
+    stage: S,
+    options: Options,
+    /// Pools without active checks, whose members nobody calls up.
+    unchecked: BTreeSet<String>,
+}
+
+impl<S: Stage> Rehearsal<S> {
+    pub fn new(stage: S, options: Options, unchecked: BTreeSet<String>) -> Self {
+        Self { stage, options, unchecked }
+    }
+
+    /// Gives the stage back, to be taken down.
+    pub fn into_stage(self) -> S {
+        self.stage
+    }
+
+    /// Starts the system and waits until all of it is healthy.
+    ///
+    /// # Errors
+    /// When the stage can't bring it up, or it isn't healthy within the patience.
+    pub async fn bring_up(&mut self, watch: &mut Watch<'_>) -> Result<(), Error> {
+        watch(&Glance { phase: Phase::BringingUp, sent: 0, failed: 0, missing: &[] });
+        self.stage.bring_up().await.map_err(|source| stage_error("bringing the system up", source))?;
+        self.wait_until_healthy(watch).await
+    }
+
+    /// Plays one case. It begins with everything healthy, and ends so unless the verdict is broken.
+    ///
+    /// # Errors
+    /// When it could not be played: then nothing is known.
+    pub async fn play(&mut self, case: &Case, watch: &mut Watch<'_>) -> Result<CaseReport, Error> {
+        self.wait_until_healthy(watch).await?;
+        let clients = self.start_clients(&case.component)?;
+        let played = self.play_before(case, &clients, watch).await;
+        // Clients are stopped whatever happened: the next thing may be the taking down of their place.
+        let record = clients.stop().await?;
+        let mut measured = played?;
+        measured.why =
+            verdict::reasons(case.promise, &record, measured.recovered.is_some(), self.options.slow);
+        Ok(CaseReport::new(case, &record, measured))
+    }
+
+    /// The part of a case that happens before the clients' eyes.
+    async fn play_before(
+        &mut self,
+        case: &Case,
+        clients: &Clients,
+        watch: &mut Watch<'_>,
+    ) -> Result<Measured, Error> {
+        let component = &case.component;
+        self.run_for(self.options.warm, Phase::Warming, clients, watch).await?;
+        self.events().await?;
+
+        let (fault_at, fault_time) = (Instant::now(), SystemTime::now());
+        let mut notice = Notice { component, since: fault_time, noticed: None };
+        for host in &component.hosts {
+            let done = self.stage.inflict(case.fault, host).await;
+            done.map_err(|source| stage_error(&format!("putting {} into {host}", case.fault), source))?;
+        }
+        let hold = if case.fault.lasts() { self.options.hold } else { Duration::ZERO };
+        notice.read(&self.run_for(hold, Phase::Broken, clients, watch).await?);
+
+        let lasted = fault_at.elapsed();
+        for host in &component.hosts {
+            let done = self.stage.heal(case.fault, host).await;
+            done.map_err(|source| stage_error(&format!("healing {} of {host}", case.fault), source))?;
+        }
+        let recovered = self.recover(clients, &mut notice, watch).await?;
+        let noticed = notice.noticed;
+        Ok(Measured { fault_at, lasted, noticed, recovered, rate: self.options.rate, why: Vec::new() })
+    }
+
+    /// How long full health took to come, and stay; `None` if it didn't within the patience.
+    async fn recover(
+        &mut self,
+        clients: &Clients,
+        notice: &mut Notice<'_>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Option<Duration>, Error> {
+        let healed = Instant::now();
+        let mut healthy_since = None;
+        loop {
+            let missing = self.missing().await;
+            notice.read(&self.events().await?);
+            watch(&glance(Phase::Healing, clients, &missing));
+            let now = Instant::now();
+            let since = match (missing.is_empty(), healthy_since) {
+                (false, _) => None,
+                (true, since) => Some(since.unwrap_or(now)),
+            };
+            healthy_since = since;
+            match since {
+                Some(since) if now - since >= self.options.settle => return Ok(Some(since - healed)),
+                None if now - healed >= self.options.patience => return Ok(None),
+                _ => tokio::time::sleep(GLANCE).await,
+            }
+        }
+    }
+
+    async fn wait_until_healthy(&mut self, watch: &mut Watch<'_>) -> Result<(), Error> {
+        let patience = self.options.patience;
+        let begin = Instant::now();
+        loop {
+            let missing = self.missing().await;
+            watch(&Glance { phase: Phase::Waiting, sent: 0, failed: 0, missing: &missing });
+            if missing.is_empty() {
+                return Ok(());
+            }
+            if begin.elapsed() >= patience {
+                return Err(Error::NotHealthy { patience, missing: missing.join("; ") });
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    /// Lets time pass while clients run, and gives the events of that time.
+    async fn run_for(
+        &mut self,
+        time: Duration,
+        phase: Phase,
+        clients: &Clients,
+        watch: &mut Watch<'_>,
+    ) -> Result<Vec<Event>, Error> {
+        let until = Instant::now() + time;
+        let mut events = self.events().await?;
+        while Instant::now() < until {
+            watch(&glance(phase, clients, &[]));
+            tokio::time::sleep(GLANCE.min(until.saturating_duration_since(Instant::now()))).await;
+            events.extend(self.events().await?);
+        }
+        Ok(events)
+    }
+
+    fn start_clients(&self, component: &Component) -> Result<Clients, Error> {
+        let target = |door: &Door| {
+            let ip = door.address.or_else(|| self.stage.address(&door.host));
+            let address = SocketAddr::new(ip.ok_or_else(|| Error::NoAddress(door.host.clone()))?, door.port);
+            Ok(Target { address, proxy_header: door.proxy_header, manner: door.manner.clone() })
+        };
+        let targets = component.doors.iter().map(target).collect::<Result<Vec<_>, Error>>()?;
+        let place =
+            self.stage.clients_place().map_err(|source| stage_error("making room for clients", source))?;
+        let load = Load { targets, rate: self.options.rate, timeout: self.options.timeout };
+        Ok(Clients::start(place, load)?)
+    }
+
+    /// A load balancer that does not answer is not healthy; that is no error.
+    async fn missing(&mut self) -> Vec<String> {
+        match self.stage.status().await {
+            Ok(status) => health::missing(&status, &self.unchecked),
+            Err(error) => vec![error.to_string()],
+        }
+    }
+
+    async fn events(&mut self) -> Result<Vec<Event>, Error> {
+        self.stage.new_events().await.map_err(|source| stage_error("reading the events", source))
+    }
+}
+
+fn glance<'a>(phase: Phase, clients: &Clients, missing: &'a [String]) -> Glance<'a> {
+    Glance { phase, sent: clients.live().sent(), failed: clients.live().failed(), missing }
+}
+
+fn stage_error(doing: &str, source: StageError) -> Error {
+    Error::Stage { doing: doing.to_owned(), source }
+}
+
+/// When the system first said that it knows of the fault.
+struct Notice<'a> {
+    component: &'a Component,
+    since: SystemTime,
+    noticed: Option<Duration>,
+}
+
+impl Notice<'_> {
+    fn read(&mut self, events: &[Event]) {
+        let about_it = |event: &&Event| {
+            matches!(event.kind, Kind::Ejected | Kind::Down)
+                && self.component.members.contains(&event.subject)
+        };
+        for event in events.iter().filter(about_it) {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_micros(event.at_us);
+            // The clock that stamped it is this machine's; a step back must not make it unnoticed.
+            let after = at.duration_since(self.since).unwrap_or_default();
+            self.noticed = Some(self.noticed.map_or(after, |before| before.min(after)));
+        }
+    }
+}

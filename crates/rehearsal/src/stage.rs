@@ -1,0 +1,42 @@
+//! Where a rehearsal is played: a running copy of the system whose hosts can be broken and healed.
+
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+
+use nines_control::event::Event;
+use nines_control::status::Status;
+
+use crate::fault::Fault;
+
+/// Why the stage could not do as asked: what, to whom, and why.
+pub type StageError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Moves the thread that calls it to the place of the clients, for as long as that thread lives.
+pub type Enter = Box<dyn FnOnce() -> io::Result<()> + Send>;
+
+/// A running copy of a system. Dropping it takes everything down.
+///
+/// Hosts are called by their names in the system file.
+pub trait Stage {
+    /// Starts every host's processes. Returns once they have been started, healthy or not.
+    fn bring_up(&mut self) -> impl Future<Output = Result<(), StageError>>;
+
+    /// Puts a fault in: when it returns, the fault is there. A [`Fault::Restart`] returns once the processes have ended.
+    fn inflict(&mut self, fault: Fault, host: &str) -> impl Future<Output = Result<(), StageError>>;
+
+    /// Undoes what [`Stage::inflict`] did with the same arguments.
+    fn heal(&mut self, fault: Fault, host: &str) -> impl Future<Output = Result<(), StageError>>;
+
+    /// What each load balancer's host says about itself.
+    fn status(&mut self) -> impl Future<Output = Result<Vec<Status>, StageError>>;
+
+    /// The events of all load balancers' hosts that have not been returned before.
+    fn new_events(&mut self) -> impl Future<Output = Result<Vec<Event>, StageError>>;
+
+    /// The address at which clients reach a host.
+    fn address(&self, host: &str) -> Option<IpAddr>;
+
+    /// The way into the clients' place, for a thread of their own.
+    fn clients_place(&self) -> Result<Enter, StageError>;
+}

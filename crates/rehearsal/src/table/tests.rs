@@ -1,0 +1,118 @@
+use super::*;
+use crate::report::{Percentiles, Requests};
+
+fn result(component: &str, fault: Fault, failed: u64, sent: u64) -> CaseReport {
+    CaseReport {
+        component: component.to_owned(),
+        fault,
+        requests: Requests { sent, failed, ..Requests::default() },
+        longest_gap_ms: 21.4,
+        slowest_ms: Some(14.2),
+        noticed_ms: Some(1.2),
+        recovered_ms: Some(1402.0),
+        verdict: Verdict::Held,
+        why: Vec::new(),
+        expected: "no request fails".to_owned(),
+        together: false,
+        zone: Some("a".to_owned()),
+        hosts: vec![component.to_owned()],
+        members: vec![format!("web/{component}:8080")],
+        rate: 1000,
+        seconds: 3.0,
+        latency_ms: Percentiles::default(),
+        clients_late_ms: 2.0,
+        first_failures: Vec::new(),
+    }
+}
+
+fn report(results: Vec<CaseReport>, complete: bool) -> Report {
+    let held = results.iter().all(|result| result.verdict == Verdict::Held);
+    Report {
+        system: "shop".to_owned(),
+        objective: "99.99 %".to_owned(),
+        verdict: if held { Verdict::Held } else { Verdict::Broken },
+        complete,
+        results,
+    }
+}
+
+/// As a pipe sees it.
+fn plain(report: &Report) -> String {
+    anstream::adapter::strip_str(&table(report)).to_string()
+}
+
+#[test]
+fn columns_line_up() {
+    let mut frozen = result("app1", Fault::Freeze, 0, 6008);
+    frozen.slowest_ms = Some(220.0);
+    let mut drained = result("app2", Fault::Drain, 0, 612);
+    drained.noticed_ms = None;
+    drained.zone = Some("default".to_owned());
+    let mut web = result("web", Fault::Kill, 3012, 6012);
+    web.together = true;
+    web.zone = None;
+    let report = report(vec![result("app1", Fault::Kill, 0, 6012), frozen, drained, web], true);
+    assert_eq!(
+        plain(&report),
+        "\
+what failed     how               clients saw                  longest gap   slowest   noticed in   well again
+app1 (zone a)   killed            0 of 6,012 requests failed         21 ms     14 ms         1 ms        1.4 s
+app1            frozen            0 of 6,008 failed                  21 ms    220 ms         1 ms        1.4 s
+app2            drained           0 of 612 failed                    21 ms     14 ms            –        1.4 s
+all of web      killed together   3,012 of 6,012 failed              21 ms     14 ms         1 ms        1.4 s
+verdict: every promise held
+"
+    );
+}
+
+#[test]
+fn a_broken_promise_says_why_below_its_row() {
+    let mut broken = result("app1", Fault::CutOff, 1, 600);
+    broken.verdict = Verdict::Broken;
+    broken.why = vec!["1 request failed (1 timeout)".to_owned()];
+    let text = plain(&report(vec![broken, result("app2", Fault::Kill, 0, 600)], true));
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[2], "  broken: 1 request failed (1 timeout)");
+    assert!(lines[3].starts_with("app2 (zone a)"), "{text}");
+    assert_eq!(lines[4], "verdict: 1 of 2 promises broken");
+}
+
+#[test]
+fn what_was_not_tried_is_not_claimed() {
+    let some = plain(&report(vec![result("app1", Fault::Kill, 0, 600)], false));
+    assert!(some.ends_with("verdict: every promise held so far; not all were put to the test\n"), "{some}");
+    let none = plain(&report(Vec::new(), false));
+    assert!(none.ends_with("verdict: none, nothing was rehearsed\n"), "{none}");
+}
+
+#[test]
+fn a_busy_machine_is_owned_up_to() {
+    let mut late = result("app1", Fault::Kill, 0, 600);
+    late.clients_late_ms = 340.0;
+    let text = plain(&report(vec![late], true));
+    assert!(text.contains("note: app1 killed: the clients themselves were up to 340 ms late"), "{text}");
+}
+
+#[test]
+fn colour_tells_lost_requests_from_broken_promises() {
+    let colour = |failed, broken: bool| {
+        let mut result = result("app1", Fault::Kill, failed, 600);
+        result.verdict = if broken { Verdict::Broken } else { Verdict::Held };
+        row(&result, None)[2].style
+    };
+    assert_eq!(colour(0, false), GOOD);
+    assert_eq!(colour(7, false), NOTABLE);
+    assert_eq!(colour(7, true), BAD);
+}
+
+#[test]
+fn numbers_read_well() {
+    assert_eq!(
+        ["0", "999", "1,000", "12,345", "1,234,567"].map(str::to_owned).to_vec(),
+        [0, 999, 1000, 12_345, 1_234_567].map(thousands)
+    );
+    assert_eq!(
+        [0.3, 1.2, 14.0, 999.4, 999.9, 12_345.0].map(duration),
+        ["0.3 ms", "1 ms", "14 ms", "999 ms", "1.0 s", "12.3 s"]
+    );
+}

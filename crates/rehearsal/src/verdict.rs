@@ -1,0 +1,96 @@
+//! Was the promise kept?
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Promise;
+use crate::record::Record;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    Held,
+    Broken,
+}
+
+/// Why a promise was broken, each reason in a few words; none means that it held.
+///
+/// `healthy_again`: whether the system was fully healthy within the patience after the fault was healed.
+pub fn reasons(promise: Promise, record: &Record, healthy_again: bool, slow: Duration) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if record.sent == 0 {
+        reasons.push("nothing was sent, so nothing is proved".to_owned());
+    }
+    if promise == Promise::NothingLost {
+        if record.failed() > 0 {
+            let kinds: Vec<_> =
+                record.failures.iter().map(|(failure, count)| format!("{count} {failure}")).collect();
+            let word = if record.failed() == 1 { "request" } else { "requests" };
+            reasons.push(format!("{} {word} failed ({})", record.failed(), kinds.join(", ")));
+        }
+        if let Some(slowest) = record.slowest.filter(|&slowest| slowest >= slow) {
+            reasons.push(format!(
+                "the slowest answer took {} ms, the bound is {} ms",
+                slowest.as_millis(),
+                slow.as_millis()
+            ));
+        }
+    }
+    if !healthy_again {
+        reasons.push("it did not become healthy again".to_owned());
+    }
+    reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Failure, Outcome};
+    use std::time::Instant;
+
+    const SLOW: Duration = Duration::from_millis(500);
+
+    fn record(took_ms: &[u64], failures: usize) -> Record {
+        let start = Instant::now();
+        let mut record = Record::new(start);
+        for &took in took_ms {
+            record.sent(Duration::ZERO);
+            record.ended(start, start + Duration::from_millis(took), Outcome::Good);
+        }
+        for _ in 0..failures {
+            record.sent(Duration::ZERO);
+            record.ended(start, start, Outcome::Failed(Failure::Reset, None));
+        }
+        record
+    }
+
+    fn broken(promise: Promise, record: &Record, healthy_again: bool) -> bool {
+        !reasons(promise, record, healthy_again, SLOW).is_empty()
+    }
+
+    #[test]
+    fn one_failed_request_breaks_the_promise_of_a_single_fault() {
+        assert!(!broken(Promise::NothingLost, &record(&[1, 2], 0), true));
+        let reasons = reasons(Promise::NothingLost, &record(&[1], 1), true, SLOW);
+        assert_eq!(reasons, ["1 request failed (1 reset)"]);
+    }
+
+    #[test]
+    fn a_slow_answer_breaks_it_from_the_bound_on() {
+        assert!(!broken(Promise::NothingLost, &record(&[499], 0), true));
+        assert!(broken(Promise::NothingLost, &record(&[500], 0), true));
+    }
+
+    #[test]
+    fn where_all_fail_together_only_the_return_is_promised() {
+        assert!(!broken(Promise::ComesBack, &record(&[900], 100), true));
+        assert!(broken(Promise::ComesBack, &record(&[1], 0), false));
+        assert!(broken(Promise::NothingLost, &record(&[1], 0), false));
+    }
+
+    #[test]
+    fn no_request_is_no_proof() {
+        assert!(broken(Promise::NothingLost, &record(&[], 0), true));
+    }
+}

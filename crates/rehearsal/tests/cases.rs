@@ -1,0 +1,269 @@
+//! Whole cases on a stage of one process: a loopback server plays the system.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+
+mod server;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use nines_control::event::{Event, Kind};
+use nines_control::statistics::Statistics;
+use nines_control::status::{
+    FileStatus, Health, ListenerStatus, MemberStatus, Phase, PoolStatus, Status, Wish,
+};
+use nines_rehearsal::plan::{Case, Component, ComponentKind, Door, Manner, Promise};
+use nines_rehearsal::sequence::Error;
+use nines_rehearsal::stage::{Enter, Stage, StageError};
+use nines_rehearsal::verdict::Verdict;
+use nines_rehearsal::{CaseReport, Fault, Options, Rehearsal, sequence};
+use server::{Deed, Server};
+
+/// One load balancer before one member. What clients see while a fault is in is `broken`.
+struct Loopback {
+    server: Server,
+    broken: Deed,
+    health: Health,
+    heals: bool,
+    events: Vec<Event>,
+    did: Vec<String>,
+}
+
+impl Loopback {
+    fn new(broken: Deed) -> Self {
+        let server = Server::start(|_| Deed::Answer);
+        Self { server, broken, health: Health::Unknown, heals: true, events: Vec::new(), did: Vec::new() }
+    }
+
+    fn event(&mut self, kind: Kind, subject: &str) {
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        self.events.push(Event {
+            sequence: 1,
+            at_us: u64::try_from(now.as_micros()).unwrap(),
+            kind,
+            subject: subject.to_owned(),
+            why: String::new(),
+        });
+    }
+}
+
+impl Stage for Loopback {
+    async fn bring_up(&mut self) -> Result<(), StageError> {
+        self.health = Health::Up;
+        Ok(())
+    }
+
+    async fn inflict(&mut self, fault: Fault, host: &str) -> Result<(), StageError> {
+        self.did.push(format!("{fault} {host}"));
+        let broken = self.broken;
+        self.server.decide(move |_| broken);
+        self.health = Health::Down;
+        // Somebody else's trouble is not ours.
+        self.event(Kind::Down, "web/app2:8080");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        self.event(Kind::Ejected, "web/app1:8080");
+        self.event(Kind::Down, "web/app1:8080");
+        Ok(())
+    }
+
+    async fn heal(&mut self, fault: Fault, host: &str) -> Result<(), StageError> {
+        self.did.push(format!("heal {fault} {host}"));
+        self.server.decide(|_| Deed::Answer);
+        if self.heals {
+            self.health = Health::Up;
+        }
+        Ok(())
+    }
+
+    async fn status(&mut self) -> Result<Vec<Status>, StageError> {
+        Ok(vec![status(self.health)])
+    }
+
+    async fn new_events(&mut self) -> Result<Vec<Event>, StageError> {
+        Ok(std::mem::take(&mut self.events))
+    }
+
+    fn address(&self, host: &str) -> Option<IpAddr> {
+        (host == "lb1").then(|| self.server.address.ip())
+    }
+
+    fn clients_place(&self) -> Result<Enter, StageError> {
+        Ok(Box::new(|| Ok(())))
+    }
+}
+
+fn status(health: Health) -> Status {
+    Status {
+        version: 1,
+        system: "shop".to_owned(),
+        objective: "99.99 %".to_owned(),
+        host: "lb1".to_owned(),
+        program: String::new(),
+        pid: 1,
+        uptime_s: 1,
+        phase: Phase::Serving,
+        file: FileStatus { path: String::new(), generation: 1, loaded_us: 0, refused: None },
+        listeners: vec![ListenerStatus {
+            name: "front/http-80".to_owned(),
+            address: "0.0.0.0:80".to_owned(),
+            protocol: "http".to_owned(),
+            open: true,
+            pools: vec!["web".to_owned()],
+        }],
+        pools: vec![PoolStatus {
+            name: "web".to_owned(),
+            serving: "healthy".to_owned(),
+            members: vec![MemberStatus {
+                name: "app1:8080".to_owned(),
+                host: "app1".to_owned(),
+                zone: "a".to_owned(),
+                address: None,
+                health,
+                wish: Wish::Ready,
+                eligible: true,
+                backup: false,
+                ejected_ms: None,
+                why: "connection refused".to_owned(),
+                since_ms: 0,
+                check: None,
+            }],
+        }],
+        statistics: Statistics::default(),
+    }
+}
+
+fn case(stage: &Loopback, fault: Fault, promise: Promise) -> Case {
+    let door = Door {
+        host: "lb1".to_owned(),
+        address: None,
+        port: stage.server.address.port(),
+        proxy_header: false,
+        manner: Manner::Get { host: "shop.example".to_owned(), path: "/".to_owned() },
+    };
+    let component = Component {
+        name: "app1".to_owned(),
+        kind: ComponentKind::Server,
+        zone: Some("a".to_owned()),
+        hosts: vec!["app1".to_owned()],
+        members: vec!["web/app1:8080".to_owned()],
+        doors: vec![door],
+    };
+    Case { component: Arc::new(component), fault, promise }
+}
+
+fn quick() -> Options {
+    Options {
+        rate: 200,
+        hold: Duration::from_millis(300),
+        warm: Duration::from_millis(100),
+        settle: Duration::from_millis(100),
+        patience: Duration::from_millis(500),
+        timeout: Duration::from_millis(300),
+        ..Options::default()
+    }
+}
+
+async fn play(
+    stage: Loopback,
+    fault: Fault,
+    promise: Promise,
+) -> (Result<CaseReport, Error>, Rehearsal<Loopback>) {
+    let case = case(&stage, fault, promise);
+    let mut rehearsal = Rehearsal::new(stage, quick(), BTreeSet::new());
+    rehearsal.bring_up(&mut |_| ()).await.unwrap();
+    let report = rehearsal.play(&case, &mut |_| ()).await;
+    (report, rehearsal)
+}
+
+#[tokio::test]
+async fn a_fault_that_clients_do_not_see_holds_the_promise() {
+    let (report, rehearsal) = play(Loopback::new(Deed::Answer), Fault::Kill, Promise::NothingLost).await;
+    let report = report.unwrap();
+    assert_eq!((report.verdict, report.requests.failed), (Verdict::Held, 0), "{:?}", report.why);
+    // 100 ms warm, 50 ms until the fault is in, 300 ms hold, 100 ms settling.
+    assert!(report.requests.sent >= 100, "{}", report.requests.sent);
+    let noticed = report.noticed_ms.unwrap();
+    assert!((50.0..300.0).contains(&noticed), "its own member's first event: {noticed}");
+    assert!(report.recovered_ms.unwrap() < 100.0);
+    assert!(report.seconds >= 0.3, "{}", report.seconds);
+    assert_eq!(rehearsal.into_stage().did, ["kill app1", "heal kill app1"]);
+}
+
+#[tokio::test]
+async fn a_fault_that_clients_see_breaks_it_and_says_how() {
+    let (report, _) = play(Loopback::new(Deed::NoMember), Fault::Kill, Promise::NothingLost).await;
+    let report = report.unwrap();
+    assert_eq!(report.verdict, Verdict::Broken);
+    let failed = report.requests.failed;
+    assert!(failed > 40, "{failed}");
+    assert_eq!(report.requests.kinds["503"], failed);
+    assert_eq!(report.requests.causes["no-member"], failed);
+    assert_eq!(report.why, [format!("{failed} requests failed ({failed} 503)")]);
+    assert!(report.longest_gap_ms >= 290.0, "{}", report.longest_gap_ms);
+    let first = &report.first_failures[0];
+    assert!(first.at_ms > -20.0 && first.at_ms < 100.0, "about when the fault came: {first:?}");
+}
+
+#[tokio::test]
+async fn failures_are_no_broken_promise_where_only_the_return_is_promised() {
+    let (report, _) = play(Loopback::new(Deed::Reset), Fault::Kill, Promise::ComesBack).await;
+    let report = report.unwrap();
+    assert!(report.requests.kinds["reset"] > 40);
+    assert_eq!(report.verdict, Verdict::Held);
+}
+
+#[tokio::test]
+async fn a_restart_is_not_held() {
+    let (report, _) = play(Loopback::new(Deed::Answer), Fault::Restart, Promise::NothingLost).await;
+    assert!(report.unwrap().seconds < 0.3);
+}
+
+#[tokio::test]
+async fn what_never_becomes_healthy_again_is_broken_and_the_next_case_is_not_played() {
+    let mut stage = Loopback::new(Deed::Answer);
+    stage.heals = false;
+    let next = case(&stage, Fault::Freeze, Promise::NothingLost);
+    let (report, mut rehearsal) = play(stage, Fault::Kill, Promise::ComesBack).await;
+    let report = report.unwrap();
+    assert_eq!(report.verdict, Verdict::Broken);
+    assert_eq!(report.recovered_ms, None);
+    assert_eq!(report.why, ["it did not become healthy again"]);
+    let error = rehearsal.play(&next, &mut |_| ()).await.unwrap_err();
+    assert!(error.to_string().contains("web/app1:8080 is down: connection refused"), "{error}");
+}
+
+#[tokio::test]
+async fn whoever_watches_sees_each_phase_and_the_counts() {
+    let stage = Loopback::new(Deed::Answer);
+    let case = case(&stage, Fault::Kill, Promise::NothingLost);
+    let mut rehearsal = Rehearsal::new(stage, quick(), BTreeSet::new());
+    let mut phases = Vec::new();
+    let mut most = 0;
+    let mut watch = |glance: &sequence::Glance<'_>| {
+        phases.push(glance.phase);
+        most = most.max(glance.sent);
+    };
+    rehearsal.bring_up(&mut watch).await.unwrap();
+    rehearsal.play(&case, &mut watch).await.unwrap();
+    phases.dedup();
+    use sequence::Phase::{BringingUp, Broken, Healing, Waiting, Warming};
+    assert_eq!(phases, [BringingUp, Waiting, Warming, Broken, Healing]);
+    assert!(most > 50);
+}
+
+#[tokio::test]
+async fn the_json_has_the_promised_shape() {
+    let (report, _) = play(Loopback::new(Deed::Answer), Fault::Kill, Promise::NothingLost).await;
+    let json = serde_json::to_value(report.unwrap()).unwrap();
+    assert_eq!(json["component"], "app1");
+    assert_eq!(json["fault"], "kill");
+    assert_eq!(json["verdict"], "held");
+    assert!(json["requests"]["sent"].is_u64() && json["requests"]["failed"].is_u64());
+    assert!(json["requests"]["kinds"].is_object());
+    for field in ["longest_gap_ms", "slowest_ms", "noticed_ms", "recovered_ms"] {
+        assert!(json[field].is_number(), "{field}: {}", json[field]);
+    }
+    let back: CaseReport = serde_json::from_value(json.clone()).unwrap();
+    assert_eq!(serde_json::to_value(back).unwrap(), json);
+}
