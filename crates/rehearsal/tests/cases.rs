@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 mod server;
+mod status;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -9,16 +10,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use nines_control::event::{Event, Kind};
-use nines_control::statistics::Statistics;
-use nines_control::status::{
-    FileStatus, Health, ListenerStatus, MemberStatus, Phase, PoolStatus, Status, Wish,
-};
+use nines_control::status::{Health, Status};
 use nines_rehearsal::plan::{Case, Component, ComponentKind, Door, Manner, Promise};
 use nines_rehearsal::sequence::Error;
 use nines_rehearsal::stage::{Enter, Stage, StageError};
 use nines_rehearsal::verdict::Verdict;
 use nines_rehearsal::{CaseReport, Fault, Options, Rehearsal, sequence};
 use server::{Deed, Server};
+use status::{member, status};
 
 /// One load balancer before one member. What clients see while a fault is in is `broken`.
 struct Loopback {
@@ -77,7 +76,7 @@ impl Stage for Loopback {
     }
 
     async fn status(&mut self) -> Result<Vec<Status>, StageError> {
-        Ok(vec![status(self.health)])
+        Ok(vec![status(vec![member("app1", self.health)])])
     }
 
     async fn new_events(&mut self) -> Result<Vec<Event>, StageError> {
@@ -90,46 +89,6 @@ impl Stage for Loopback {
 
     fn clients_place(&self) -> Result<Enter, StageError> {
         Ok(Box::new(|| Ok(())))
-    }
-}
-
-fn status(health: Health) -> Status {
-    Status {
-        version: 1,
-        system: "shop".to_owned(),
-        objective: "99.99 %".to_owned(),
-        host: "lb1".to_owned(),
-        program: String::new(),
-        pid: 1,
-        uptime_s: 1,
-        phase: Phase::Serving,
-        file: FileStatus { path: String::new(), generation: 1, loaded_us: 0, refused: None },
-        listeners: vec![ListenerStatus {
-            name: "front/http-80".to_owned(),
-            address: "0.0.0.0:80".to_owned(),
-            protocol: "http".to_owned(),
-            open: true,
-            pools: vec!["web".to_owned()],
-        }],
-        pools: vec![PoolStatus {
-            name: "web".to_owned(),
-            serving: "healthy".to_owned(),
-            members: vec![MemberStatus {
-                name: "app1:8080".to_owned(),
-                host: "app1".to_owned(),
-                zone: "a".to_owned(),
-                address: None,
-                health,
-                wish: Wish::Ready,
-                eligible: true,
-                backup: false,
-                ejected_ms: None,
-                why: "connection refused".to_owned(),
-                since_ms: 0,
-                check: None,
-            }],
-        }],
-        statistics: Statistics::default(),
     }
 }
 

@@ -1,0 +1,54 @@
+//! What a load balancer that is well says about itself, for tests to spoil.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use nines_control::statistics::Statistics;
+use nines_control::status::{
+    FileStatus, Health, ListenerStatus, MemberStatus, Phase, PoolStatus, Status, Wish,
+};
+
+/// A load balancer that reaches the pool `web`.
+pub(crate) fn status(members: Vec<MemberStatus>) -> Status {
+    Status {
+        version: 1,
+        system: "shop".to_owned(),
+        objective: "99.99 %".to_owned(),
+        host: "lb1".to_owned(),
+        program: String::new(),
+        pid: 1,
+        uptime_s: 1,
+        phase: Phase::Serving,
+        file: FileStatus { path: String::new(), generation: 1, loaded_us: 0, refused: None },
+        listeners: vec![ListenerStatus {
+            name: "front/http-80".to_owned(),
+            address: "0.0.0.0:80".to_owned(),
+            protocol: "http".to_owned(),
+            open: true,
+            pools: vec!["web".to_owned()],
+        }],
+        pools: vec![pool("web", members)],
+        events: std::collections::BTreeMap::new(),
+        statistics: Statistics::default(),
+    }
+}
+
+pub(crate) fn pool(name: &str, members: Vec<MemberStatus>) -> PoolStatus {
+    PoolStatus { name: name.to_owned(), serving: "healthy".to_owned(), members }
+}
+
+pub(crate) fn member(host: &str, health: Health) -> MemberStatus {
+    MemberStatus {
+        name: format!("{host}:8080"),
+        host: host.to_owned(),
+        zone: "a".to_owned(),
+        address: None,
+        health,
+        wish: Wish::Ready,
+        eligible: true,
+        backup: false,
+        ejected_ms: None,
+        ejections: 0,
+        why: "connection refused".to_owned(),
+        since_ms: 0,
+        check: None,
+    }
+}
