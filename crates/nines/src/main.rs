@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod admin_socket;
 mod commands;
+mod daemon;
+mod terminal;
 
 /// High availability for every layer of a service, and the proof that it works.
 #[derive(Parser)]
@@ -56,10 +59,23 @@ fn main() -> ExitCode {
         Command::StandIn(args) => commands::stand_in::run(&args),
     };
     done.unwrap_or_else(|error| {
+        if reader_is_gone(&error) {
+            return ExitCode::SUCCESS;
+        }
         anstream::eprintln!("nines: {error:#}");
         ExitCode::from(EXIT_BAD)
     })
 }
 
+/// `nines events | head` is no failure.
+fn reader_is_gone(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
 /// The answer is bad: a broken promise, a daemon that can't be reached.
 const EXIT_BAD: u8 = 1;
+/// The command was not called rightly.
+const EXIT_USAGE: u8 = 2;
+/// The system file is wrong (sysexits.h: `EX_CONFIG`).
+const EXIT_FILE: u8 = 78;

@@ -10,7 +10,7 @@ mod schema;
 mod shape;
 mod units;
 
-pub use mistake::{Mark, Mistake, Mistakes, Span};
+pub use mistake::{Mark, Mistake, Mistakes, Span, nearest};
 pub use model::*;
 pub use read::parse;
 pub use schema::schema;

@@ -143,7 +143,7 @@ fn within(text: &str, span: &Span) -> Span {
 }
 
 /// The candidate that was probably meant.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     fn plain(word: &str) -> String {
         word.to_lowercase().replace(['-', '_', ' '], "")
     }

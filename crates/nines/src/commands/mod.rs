@@ -9,3 +9,8 @@ pub(crate) mod schema;
 pub(crate) mod stand_in;
 pub(crate) mod status;
 pub(crate) mod wish;
+
+/// For a command's conversation with a daemon.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}

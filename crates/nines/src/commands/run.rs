@@ -1,8 +1,55 @@
+//! `nines run`: this host's part, for real.
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-#[derive(clap::Args)]
-pub(crate) struct Args {}
+use crate::admin_socket;
+use crate::daemon::part::{Part, PartError};
+use crate::{EXIT_BAD, EXIT_FILE, EXIT_USAGE};
 
-pub(crate) fn run(_args: &Args) -> anyhow::Result<ExitCode> {
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The system file; SIGHUP loads it again
+    file: PathBuf,
+    /// Which host of the system this is
+    #[arg(long, value_name = "NAME")]
+    host: String,
+    /// Unix socket for the operator's commands. Default: /run/nines/NAME.sock as root, else nines/NAME.sock in
+    /// $XDG_RUNTIME_DIR
+    #[arg(long, value_name = "PATH")]
+    admin_socket: Option<PathBuf>,
+    /// How the log on stderr is written; NINES_LOG=debug shows more of it
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For a person
+    Text,
+    /// One object a line
+    Json,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let part = match Part::read(&args.file, &args.host) {
+        Ok(part) => part,
+        Err(error) => return Ok(refuse(&error)),
+    };
+    let admin_socket = args.admin_socket.clone().unwrap_or_else(|| admin_socket::default_path(&args.host));
+    let _ =
+        (part.pools(), part.admin_addresses(), part.drain(), part.workers(), admin_socket, args.log_format);
     anyhow::bail!("not built yet")
+}
+
+fn refuse(error: &PartError) -> ExitCode {
+    match error {
+        PartError::Wrong(mistakes) => anstream::eprint!("{}", mistakes.render(true)),
+        other => anstream::eprintln!("nines: {other}"),
+    }
+    ExitCode::from(match error {
+        PartError::Wrong(_) | PartError::Unreadable(..) => EXIT_FILE,
+        PartError::UnknownHost { .. } => EXIT_USAGE,
+        PartError::NothingToDo { .. } => EXIT_BAD,
+    })
 }

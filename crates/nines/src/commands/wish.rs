@@ -1,8 +1,51 @@
+//! `nines drain`, `ready` and `maintenance`: what the operator wants of a member, apart from its health.
+
+use std::io::Write;
 use std::process::ExitCode;
 
-#[derive(clap::Args)]
-pub(crate) struct Args {}
+use nines_admin::ClientError;
+use nines_control::status::Wish;
 
-pub(crate) fn run(_args: &Args, _wish: nines_control::status::Wish) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+use crate::EXIT_BAD;
+use crate::admin_socket::Daemon;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A member (app1:8080, web/app1:8080), every member on a host (app1), or a whole pool (web)
+    target: String,
+    #[command(flatten)]
+    daemon: Daemon,
+    /// Print what was touched as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, wish: Wish) -> anyhow::Result<ExitCode> {
+    let client = args.daemon.client()?;
+    match super::runtime()?.block_on(client.wish(&args.target, wish)) {
+        Ok(touched) if args.json => {
+            writeln!(std::io::stdout(), "{}", serde_json::json!({ "touched": touched }))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(touched) => {
+            let now = match wish {
+                Wish::Ready => "gets traffic again once it is healthy",
+                Wish::Draining => "finishes what it has and gets nothing new",
+                Wish::Maintenance => "gets nothing new and is not checked",
+            };
+            let mut out = anstream::stdout();
+            for member in touched {
+                writeln!(out, "{member} {now}")?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(ClientError::Refused(problem)) => {
+            anstream::eprintln!("nines: {}", problem.error);
+            if !problem.known.is_empty() {
+                anstream::eprintln!("known: {}", problem.known.join(", "));
+            }
+            Ok(ExitCode::from(EXIT_BAD))
+        }
+        Err(error) => Err(error.into()),
+    }
 }

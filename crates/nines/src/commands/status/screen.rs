@@ -1,0 +1,180 @@
+//! One screen that a tired person understands.
+
+use anstyle::Style;
+use nines_control::statistics::{ListenerStatistics, MemberStatistics, PoolStatistics};
+use nines_control::status::{Health, MemberStatus, Phase, PoolStatus, Status, Wish};
+
+use super::rates::{Rates, handled};
+use crate::terminal::{BAD, BOLD, Cell, DIM, GOOD, PLAIN, UNSURE, duration, line, table, thousands};
+
+pub(crate) fn render(status: &Status, rates: &Rates, width: Option<usize>) -> Vec<String> {
+    let mut screen = header(status, width);
+    screen.push(String::new());
+    screen.extend(table(&listeners(status, rates), width));
+    for pool in &status.pools {
+        screen.push(String::new());
+        screen.extend(self::pool(status, pool, rates, width));
+    }
+    screen
+}
+
+fn header(status: &Status, width: Option<usize>) -> Vec<String> {
+    let (phase, style) = match status.phase {
+        Phase::Starting => ("starting: waits for the first checks", UNSURE),
+        Phase::Serving => ("serving", GOOD),
+        Phase::Draining => ("draining: finishes what is there, then stops", UNSURE),
+    };
+    let first = [
+        Cell::new(format!("{} on {}", status.system, status.host), BOLD),
+        Cell::new(" · ", DIM),
+        Cell::new(phase, style),
+        Cell::new(format!(" · up {}", duration(status.uptime_s * 1000)), PLAIN),
+        Cell::new(format!(" · objective {}", status.objective), PLAIN),
+    ];
+    let file = &status.file;
+    let loaded = match file.generation {
+        1 => "as at the start".to_owned(),
+        n => format!("reloaded {} so far", times(n - 1)),
+    };
+    let second = format!("{}, {loaded} · nines {}, pid {}", file.path, status.program, status.pid);
+    let mut lines = vec![line(&first, width), line(&[Cell::new(second, DIM)], width)];
+    if let Some(refused) = &file.refused {
+        let text = format!("The latest reload was refused, an older file is in force: {refused}");
+        lines.push(line(&[Cell::new(text, BAD)], width));
+    }
+    if let stall @ 1000.. = status.statistics.worker_stall_ms {
+        let text = format!("A worker has not turned its loop for {}", duration(stall));
+        lines.push(line(&[Cell::new(text, BAD)], width));
+    }
+    lines
+}
+
+fn times(n: u64) -> String {
+    match n {
+        1 => "once".to_owned(),
+        n => format!("{} times", thousands(n)),
+    }
+}
+
+fn listeners(status: &Status, rates: &Rates) -> Vec<Vec<Cell>> {
+    let headings = ["LISTENER", "ADDRESS", ""].map(|text| Cell::new(text, DIM));
+    let numbers = ["CONNECTIONS", "REQUESTS/S", "REQUESTS", "REFUSED"].map(heading_of_number);
+    let rows = status.listeners.iter().map(|listener| {
+        let nothing = ListenerStatistics::default();
+        let counted =
+            status.statistics.listeners.iter().find(|one| one.name == listener.name).unwrap_or(&nothing);
+        let refused = counted.refused.iter().map(|(_, count)| count).sum();
+        vec![
+            Cell::new(&listener.name, BOLD),
+            Cell::new(&listener.address, PLAIN),
+            if listener.open { Cell::new("open", GOOD) } else { Cell::new("closed", UNSURE) },
+            Cell::number(thousands(counted.connections)),
+            Cell::number(rate(rates.listener(&listener.name))),
+            Cell::number(thousands(handled(status, listener))),
+            Cell::number(thousands(refused)),
+        ]
+    });
+    [headings.into_iter().chain(numbers).collect()].into_iter().chain(rows).collect()
+}
+
+fn pool(status: &Status, pool: &PoolStatus, rates: &Rates, width: Option<usize>) -> Vec<String> {
+    let nothing = PoolStatistics::default();
+    let counted = status.statistics.pools.iter().find(|one| one.name == pool.name).unwrap_or(&nothing);
+    let eligible = pool.members.iter().filter(|member| member.eligible).count();
+    let (serving, style) = match pool.serving.as_str() {
+        "healthy" => ("the healthy serve", GOOD),
+        "everyone" => ("too few are healthy, so all serve", BAD),
+        "nobody" => ("nobody may serve: requests are refused", BAD),
+        other => (other, PLAIN),
+    };
+    let title = [
+        Cell::new(format!("pool {}", pool.name), BOLD),
+        Cell::new(" · ", DIM),
+        Cell::new(serving, style),
+        Cell::new(
+            format!(
+                " · {eligible} of {} get traffic · {} queued · {} retries, {} hedges",
+                pool.members.len(),
+                thousands(counted.queued),
+                thousands(counted.retries),
+                thousands(counted.hedges),
+            ),
+            PLAIN,
+        ),
+    ];
+    let mut headings: Vec<Cell> =
+        ["  MEMBER", "ZONE", "HEALTH", "WISH"].map(|text| Cell::new(text, DIM)).into();
+    headings.extend(["IN FLIGHT", "REQUESTS/S", "REQUESTS", "FAILURES"].map(heading_of_number));
+    headings.push(Cell::new("WHY", DIM));
+    let mut rows = vec![headings];
+    rows.extend(pool.members.iter().map(|one| member(pool, one, counted, rates)));
+    [line(&title, width)].into_iter().chain(table(&rows, width)).collect()
+}
+
+fn member(pool: &PoolStatus, member: &MemberStatus, counted: &PoolStatistics, rates: &Rates) -> Vec<Cell> {
+    let nothing = MemberStatistics::default();
+    let counted = counted.members.iter().find(|one| one.name == member.name).unwrap_or(&nothing);
+    let failures = counted.failures.iter().map(|(_, count)| count).sum();
+    // Shape says what colour says: whether traffic goes there.
+    let mark = if member.eligible { "●" } else { "○" };
+    let (health, style) = health(member);
+    let (wish, wish_style) = match member.wish {
+        Wish::Ready => ("ready", DIM),
+        Wish::Draining => ("draining", UNSURE),
+        Wish::Maintenance => ("maintenance", UNSURE),
+    };
+    vec![
+        Cell::new(format!("{mark} {}", member.name), if member.eligible { BOLD } else { PLAIN }),
+        Cell::new(&member.zone, PLAIN),
+        Cell::new(health, style),
+        Cell::new(wish, wish_style),
+        Cell::number(thousands(counted.in_flight)),
+        Cell::number(rate(rates.member(&pool.name, &member.name))),
+        Cell::number(thousands(counted.tries)),
+        Cell::number(thousands(failures)),
+        Cell::new(why(member), PLAIN),
+    ]
+}
+
+fn health(member: &MemberStatus) -> (&'static str, Style) {
+    match (member.ejected_ms, member.health) {
+        (Some(_), Health::Up) => ("ejected", BAD),
+        (_, Health::Up) => ("up", GOOD),
+        (_, Health::Down) => ("down", BAD),
+        (_, Health::Unknown) => ("unknown", UNSURE),
+    }
+}
+
+/// What was found and since when, then what the latest check said if that is something else.
+fn why(member: &MemberStatus) -> String {
+    let mut parts = Vec::new();
+    if member.health != Health::Up || member.ejected_ms.is_some() || member.check.is_none() {
+        parts.push(format!("{}, for {}", member.why, duration(member.since_ms)));
+    }
+    if let Some(left) = member.ejected_ms {
+        parts.push(format!("ejected for another {}", duration(left)));
+    }
+    if member.address.is_none() {
+        parts.push("its name has not resolved".to_owned());
+    }
+    if member.backup {
+        parts.push("backup".to_owned());
+    }
+    if let Some(check) = &member.check {
+        let took = duration(check.took_us / 1000);
+        parts.push(format!("check {} ago: {} in {took}", duration(check.ago_ms), check.said));
+    }
+    parts.join("; ")
+}
+
+fn heading_of_number(text: &str) -> Cell {
+    Cell::number(text).styled(DIM)
+}
+
+fn rate(rate: Option<f64>) -> String {
+    match rate {
+        None => "–".to_owned(),
+        Some(rate) if rate < 100.0 => format!("{rate:.1}"),
+        Some(rate) => thousands(rate as u64),
+    }
+}
