@@ -179,6 +179,10 @@ pub(super) struct Connection {
 impl Connection {
     /// Takes in one field. `false`: not a list of tokens, or too long a list.
     pub(super) fn read(&mut self, value: &[u8]) -> bool {
+        if value.eq_ignore_ascii_case(b"keep-alive") {
+            self.keep_alive = true;
+            return true;
+        }
         for option in elements(value).filter(|option| !option.is_empty()) {
             match option.len() {
                 5 if option.eq_ignore_ascii_case(b"close") => self.close = true,
@@ -212,43 +216,58 @@ pub(super) struct Line<'a> {
     pub span: Span,
 }
 
-/// The lines of a head that `httparse` has read, if each ends with CR LF: `httparse` takes a bare LF as well, but
-/// refuses a bare CR, so a look at the two bytes before each line is enough.
-pub(super) fn lines<'h, 'b>(
+/// The lines of a head that `httparse` has read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lines<'h, 'b> {
     headers: &'h [httparse::Header<'b>],
-    buffer: &[u8],
-    len: usize,
-) -> Option<impl Iterator<Item = Line<'b>> + Clone + use<'h, 'b>> {
-    let base = buffer.as_ptr() as usize;
-    let start_of = move |header: &httparse::Header<'_>| header.name.as_ptr() as usize - base;
-    let end_with_crlf = |end: usize| buffer.get(end - 2) == Some(&b'\r');
-    let strict = headers.iter().all(|header| end_with_crlf(start_of(header)))
-        && buffer.get(..len).is_some_and(|head| head.ends_with(b"\r\n\r\n"));
-    strict.then(|| {
-        headers.iter().enumerate().map(move |(index, header)| {
-            let end = headers.get(index + 1).map_or(len - 2, start_of);
-            Line { name: header.name.as_bytes(), value: header.value, span: Span::new(start_of(header), end) }
+    buffer: &'b [u8],
+    /// Where the last line ends.
+    end: usize,
+}
+
+impl<'h, 'b> Lines<'h, 'b> {
+    /// `None`: not each of them ends with CR LF. `httparse` takes a bare LF as well but refuses a bare CR, so that a look
+    /// at the byte before each LF is enough.
+    pub(super) fn new(headers: &'h [httparse::Header<'b>], buffer: &'b [u8], len: usize) -> Option<Self> {
+        let lines = Self { headers, buffer, end: len - 2 };
+        let ends_with_crlf = |end: usize| buffer.get(end - 2) == Some(&b'\r');
+        let strict = headers.iter().all(|header| ends_with_crlf(lines.start(header)))
+            && buffer.get(..len).is_some_and(|head| head.ends_with(b"\r\n\r\n"));
+        strict.then_some(lines)
+    }
+
+    fn start(&self, header: &httparse::Header<'_>) -> usize {
+        header.name.as_ptr() as usize - self.buffer.as_ptr() as usize
+    }
+
+    fn line(&self, index: usize, header: &httparse::Header<'b>) -> Line<'b> {
+        let end = self.headers.get(index + 1).map_or(self.end, |next| self.start(next));
+        Line { name: header.name.as_bytes(), value: header.value, span: Span::new(self.start(header), end) }
+    }
+
+    fn all(&self) -> impl Iterator<Item = Line<'b>> {
+        self.headers.iter().enumerate().map(|(index, header)| self.line(index, header))
+    }
+
+    /// Those which mean something to forwarding.
+    pub(super) fn known(&self) -> impl Iterator<Item = (Field, Line<'b>)> {
+        self.headers.iter().enumerate().filter_map(|(index, header)| match classify(header.name.as_bytes()) {
+            Field::Other => None,
+            field => Some((field, self.line(index, header))),
         })
-    })
+    }
 }
 
 /// Cuts the lines that Connection names. `false`: it also names a field that is not the connection's, which stays.
-pub(super) fn cut_nominated<'b>(
-    lines: &(impl Iterator<Item = Line<'b>> + Clone),
-    cuts: &mut Vec<Span>,
-) -> bool {
+pub(super) fn cut_nominated(lines: &Lines<'_, '_>, cuts: &mut Vec<Span>) -> bool {
     let mut all_may_go = true;
-    for connection in lines.clone().filter(|line| classify(line.name) == Field::Connection) {
+    for (_, connection) in lines.known().filter(|(field, _)| *field == Field::Connection) {
         for option in elements(connection.value).filter(|option| !option.is_empty()) {
             if is_end_to_end(option) {
                 all_may_go = false;
-                continue;
-            }
-            let named = |line: &Line<'_>| {
-                classify(line.name) != Field::Upgrade && line.name.eq_ignore_ascii_case(option)
-            };
-            for line in lines.clone().filter(named) {
-                cut(cuts, line.span);
+            } else if !option.eq_ignore_ascii_case(b"upgrade") {
+                let named = lines.all().filter(|line| line.name.eq_ignore_ascii_case(option));
+                named.for_each(|line| cut(cuts, line.span));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::field::{self, Coding, Connection, Declared, Field, Line};
+use super::field::{self, Coding, Connection, Declared, Field, Line, Lines};
 use super::forwarding::Provenance;
 use super::{Forwarding, Framing, HEADERS_MAX, Limits, Method, Span, Version, copy_without, cut, target};
 
@@ -133,7 +133,8 @@ impl RequestHead {
             return Err(Rejection { status: 501, reason: "CONNECT: this is no proxy for tunnels" });
         }
         self.read_target(buffer, target.as_bytes())?;
-        self.read_fields(buffer, &*request.headers)?;
+        let lines = Lines::new(request.headers, buffer, len).ok_or(bad("a line ends with a bare LF"))?;
+        self.read_fields(&lines, buffer)?;
         Ok(true)
     }
 
@@ -158,60 +159,67 @@ impl RequestHead {
         Ok(())
     }
 
-    fn read_fields(&mut self, buffer: &[u8], headers: &[httparse::Header<'_>]) -> Result<(), Rejection> {
-        let lines =
-            field::lines(headers, buffer, self.span.end as usize).ok_or(bad("a line ends with a bare LF"))?;
+    fn read_fields(&mut self, lines: &Lines<'_, '_>, buffer: &[u8]) -> Result<(), Rejection> {
         self.cuts.clear();
         self.provenance.clear();
-        let mut declared = Declared::default();
-        let mut connection = Connection::default();
-        let (mut host, mut upgrade, mut expect) = (None, None, None);
-        for line in lines.clone() {
-            let field = field::classify(line.name);
-            match field {
-                Field::Other => continue,
-                Field::Host if host.replace(line.value).is_some() => return Err(bad("more than one Host")),
-                Field::Host if !self.absolute => continue,
-                Field::Host | Field::Dropped | Field::ForwardedLookalike => {}
-                Field::Connection if connection.read(line.value) => {}
-                Field::Connection => return Err(bad("Connection is not a list of a few options")),
-                Field::ContentLength => {
-                    let length =
-                        field::content_length(line.value).ok_or(bad("Content-Length is not a length"))?;
-                    if declared.length.replace(length).is_some() {
-                        return Err(bad("more than one Content-Length"));
-                    }
-                    continue;
-                }
-                Field::TransferEncoding => {
-                    read_transfer_encoding(line.value, &mut declared)?;
-                    continue;
-                }
-                Field::FramingLookalike => return Err(bad("a framing field spelled with an underscore")),
-                Field::Upgrade if upgrade.replace(line).is_some() => {
-                    return Err(bad("more than one Upgrade"));
-                }
-                Field::Expect if expect.replace(line).is_some() => return Err(bad("more than one Expect")),
-                Field::Upgrade | Field::Expect => continue,
-                Field::ForwardedFor
-                | Field::ForwardedProto
-                | Field::ForwardedHost
-                | Field::Forwarded
-                | Field::ForwardedOther => {
-                    let value = Span::within(buffer, line.value);
-                    self.provenance.push(Provenance { field, value, line: line.span });
-                }
-            }
-            self.cuts.push(line.span);
+        let mut seen = Seen::default();
+        for (field, line) in lines.known() {
+            self.read_field(field, line, &mut seen, buffer)?;
         }
-        self.connection = connection;
-        if connection.nominated > 0 && !field::cut_nominated(&lines, &mut self.cuts) {
+        self.connection = seen.connection;
+        if self.connection.nominated > 0 && !field::cut_nominated(lines, &mut self.cuts) {
             return Err(bad("Connection names a field that is not the connection's"));
         }
-        self.decide_framing(declared)?;
-        self.decide_host(buffer, host)?;
-        self.decide_upgrade(upgrade);
-        self.decide_expect(expect)
+        self.decide_framing(seen.declared)?;
+        self.decide_host(seen.host, buffer)?;
+        self.decide_upgrade(seen.upgrade);
+        self.decide_expect(seen.expect)
+    }
+
+    fn read_field<'b>(
+        &mut self,
+        field: Field,
+        line: Line<'b>,
+        seen: &mut Seen<'b>,
+        buffer: &[u8],
+    ) -> Result<(), Rejection> {
+        let refused = match field {
+            Field::Host if seen.host.replace(line.value).is_some() => "more than one Host",
+            Field::Host if !self.absolute => return Ok(()),
+            Field::Connection if !seen.connection.read(line.value) => {
+                "Connection is not a list of a few options"
+            }
+            Field::ContentLength => match field::content_length(line.value) {
+                None => "Content-Length is not a length",
+                Some(length) if seen.declared.length.replace(length).is_some() => {
+                    "more than one Content-Length"
+                }
+                Some(_) => return Ok(()),
+            },
+            Field::TransferEncoding => return read_transfer_encoding(line.value, &mut seen.declared),
+            Field::FramingLookalike => "a framing field spelled with an underscore",
+            Field::Upgrade if seen.upgrade.replace(line).is_some() => "more than one Upgrade",
+            Field::Expect if seen.expect.replace(line).is_some() => "more than one Expect",
+            Field::Upgrade | Field::Expect | Field::Other => return Ok(()),
+            Field::Host | Field::Connection | Field::Dropped | Field::ForwardedLookalike => {
+                self.cuts.push(line.span);
+                return Ok(());
+            }
+            Field::ForwardedFor
+            | Field::ForwardedProto
+            | Field::ForwardedHost
+            | Field::Forwarded
+            | Field::ForwardedOther => {
+                self.cuts.push(line.span);
+                self.provenance.push(Provenance {
+                    field,
+                    value: Span::within(buffer, line.value),
+                    line: line.span,
+                });
+                return Ok(());
+            }
+        };
+        Err(bad(refused))
     }
 
     fn cut(&mut self, span: Span) {
@@ -233,7 +241,7 @@ impl RequestHead {
         Ok(())
     }
 
-    fn decide_host(&mut self, buffer: &[u8], sent: Option<&[u8]>) -> Result<(), Rejection> {
+    fn decide_host(&mut self, sent: Option<&[u8]>, buffer: &[u8]) -> Result<(), Rejection> {
         match sent {
             None if self.version == Version::Http11 => return Err(bad("no Host")),
             Some([]) if self.version == Version::Http11 && !self.absolute => {
@@ -400,6 +408,16 @@ impl RequestHead {
         forwarding.render(buffer, &self.provenance, self.authority.of(buffer), out);
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// What the fields of a head have said, before it is decided what follows from them.
+#[derive(Default)]
+struct Seen<'b> {
+    host: Option<&'b [u8]>,
+    connection: Connection,
+    declared: Declared,
+    upgrade: Option<Line<'b>>,
+    expect: Option<Line<'b>>,
 }
 
 fn host_len(authority: &[u8]) -> Result<usize, Rejection> {

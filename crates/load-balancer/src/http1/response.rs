@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::field::{self, Coding, Connection, Declared, Field, Line};
+use super::field::{self, Coding, Connection, Declared, Field, Lines};
 use super::{Asked, Framing, HEADERS_MAX, Limits, Method, Span, Version, copy_without, cut};
 
 /// Why a member's reply cannot be passed on. Its connection is of no further use.
@@ -87,23 +87,18 @@ impl ResponseHead {
         self.len = len as u32;
         self.status = status;
         self.upgrade = matches!(status, 101 | 426);
-        let lines = field::lines(reply.headers, buffer, len).ok_or(BadReply("a line ends with a bare LF"))?;
+        let lines = Lines::new(reply.headers, buffer, len).ok_or(BadReply("a line ends with a bare LF"))?;
         self.read_fields(&lines, version, asked)?;
         Ok(true)
     }
 
-    fn read_fields<'b>(
-        &mut self,
-        lines: &(impl Iterator<Item = Line<'b>> + Clone),
-        version: Version,
-        asked: Asked,
-    ) -> Result<(), BadReply> {
+    fn read_fields(&mut self, lines: &Lines<'_, '_>, version: Version, asked: Asked) -> Result<(), BadReply> {
         self.cuts.clear();
         let mut declared = Declared::default();
         let mut length_line = None;
         let mut connection = Connection::default();
-        for line in lines.clone() {
-            match field::classify(line.name) {
+        for (field, line) in lines.known() {
+            match field {
                 Field::ContentLength => {
                     let length = field::content_length(line.value)
                         .ok_or(BadReply("Content-Length is not a length"))?;

@@ -39,16 +39,17 @@ fn path(origin: &[u8]) -> Result<&[u8], &'static str> {
     let mut dots = false; // a dot, written as itself or not, begins a segment
     let mut end = origin.len();
     for (index, &byte) in origin.iter().enumerate() {
+        if !REMARKABLE[usize::from(byte)] {
+            continue;
+        }
         match byte {
             b'?' => {
                 end = index;
                 break;
             }
-            b'.' => dots |= index > 0 && origin[index - 1] == b'/',
-            b'%' => dots |= index > 0 && origin[index - 1] == b'/',
             b'#' => return Err(FRAGMENT),
             b'\\' => return Err("a backslash in the path, which some servers take for a slash"),
-            _ => {}
+            _ => dots |= index > 0 && origin[index - 1] == b'/',
         }
     }
     let (path, query) = origin.split_at(end);
@@ -59,6 +60,20 @@ fn path(origin: &[u8]) -> Result<&[u8], &'static str> {
         return Err("a dot segment in the path");
     }
     Ok(path)
+}
+
+/// What a path is scanned for.
+static REMARKABLE: [bool; 256] = table(b"?#\\.%");
+static HOST: [bool; 256] = table(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~");
+
+const fn table(bytes: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut index = 0;
+    while index < bytes.len() {
+        table[bytes[index] as usize] = true;
+        index += 1;
+    }
+    table
 }
 
 const FRAGMENT: &str = "a fragment in the target";
@@ -92,9 +107,8 @@ pub(super) fn host_len(authority: &[u8]) -> Option<usize> {
             (inside + 2, &rest[inside + 1..])
         }
         _ => {
-            let is_host =
-                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-            let len = authority.iter().position(|&byte| !is_host(byte)).unwrap_or(authority.len());
+            let host = |&byte: &u8| HOST[usize::from(byte)];
+            let len = authority.iter().position(|byte| !host(byte)).unwrap_or(authority.len());
             (len, &authority[len..])
         }
     };
