@@ -83,7 +83,7 @@ pub(crate) struct Ejections {
 struct Ejected {
     since: Instant,
     until: Instant,
-    /// A check that began after the ejection was good (or there is no check).
+    /// A check that began after the ejection was good.
     good_check: bool,
 }
 
@@ -122,7 +122,7 @@ impl Ejections {
     }
 
     /// Ejects the member; for how long.
-    pub(crate) fn eject(&mut self, now: Instant, rule: &Passive, checked: bool) -> Duration {
+    pub(crate) fn eject(&mut self, now: Instant, rule: &Passive) -> Duration {
         if let Some(ended) = self.ended {
             let calm = now.saturating_duration_since(ended).as_secs_f64();
             let forgiven = calm / self.length.as_secs_f64().max(0.001);
@@ -132,7 +132,7 @@ impl Ejections {
         self.length = rule.eject.saturating_mul(doubled).min(rule.eject_max.max(rule.eject));
         self.count = self.count.saturating_add(1);
         self.spared = false;
-        self.ejected = Some(Ejected { since: now, until: now + self.length, good_check: !checked });
+        self.ejected = Some(Ejected { since: now, until: now + self.length, good_check: false });
         self.length
     }
 
@@ -151,9 +151,10 @@ impl Ejections {
         self.ejected.is_some()
     }
 
-    /// The time is up and a check has been good since.
-    pub(crate) fn is_over(&self, now: Instant) -> bool {
-        self.ejected.is_some_and(|ejected| ejected.until <= now && ejected.good_check)
+    /// The time is up and a check has been good since, where there is a check.
+    pub(crate) fn is_over(&self, now: Instant, probe: &Probe) -> bool {
+        let well = |ejected: Ejected| ejected.good_check || *probe == Probe::None;
+        self.ejected.is_some_and(|ejected| ejected.until <= now && well(ejected))
     }
 
     pub(crate) fn end(&mut self, now: Instant) {

@@ -315,7 +315,7 @@ fn subject(rules: &nines_system::Pool, place: usize) -> String {
     format!("{}/{}", rules.name, rules.members[place].name)
 }
 
-/// What is wanted done, until it is polled.
+/// What is wanted done, until it is polled: what one input can cause, if the shell polls after each.
 #[derive(Debug, Default)]
 struct Outbox(VecDeque<Output>);
 
@@ -343,3 +343,6 @@ impl Outbox {
         self.0.pop_front()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,6 +85,11 @@ impl Member {
             && !self.ejections.is_ejected()
     }
 
+    /// Its health can be spoken of.
+    pub(super) fn is_known(&self) -> bool {
+        self.address.is_some() && self.checks.health != Health::Unknown
+    }
+
     /// Out because of the traffic alone; the only ones that the cap counts.
     pub(super) fn counts_as_ejected(&self) -> bool {
         self.is_ready() && self.checks.health == Health::Up && self.ejections.is_ejected()
@@ -101,7 +106,7 @@ impl Member {
         if self.wish == wish {
             return;
         }
-        let before = std::mem::replace(&mut self.wish, wish);
+        self.wish = wish;
         let why = match wish {
             Wish::Ready => {
                 self.close_at = None;
@@ -115,7 +120,7 @@ impl Member {
             }
         };
         outbox.event(Kind::Wish, subject, why);
-        if before == Wish::Maintenance {
+        if wish == Wish::Maintenance {
             self.forget(now, &rules.check.probe);
         }
     }
@@ -181,8 +186,10 @@ impl Member {
             (_, n) => format!("{n} checks in a row"),
         };
         if health == Health::Up {
-            if self.ejections.is_over(now) {
+            if self.ejections.is_over(now, &rules.check.probe) {
                 self.ejections.end(now);
+            } else if !self.ejections.is_ejected() {
+                self.ejections.recovered();
             }
             let still = self.ejections.until().map(|until| until.saturating_duration_since(now));
             let out = still.map_or(String::new(), |left| format!("; still ejected for {}", words(left)));

@@ -63,7 +63,7 @@ impl Names {
                         outbox.event(Kind::Address, name, format!("now {address}, was {before}"));
                     }
                     _ if known.fails => {
-                        outbox.event(Kind::Address, name, format!("resolves again: {address}"));
+                        outbox.event(Kind::Address, name, format!("resolves: {address}"));
                     }
                     _ => {}
                 }

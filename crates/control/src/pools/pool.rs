@@ -7,7 +7,6 @@ use nines_system::WhenTooFew;
 use super::member::words;
 use super::{Member, Outbox, subject};
 use crate::event::Kind;
-use crate::status::Health;
 use crate::view::{PoolView, Serving};
 
 #[derive(Debug)]
@@ -24,7 +23,7 @@ pub(super) struct Pool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Tally {
     healthy: usize,
-    /// Those that checks have judged.
+    /// Those that have an address and that a check has judged.
     known: usize,
 }
 
@@ -33,10 +32,10 @@ impl Pool {
         self.settles_by.is_none()
     }
 
-    /// Ends ejections whose time is up, and first checks.
+    /// Draws conclusions: whose ejection is over, who starts slowly, whether all first checks are in.
     pub(super) fn settle(&mut self, now: Instant, rules: &nines_system::Pool, outbox: &mut Outbox) {
         for (place, member) in self.members.iter_mut().enumerate() {
-            if member.ejections.is_over(now) {
+            if member.ejections.is_over(now, &rules.check.probe) {
                 member.ejections.end(now);
                 if member.is_healthy() {
                     let why = "its time out is over and a check has been good since".to_owned();
@@ -45,7 +44,8 @@ impl Pool {
             }
         }
         self.keep_to_the_cap(now, rules, outbox);
-        let waited = |member: &Member| member.is_ready() && member.checks.health == Health::Unknown;
+        self.start_slowly_who_came_back(now);
+        let waited = |member: &Member| member.is_ready() && !member.is_known();
         if self.settles_by.is_some_and(|by| by <= now || !self.members.iter().any(waited)) {
             self.settles_by = None;
         }
@@ -88,8 +88,7 @@ impl Pool {
             }
             return;
         }
-        let checked = rules.check.probe != nines_system::Probe::None;
-        let length = member.ejections.eject(now, &rules.passive, checked);
+        let length = member.ejections.eject(now, &rules.passive);
         member.times_ejected += 1;
         member.slow_since = None;
         outbox.event(Kind::Ejected, subject(rules, place), format!("{why}; out for {}", words(length)));
@@ -118,7 +117,6 @@ impl Pool {
         open: bool,
         outbox: &mut Outbox,
     ) -> PoolView {
-        self.start_slowly_who_came_back(now);
         let serving = if self.used { self.serving(rules, open) } else { Serving::Nobody };
         if self.serving != serving && self.used && open {
             outbox.event(Kind::Serving, rules.name.as_str(), self.why_serving(serving, rules));
@@ -155,7 +153,7 @@ impl Pool {
         let mut tally = Tally { healthy: 0, known: 0 };
         for (member, _) in counted {
             tally.healthy += usize::from(member.is_healthy());
-            tally.known += usize::from(member.checks.health != Health::Unknown);
+            tally.known += usize::from(member.is_known());
         }
         tally
     }
@@ -169,11 +167,11 @@ impl Pool {
         }
         let mut backups = self.members.iter().zip(&rules.members).filter(|(_, rule)| rule.backup);
         let Tally { healthy, known } = self.tally(rules);
-        let enough = healthy as f64 >= rules.minimum_healthy * known as f64 - 1e-9 && healthy > 0;
-        if enough || backups.any(|(member, _)| member.is_healthy()) {
-            return Serving::Healthy;
-        }
+        let enough = known > 0 && healthy as f64 >= rules.minimum_healthy * known as f64 - 1e-9;
+        let backup = backups.any(|(member, _)| member.is_healthy());
         match rules.when_too_few {
+            _ if backup || (enough && healthy > 0) => Serving::Healthy,
+            _ if enough => Serving::Nobody,
             WhenTooFew::ServeAll => Serving::Everyone,
             WhenTooFew::Refuse => Serving::Nobody,
         }
@@ -187,7 +185,11 @@ impl Pool {
             0 => "no member has been checked yet".to_owned(),
             _ => format!("{healthy} of {known} {members} healthy"),
         };
-        let too_few = if known == 0 { count.clone() } else { format!("{count}, below {least}") };
+        let too_few = match known {
+            0 => count.clone(),
+            _ if rules.minimum_healthy == 0.0 => count.clone(),
+            _ => format!("{count}, below {least}"),
+        };
         match serving {
             Serving::Healthy if healthy == 0 => format!("{count}: backups serve"),
             Serving::Healthy => format!("{count}: healthy members serve"),

@@ -57,7 +57,7 @@ impl Pools {
                 members.push(self.new_member(now, rules));
                 continue;
             };
-            if used && !pool.used {
+            if used != pool.used {
                 member.forget(now, &rules.check.probe);
             } else if !same_question {
                 member.checks.begin_anew(&rules.check.probe);

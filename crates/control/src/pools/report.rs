@@ -22,7 +22,7 @@ pub(super) fn status(pools: &Pools, now: Instant) -> Vec<PoolStatus> {
                 wish: member.wish,
                 eligible: view.eligible,
                 backup: rule.backup,
-                ejected_ms: member.ejections.until().map(|until| ms(until, now)),
+                ejected_ms: ejected_until(member, now).map(|until| ms(until, now)),
                 ejections: member.times_ejected,
                 why: why(member, rules),
                 since_ms: ms(now, member.since),
@@ -42,6 +42,11 @@ pub(super) fn status(pools: &Pools, now: Instant) -> Vec<PoolStatus> {
         PoolStatus { name: rules.name.clone(), serving: serving.to_owned(), members: members.collect() }
     })
     .collect()
+}
+
+/// A member that is down, past the time of its ejection, is just down.
+fn ejected_until(member: &Member, now: Instant) -> Option<Instant> {
+    member.ejections.until().filter(|&until| until > now || member.counts_as_ejected())
 }
 
 fn ms(later: Instant, earlier: Instant) -> u64 {

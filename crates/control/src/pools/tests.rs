@@ -1,0 +1,6 @@
+//! Scenes from the life of a pool, told in inputs and times.
+
+mod operator;
+mod properties;
+mod scenes;
+mod world;
