@@ -43,8 +43,9 @@ fn sent_on(request: &[u8]) -> String {
     let client = ClientText::new([192, 0, 2, 7].into());
     let mut out = Vec::new();
     parsed(request).render(request, &Forwarding { client: &client, trusted: false, proto: "http" }, &mut out);
-    let text = String::from_utf8(out).unwrap();
-    let (head, provenance) = text.split_once("X-Forwarded-For: 192.0.2.7\r\n").unwrap();
+    let text = String::from_utf8(out).expect("UTF-8 in, UTF-8 out");
+    let (head, provenance) =
+        text.split_once("X-Forwarded-For: 192.0.2.7\r\n").expect("provenance comes last");
     assert!(provenance.ends_with("\r\n\r\n"), "{provenance:?}");
     head.to_owned()
 }
@@ -414,10 +415,6 @@ fn heads_beyond_the_limits_are_refused_before_they_end() {
     assert_eq!(refusal(&long_value), Some(431));
     let whole = [long_value.as_slice(), b"\r\nHost: a\r\n\r\n"].concat();
     assert_eq!(refusal(&whole), Some(431));
-    assert_eq!(
-        refusal(&with(&b"X: y\r\n".repeat(100))),
-        Some(400),
-    );
     let many = |count: usize| with(vec!["X: y"; count].join("\r\n").as_bytes());
     assert_eq!(refusal(&many(99)), None);
     assert_eq!(refusal(&many(100)), Some(431));
