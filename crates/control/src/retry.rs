@@ -129,3 +129,6 @@ fn upper_bound(bucket: usize) -> Duration {
     let (octave, step) = (bucket / STEPS, bucket % STEPS);
     Duration::from_micros(((1u64 << octave) * (STEPS + step + 1) as u64).div_ceil(STEPS as u64))
 }
+
+#[cfg(test)]
+mod tests;

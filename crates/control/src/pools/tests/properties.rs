@@ -1,5 +1,7 @@
 //! Whatever happens, in whatever order: the machine never contradicts itself.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::super::*;
@@ -64,7 +66,9 @@ fn host(n: usize) -> String {
 }
 
 fn live(shape: usize, steps: &[Step]) -> World {
-    let shapes: Vec<Arc<System>> = SHAPES.iter().map(|(members, pool)| file(members, pool)).collect();
+    static PARSED: LazyLock<Vec<Arc<System>>> =
+        LazyLock::new(|| SHAPES.iter().map(|(members, pool)| file(members, pool)).collect());
+    let shapes = &*PARSED;
     let mut world = World::of(shapes[shape].clone());
     for step in steps {
         let key = |world: &World, n: usize| {
@@ -112,8 +116,12 @@ fn live(shape: usize, steps: &[Step]) -> World {
     world
 }
 
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn it_never_contradicts_itself(shape in 0..SHAPES.len(), steps in prop::collection::vec(step(), 1..60)) {
@@ -121,22 +129,6 @@ proptest! {
         for pair in world.views.windows(2) {
             prop_assert!(pair[0].1 != pair[1].1 || steps.iter().any(|step| matches!(step, Step::Reload(_))));
         }
-    }
-
-    #[test]
-    fn once_all_is_well_every_member_serves_again(
-        shape in 0..SHAPES.len(),
-        steps in prop::collection::vec(step(), 1..40),
-    ) {
-        let mut world = live(shape, &steps);
-        world.bad.clear();
-        world.mute.clear();
-        world.names.insert("app.internal".to_owned(), Ok(vec![IpAddr::from([10, 0, 1, 1])]));
-        world.wish("web", Wish::Ready).unwrap();
-        world.run(20 * 60_000);
-        prop_assert_eq!(world.eligible().len(), world.system.pools[0].members.len());
-        prop_assert!(world.view().members.iter().all(|member| member.share == 100));
-        prop_assert!(world.opened.is_some());
     }
 
     #[test]
@@ -158,5 +150,25 @@ proptest! {
         for pair in of_app1.windows(2) {
             prop_assert!(pair[1] - pair[0] >= 750, "{:?}", of_app1);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(32))]
+
+    #[test]
+    fn once_all_is_well_every_member_serves_again(
+        shape in 0..SHAPES.len(),
+        steps in prop::collection::vec(step(), 1..40),
+    ) {
+        let mut world = live(shape, &steps);
+        world.bad.clear();
+        world.mute.clear();
+        world.names.insert("app.internal".to_owned(), Ok(vec![IpAddr::from([10, 0, 1, 1])]));
+        world.wish("web", Wish::Ready).unwrap();
+        world.run(6 * 60_000);
+        prop_assert_eq!(world.eligible().len(), world.system.pools[0].members.len());
+        prop_assert!(world.view().members.iter().all(|member| member.share == 100));
+        prop_assert!(world.opened.is_some());
     }
 }

@@ -97,7 +97,7 @@ impl World {
                 }
                 Output::Publish(view) => self.views.push((at, view)),
                 Output::Event { kind, subject, why } => {
-                    self.events.push((at, kind, format!("{subject}: {why}")))
+                    self.events.push((at, kind, format!("{subject}: {why}")));
                 }
                 Output::FirstChecksIn => {
                     assert!(self.opened.replace(at).is_none(), "said twice");
