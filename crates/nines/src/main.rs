@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod admin_socket;
 mod commands;
 mod daemon;
+mod summary;
 mod terminal;
 
 /// High availability for every layer of a service, and the proof that it works.

@@ -2,7 +2,10 @@
 //!
 //! A pure room: no I/O, no clock, no randomness. Whoever reads the file hands its text in.
 
+mod explain;
 mod fields;
+mod item;
+mod kind;
 mod mistake;
 pub mod model;
 mod read;
@@ -10,7 +13,13 @@ mod schema;
 mod shape;
 mod units;
 
+pub use explain::explain;
 pub use mistake::{Mark, Mistake, Mistakes, Span, nearest};
 pub use model::*;
-pub use read::parse;
+pub use read::{parse, parse_with_warnings};
 pub use schema::schema;
+
+/// A system file to begin with: it works as it is, and says what its parts are for.
+pub fn example() -> &'static str {
+    include_str!("../../../examples/shop.toml")
+}

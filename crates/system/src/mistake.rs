@@ -18,6 +18,8 @@ pub struct Mistake {
     pub marks: Vec<Mark>,
     /// What to do about it.
     pub help: Vec<String>,
+    /// It is one only if nothing else of the file got lost: a syntax error elsewhere may be the cause.
+    of_the_whole: bool,
 }
 
 /// Words of the file, and what they have to do with a mistake.
@@ -29,7 +31,22 @@ pub struct Mark {
 
 impl Mistake {
     pub(crate) fn new(title: impl Into<String>, span: Span, label: impl Into<String>) -> Self {
-        Self { title: title.into(), marks: vec![Mark { span, label: label.into() }], help: Vec::new() }
+        Self {
+            title: title.into(),
+            marks: vec![Mark { span, label: label.into() }],
+            help: Vec::new(),
+            of_the_whole: false,
+        }
+    }
+
+    /// Something is missed, which a syntax error may have hidden.
+    pub(crate) fn of_the_whole(mut self) -> Self {
+        self.of_the_whole = true;
+        self
+    }
+
+    pub(crate) fn is_of_the_whole(&self) -> bool {
+        self.of_the_whole
     }
 
     /// A further place that has a part in it.
@@ -70,6 +87,10 @@ pub struct Mistakes {
 impl Mistakes {
     pub(crate) fn errors(path: &str, text: &str, list: Vec<Mistake>) -> Self {
         Self::of(path, text, list, Level::ERROR)
+    }
+
+    pub(crate) fn warnings(path: &str, text: &str, list: Vec<Mistake>) -> Self {
+        Self::of(path, text, list, Level::WARNING)
     }
 
     fn of(path: &str, text: &str, mut list: Vec<Mistake>, level: Level<'static>) -> Self {
@@ -142,25 +163,33 @@ fn within(text: &str, span: &Span) -> Span {
     start..border(span.end.max(start))
 }
 
-/// The candidate that was probably meant.
+/// The candidate that was probably meant, by its looks.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    all_nearest(word, candidates).into_iter().next()
+}
+
+/// The same, with those that are as near.
+pub(crate) fn all_nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     fn plain(word: &str) -> String {
         word.to_lowercase().replace(['-', '_', ' '], "")
     }
     let word = plain(word);
-    let bound = (word.chars().count() / 3).max(1);
-    candidates
+    let length = word.chars().count();
+    // One slip in three letters, and never all of them.
+    let bound = (length / 3).max(1).min(length.saturating_sub(1));
+    let mut near: Vec<_> = candidates
         .into_iter()
         .map(|candidate| {
             let other = plain(candidate);
-            let contains =
-                word.len() >= 4 && other.len() >= 4 && (word.contains(&other) || other.contains(&word));
+            let within = length >= 4 && other.len() >= 4 && (word.contains(&other) || other.contains(&word));
             let distance = strsim::osa_distance(&word, &other);
-            (if contains { distance.min(bound) } else { distance }, candidate)
+            (if within { distance.min(bound) } else { distance }, candidate)
         })
         .filter(|&(distance, _)| distance <= bound)
-        .min_by_key(|&(distance, _)| distance)
-        .map(|(_, candidate)| candidate)
+        .collect();
+    let least = near.iter().map(|&(distance, _)| distance).min();
+    near.retain(|&(distance, _)| Some(distance) == least);
+    near.into_iter().map(|(_, candidate)| candidate).collect()
 }
 
 /// ``did you mean `web`?``, or else what there is.
@@ -169,15 +198,22 @@ pub(crate) fn suggestion<'a>(
     what: &str,
     candidates: impl IntoIterator<Item = &'a str> + Clone,
 ) -> String {
-    match nearest(word, candidates.clone()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => {
-            let all: Vec<_> = candidates.into_iter().map(|name| format!("`{name}`")).collect();
-            if all.is_empty() {
-                format!("there are no {what}")
-            } else {
-                format!("{what}: {}", all.join(", "))
-            }
+    let near = all_nearest(word, candidates.clone());
+    if !near.is_empty() {
+        return format!("did you mean {}?", one_of(&near));
+    }
+    let all: Vec<_> = candidates.into_iter().map(|name| format!("`{name}`")).collect();
+    if all.is_empty() { format!("there are no {what}") } else { format!("{what}: {}", all.join(", ")) }
+}
+
+/// `` `a`, `b` or `c` ``.
+fn one_of(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => format!("`{one}`"),
+        [most @ .., last] => {
+            let most: Vec<_> = most.iter().map(|name| format!("`{name}`")).collect();
+            format!("{} or `{last}`", most.join(", "))
         }
     }
 }

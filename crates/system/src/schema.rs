@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::shape::{self, Absent, Key, Kind, Section, Syntax};
+use crate::kind::{Absent, Key, Kind, Section, Syntax};
+use crate::shape;
 
 /// A JSON Schema (draft 2020-12) of the system file. It says less than [`crate::parse`] checks: references, for
 /// example, are beyond it.

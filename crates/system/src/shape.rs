@@ -5,107 +5,10 @@
 
 use std::time::Duration;
 
-/// A table of the file and the keys that it may hold.
-#[derive(Debug)]
-pub(crate) struct Section {
-    /// How a message calls it: `a pool`.
-    pub(crate) what: &'static str,
-    pub(crate) about: &'static str,
-    pub(crate) keys: &'static [Key],
-}
-
-#[derive(Debug)]
-pub(crate) struct Key {
-    pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
-    pub(crate) about: &'static str,
-    pub(crate) absent: Absent,
-}
-
-/// What holds when a key is not there.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Absent {
-    /// A mistake.
-    Required,
-    /// This value, as the file would write it.
-    Value(&'static str),
-    /// Something that no value of the key says.
-    Words(&'static str),
-}
-
-/// What a value looks like.
-#[derive(Debug)]
-pub(crate) enum Kind {
-    Flag,
-    Whole {
-        min: u64,
-        max: u64,
-    },
-    /// A duration with its unit.
-    Time {
-        min: Duration,
-        max: Duration,
-    },
-    /// A number of bytes with its unit.
-    Size {
-        min: u64,
-        max: u64,
-    },
-    /// A percentage, as a fraction; `exclusive`: the ends themselves are out.
-    Share {
-        min: f64,
-        max: f64,
-        exclusive: bool,
-    },
-    Text(&'static Syntax),
-    /// One of these words.
-    Word(&'static [&'static str]),
-    List(&'static Kind),
-    Table(&'static Section),
-    /// A table whose keys are names that the operator chooses.
-    Named(&'static Kind),
-    /// Any of these forms.
-    Either(&'static [Kind]),
-    /// Has its place, but does nothing yet.
-    Later,
-}
-
-/// A text of some form that is more than a word.
-#[derive(Debug)]
-pub(crate) struct Syntax {
-    /// `a host and a port`.
-    pub(crate) what: &'static str,
-    /// `app1:8080`.
-    pub(crate) example: &'static str,
-}
-
-impl Section {
-    /// # Panics
-    /// When the shape has no such key: the reader may only ask for what the shape describes.
-    pub(crate) fn key(&self, name: &str) -> &'static Key {
-        self.keys.iter().find(|key| key.name == name).expect("the reader asks for keys of the shape only")
-    }
-}
-
-impl Key {
-    const fn required(mut self) -> Self {
-        self.absent = Absent::Required;
-        self
-    }
-
-    const fn or(mut self, value: &'static str) -> Self {
-        self.absent = Absent::Value(value);
-        self
-    }
-
-    const fn otherwise(mut self, words: &'static str) -> Self {
-        self.absent = Absent::Words(words);
-        self
-    }
-}
+use crate::kind::{Absent, Key, Kind, Section, Syntax};
 
 const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
-    Key { name, kind, about, absent: Absent::Words("nothing") }
+    Key { name, kind, about, absent: Absent::Words("nothing"), also: &[] }
 }
 
 const fn whole(min: u64, max: u64) -> Kind {
@@ -151,26 +54,31 @@ pub(crate) static SYSTEM: Section = Section {
             Kind::Share { min: 0.0, max: 1.0, exclusive: true },
             "The share of time in which the service must answer.",
         )
+        .also(&["slo", "sla", "availability"])
         .or("99.9 %"),
         key(
             "zones",
             Kind::Either(&[Kind::Named(&Kind::Table(&ZONE)), Kind::List(&Kind::Text(&NAME))]),
             "Failure domains: availability zones or datacentres.",
         )
+        .also(&["datacenters", "datacentres", "failure_domains"])
         .otherwise("one zone, named `default`, with every host in it"),
         key(
             "hosts",
             Kind::Named(&Kind::Either(&[Kind::Table(&HOST), Kind::Text(&ADDRESS)])),
             "Machines, each running one `nines`. An address alone is enough where there is one zone.",
         )
+        .also(&["nodes", "machines", "servers"])
         .required(),
         key(
             "load_balancers",
             Kind::Named(&Kind::Table(&LOAD_BALANCER)),
             "Hosts that receive client traffic, and what they do with it.",
         )
+        .also(&["frontends", "frontend", "proxies", "lb"])
         .otherwise("none"),
         key("pools", Kind::Named(&Kind::Table(&POOL)), "Interchangeable application servers, all active.")
+            .also(&["backends", "backend", "upstreams", "upstream"])
             .otherwise("none"),
         key("databases", Kind::Later, "PostgreSQL with failover."),
         key("caches", Kind::Later, "Redis or Valkey with failover."),
@@ -200,7 +108,7 @@ pub(crate) static HOST: Section = Section {
             "address",
             Kind::Text(&ADDRESS),
             "Where other hosts reach it. A DNS name is looked up again and again; the last good answer stays.",
-        )
+        ).also(&["ip", "addr"])
         .required(),
     ],
 };
@@ -210,7 +118,9 @@ pub(crate) static LOAD_BALANCER: Section = Section {
     about: "Hosts that receive client traffic. Each of them does the same.",
     keys: &[
         key("hosts", Kind::List(&Kind::Text(&NAME)), "The hosts that it runs on.").required(),
-        key("listeners", Kind::List(&Kind::Table(&LISTENER)), "Where clients connect.").required(),
+        key("listeners", Kind::List(&Kind::Table(&LISTENER)), "Where clients connect.")
+            .also(&["ports", "listen"])
+            .required(),
         key(
             "admin",
             Kind::Text(&SOCKET),
@@ -231,8 +141,8 @@ pub(crate) static LISTENER: Section = Section {
     keys: &[
         key("name", Kind::Text(&NAME), "What status and metrics call it.")
             .otherwise("protocol and port: `http-80`"),
-        key("bind", Kind::Text(&BIND), "A port of every address (`:80`), or of one (`10.0.1.10:80`).").required(),
-        key("protocol", Kind::Word(&["http", "tcp"]), "What is spoken.").or("http"),
+        key("bind", Kind::Text(&BIND), "A port of every address (`:80`), or of one (`10.0.1.10:80`).").also(&["listen", "port", "address"]).required(),
+        key("protocol", Kind::Word(&["http", "tcp"]), "What is spoken.").also(&["mode"]).or("http"),
         key("pool", Kind::Text(&NAME), "The pool that gets everything that no route takes.")
             .otherwise("only what a route takes is served"),
         key("routes", Kind::List(&Kind::Table(&ROUTE)), "HTTP: which requests go to which pool.")
@@ -309,25 +219,25 @@ pub(crate) static POOL: Section = Section {
             "members",
             Kind::List(&Kind::Either(&[Kind::Text(&MEMBER), Kind::Table(&MEMBER_TABLE)])),
             "The servers: a host of `[hosts]` and a port.",
-        )
+        ).also(&["servers", "backends", "upstreams", "targets"])
         .required(),
         key(
             "check",
             Kind::Either(&[Kind::Table(&CHECK), Kind::Word(&["tcp", "none"])]),
             "How each member is probed. `\"none\"`: health is what the traffic says.",
-        )
+        ).also(&["health", "health_check", "healthcheck", "checks"])
         .or("tcp"),
         key(
             "passive",
             Kind::Either(&[Kind::Table(&PASSIVE), Kind::Flag]),
             "How the traffic itself judges members. `false`: not at all.",
-        )
+        ).also(&["outlier_detection", "ejection"])
         .or("true"),
         key(
             "balance",
             Kind::Either(&[Kind::Word(&["least-requests", "round-robin"]), Kind::Table(&BALANCE)]),
             "Who gets the next request. `least-requests`: the less busy of two picked at random.",
-        )
+        ).also(&["algorithm", "strategy", "lb_policy"])
         .or("least-requests"),
         key("minimum_healthy", ANY_SHARE, "With a smaller share of members up, `when_too_few` applies.")
             .or("50 %"),
@@ -373,7 +283,9 @@ pub(crate) static CHECK: Section = Section {
     what: "a check",
     about: "A probe (`http`, `command`, or `tcp` when neither is there), and the rule that turns probes into health.",
     keys: &[
-        key("http", Kind::Text(&PATH), "Probe by GET of this path.").otherwise("no HTTP probe"),
+        key("http", Kind::Text(&PATH), "Probe by GET of this path.")
+            .also(&["path", "url", "uri"])
+            .otherwise("no HTTP probe"),
         key("tcp", Kind::Flag, "Probe by a TCP connect.").otherwise("true where there is no other probe"),
         key(
             "command",

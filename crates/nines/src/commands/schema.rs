@@ -1,8 +1,12 @@
+//! `nines schema`: what editors complete a system file from.
+
+use std::io::Write;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {}
 
 pub(crate) fn run(_args: &Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+    writeln!(anstream::stdout(), "{:#}", nines_system::schema())?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::names::{Named, Names};
 use super::texts;
-use crate::fields::{Fields, Item};
+use crate::fields::Fields;
+use crate::item::Item;
 use crate::mistake::{Mistake, Span};
 use crate::model::{Host, HostAddress, Zone, ZoneId};
 use crate::shape;
@@ -13,7 +14,7 @@ pub(crate) fn zones<'a>(system: &Fields<'a>) -> Named<'a, Zone> {
     let item = system.get("zones");
     let zones = match item.map(|item| (item, item.value.get_ref())) {
         Some((item, DeValue::Array(_))) => listed(system, item),
-        _ => Named::read("zone", "zones", system, item, |name, _, item| {
+        _ => Named::read("zone", "zones", system, |name, _, item| {
             let fields = item.fields(&shape::ZONE)?;
             let region = fields.get("region").and_then(|item| texts::name(&item));
             Some(Zone { name: name.to_owned(), region: region.map(str::to_owned) })
@@ -47,7 +48,10 @@ fn listed<'a>(system: &Fields<'a>, item: Item<'a>) -> Named<'a, Zone> {
 pub(crate) fn hosts<'a>(system: &Fields<'a>, zones: &Names<'a>) -> Named<'a, Host> {
     let mut addresses: Vec<(HostAddress, &str, Span)> = Vec::new();
     let item = system.require("hosts");
-    let hosts = Named::read("host", "hosts", system, item, |name, key, item| {
+    if let Some(item) = item.filter(|_| !zones.are_written()) {
+        no_zones(&item);
+    }
+    let hosts = Named::read("host", "hosts", system, |name, key, item| {
         let (zone, address) = match item.value.get_ref() {
             DeValue::Table(_) => {
                 let fields = item.fields(&shape::HOST)?.named(key.clone());
@@ -77,8 +81,31 @@ pub(crate) fn hosts<'a>(system: &Fields<'a>, zones: &Names<'a>) -> Named<'a, Hos
     hosts
 }
 
+/// Notes, once, hosts in zones where the file has none.
+fn no_zones(hosts: &Item<'_>) {
+    let hosts_in_zones = hosts.value.get_ref().as_table().into_iter().flat_map(DeTable::values);
+    let mut zones: Vec<(&str, Span)> = Vec::new();
+    for zone in hosts_in_zones.filter_map(|host| host.get_ref().as_table()?.get("zone")) {
+        let name = zone.get_ref().as_str().unwrap_or("a");
+        if zones.iter().all(|(other, _)| *other != name) {
+            zones.push((name, zone.span()));
+        }
+    }
+    let list: Vec<_> = zones.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    if let Some(((name, span), others)) = zones.split_first() {
+        let mistake =
+            Mistake::new(format!("there is no zone `{name}`"), span.clone(), "not defined").of_the_whole();
+        let mistake =
+            others.iter().fold(mistake, |mistake, (_, span)| mistake.and(span.clone(), "nor is this"));
+        hosts
+            .notes
+            .add(mistake.help(format!("name them at the top of the file: zones = [{}]", list.join(", "))));
+    }
+}
+
 fn zone(name: &str, key: Span, zones: &Names<'_>, host: &Item<'_>, zone: Option<Item<'_>>) -> Option<usize> {
     match zone {
+        Some(_) if !zones.are_written() => None,
         Some(zone) => zones.refer(&zone),
         None if zones.len() == 1 => Some(0),
         None => {
@@ -88,7 +115,8 @@ fn zone(name: &str, key: Span, zones: &Names<'_>, host: &Item<'_>, zone: Option<
                 Some(address) => format!("write {name} = {{ zone = \"{first}\", address = \"{address}\" }}"),
                 None => format!("add zone = \"{first}\", or another of them"),
             };
-            host.notes.add(mistake.and(zones.span(0), "there is more than one zone").help(help));
+            host.notes
+                .add(mistake.of_the_whole().and(zones.span(0), "there is more than one zone").help(help));
             None
         }
     }

@@ -6,11 +6,12 @@ use toml::de::DeValue;
 
 use super::names::{Named, Names};
 use super::texts;
-use crate::fields::{Fields, Item};
+use crate::fields::Fields;
+use crate::item::Item;
 use crate::mistake::{Mistake, Notes, Span};
 use crate::model::{
-    ClientTimeouts, Host, HostId, HostPattern, HttpListener, Listener, LoadBalancer, Pool, PoolId, Protocol,
-    Route, TcpListener, Trust,
+    Balance, ClientTimeouts, HashKey, Host, HostAddress, HostId, HostPattern, HttpListener, Listener,
+    LoadBalancer, Pool, PoolId, Protocol, Route, TcpListener, Trust,
 };
 use crate::shape;
 
@@ -29,21 +30,40 @@ pub(crate) fn load_balancers<'a>(
     pools: &Named<'a, Pool>,
 ) -> Named<'a, LoadBalancer> {
     let mut bound = Vec::new();
-    let item = system.get("load_balancers");
-    Named::read("load balancer", "load_balancers", system, item, |name, key, item| {
+    let load_balancers = Named::read("load balancer", "load_balancers", system, |name, key, item| {
         let fields = item.fields(&shape::LOAD_BALANCER)?.named(key);
-        load_balancer(name, &fields, &hosts.names, &pools.names, &mut bound)
-    })
+        load_balancer(name, &fields, hosts, pools, &mut bound)
+    });
+    for id in 0..pools.names.len() {
+        let Some(pool) = pools.get(id) else { continue };
+        for member in &pool.members {
+            let address = hosts.get(member.host.0).map(|host| &host.address);
+            let own = bound.iter().find(|own| {
+                let everywhere = own.address.is_none_or(|address| address.is_unspecified());
+                let same = everywhere || own.address.map(HostAddress::Ip).as_ref() == address;
+                own.hosts.contains(&member.host) && own.port == member.port && same
+            });
+            if let Some(own) = own {
+                let title = format!("member `{}` of pool `{}` is {}", member.name, pool.name, own.what);
+                system.notes().add(
+                    Mistake::new(title, pools.names.span(id), format!("has the member `{}`", member.name))
+                        .and(own.span.clone(), "takes this port on the same host")
+                        .help("one of them must have another port"),
+                );
+            }
+        }
+    }
+    load_balancers
 }
 
 fn load_balancer(
     name: &str,
     fields: &Fields<'_>,
-    hosts: &Names<'_>,
-    pools: &Names<'_>,
+    hosts: &Named<'_, Host>,
+    pools: &Named<'_, Pool>,
     bound: &mut Vec<Bound>,
 ) -> Option<LoadBalancer> {
-    let hosts = own_hosts(name, fields, hosts);
+    let hosts = own_hosts(name, fields, &hosts.names);
     let admin = fields.get("admin").and_then(|item| {
         let socket = texts::socket(&item)?;
         let (address, port) = (Some(socket.ip()), socket.port());
@@ -98,7 +118,7 @@ fn own_hosts(name: &str, fields: &Fields<'_>, hosts: &Names<'_>) -> Option<Vec<H
 fn listeners(
     load_balancer: &str,
     fields: &Fields<'_>,
-    pools: &Names<'_>,
+    pools: &Named<'_, Pool>,
     hosts: &[HostId],
     bound: &mut Vec<Bound>,
 ) -> Option<Vec<Listener>> {
@@ -166,7 +186,7 @@ fn bind(bound: &mut Vec<Bound>, new: Bound, notes: &Notes) {
 }
 
 /// A listener, where its `bind` stands, and where its name does.
-fn listener(item: Item<'_>, pools: &Names<'_>) -> Option<(Listener, Span, Option<Span>)> {
+fn listener(item: Item<'_>, pools: &Named<'_, Pool>) -> Option<(Listener, Span, Option<Span>)> {
     let fields = item.fields(&shape::LISTENER)?;
     let name = fields.get("name").map(|item| texts::name(&item));
     let bind_item = fields.require("bind");
@@ -174,7 +194,7 @@ fn listener(item: Item<'_>, pools: &Names<'_>) -> Option<(Listener, Span, Option
     let kind = fields.word("protocol");
     let protocol = match kind {
         "tcp" => tcp(&fields, pools),
-        _ => http(&fields, pools),
+        _ => http(&fields, &pools.names),
     };
     let accept_proxy = fields.flag("accept_proxy");
     let connections = fields.table("limits").whole("connections");
@@ -190,7 +210,7 @@ fn listener(item: Item<'_>, pools: &Names<'_>) -> Option<(Listener, Span, Option
     Some((listener, bind_item?.span(), fields.place("name")))
 }
 
-fn tcp(fields: &Fields<'_>, pools: &Names<'_>) -> Option<Protocol> {
+fn tcp(fields: &Fields<'_>, pools: &Named<'_, Pool>) -> Option<Protocol> {
     for name in ["routes", "trust_forwarded", "timeouts"] {
         misplaced(fields, name, "HTTP");
     }
@@ -199,7 +219,22 @@ fn tcp(fields: &Fields<'_>, pools: &Names<'_>) -> Option<Protocol> {
         misplaced(&limits, name, "HTTP");
     }
     let idle = fields.time("idle");
-    let pool = pools.refer(&fields.require("pool")?)?;
+    let item = fields.require("pool")?;
+    let pool = pools.names.refer(&item)?;
+    if let Some(Balance::Hash(HashKey::Header(_) | HashKey::Cookie(_))) =
+        pools.get(pool).map(|pool| &pool.balance)
+    {
+        let name = pools.names.name(pool);
+        fields.notes().add(
+            Mistake::new(
+                format!("pool `{name}` hashes what a TCP listener can't see"),
+                item.span(),
+                "TCP has no headers",
+            )
+            .and(pools.names.span(pool), "hashes a header or a cookie")
+            .help("hash \"client-address\", or make the listener's `protocol` \"http\""),
+        );
+    }
     Some(Protocol::Tcp(TcpListener { pool: PoolId(pool), idle }))
 }
 
@@ -241,7 +276,7 @@ fn trust(fields: &Fields<'_>) -> Option<Trust> {
             networks.map(Trust::Networks)
         }
         _ => {
-            item.wrong_type("true, false or a list of networks", "[\"10.0.0.0/8\"]");
+            item.wrong_type();
             None
         }
     }

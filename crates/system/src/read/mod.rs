@@ -5,7 +5,9 @@ mod hosts;
 mod load_balancers;
 mod names;
 mod pools;
+mod syntax;
 mod texts;
+mod unused;
 
 use toml::de::DeTable;
 
@@ -19,33 +21,51 @@ use crate::{shape, units};
 /// # Errors
 /// Every mistake in the text at once.
 pub fn parse(path: &str, text: &str) -> Result<System, Mistakes> {
-    let (document, syntax) = DeTable::parse_recoverable(text);
+    parse_with_warnings(path, text).map(|(system, _)| system)
+}
+
+/// The same, with what is no mistake but looks forgotten: a host that nothing uses, for example.
+///
+/// # Errors
+/// Every mistake in the text at once.
+pub fn parse_with_warnings(path: &str, text: &str) -> Result<(System, Mistakes), Mistakes> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let document = document.get_ref();
+    let syntax = syntax::mistakes(text, document, &errors);
     let notes = Notes::default();
-    for error in syntax {
-        let span = error.span().unwrap_or(0..0);
-        notes.add(Mistake::new(error.message(), span, "not TOML from here"));
-    }
-    let system = system(&Fields::new(&shape::SYSTEM, document.get_ref(), 0..0, &notes));
+    let read = system(&Fields::new(&shape::SYSTEM, document, 0..0, &notes));
     let mistakes = notes.into_inner();
-    match system {
-        Some(system) if mistakes.is_empty() => Ok(system),
-        _ => Err(Mistakes::errors(path, text, mistakes)),
+    match read {
+        Some((system, warnings)) if syntax.is_empty() && mistakes.is_empty() => {
+            Ok((system, Mistakes::warnings(path, text, warnings)))
+        }
+        _ if syntax.is_empty() => Err(Mistakes::errors(path, text, mistakes)),
+        _ => {
+            let others = syntax::unrelated(text, &syntax, mistakes);
+            Err(Mistakes::errors(path, text, [syntax, others].concat()))
+        }
     }
 }
 
-fn system(fields: &Fields<'_>) -> Option<System> {
+fn system(fields: &Fields<'_>) -> Option<(System, Vec<Mistake>)> {
     let name = fields.require("name").and_then(|item| texts::name(&item));
     let objective = fields.share("objective");
     let zones = hosts::zones(fields);
     let hosts = hosts::hosts(fields, &zones.names);
     let pools = pools::pools(fields, &hosts);
     let load_balancers = load_balancers::load_balancers(fields, &hosts, &pools);
-    Some(System {
+    let (zones, zone_names) = zones.all();
+    let (hosts, host_names) = hosts.all();
+    let (pools, pool_names) = pools.all();
+    let (load_balancers, _) = load_balancers.all();
+    let system = System {
         name: name?.to_owned(),
         objective: Objective { text: units::write_share(objective), fraction: objective },
-        zones: zones.all()?,
-        hosts: hosts.all()?,
-        load_balancers: load_balancers.all()?,
-        pools: pools.all()?,
-    })
+        zones: zones?,
+        hosts: hosts?,
+        load_balancers: load_balancers?,
+        pools: pools?,
+    };
+    let warnings = unused::warnings(&system, &zone_names, &host_names, &pool_names);
+    Some((system, warnings))
 }

@@ -3,8 +3,9 @@
 use toml::de::DeValue;
 
 use super::texts;
-use crate::fields::{Fields, Item};
-use crate::mistake::{Mistake, Span, nearest, suggestion};
+use crate::fields::Fields;
+use crate::item::Item;
+use crate::mistake::{Mistake, Span, all_nearest, suggestion};
 
 /// The names under one key of the file, whether or not what they name could be read.
 pub(crate) struct Names<'a> {
@@ -27,6 +28,11 @@ impl<'a> Names<'a> {
         Self { what, section, list }
     }
 
+    /// Whether the file has them at all.
+    pub(crate) fn are_written(&self) -> bool {
+        self.section.is_some()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.list.len()
     }
@@ -45,14 +51,13 @@ impl<'a> Names<'a> {
         if found.is_none() {
             let what = self.what;
             let all = self.list.iter().map(|(name, _)| *name);
-            let mistake = Mistake::new(format!("there is no {what} `{name}`"), span, "not defined");
-            let near =
-                nearest(name, all.clone()).and_then(|near| self.list.iter().find(|(name, _)| *name == near));
-            let mistake = match (near, &self.section) {
+            let mistake =
+                Mistake::new(format!("there is no {what} `{name}`"), span, "not defined").of_the_whole();
+            let near = all_nearest(name, all.clone());
+            let place = self.list.iter().find(|(name, _)| near.as_slice() == [*name]);
+            let mistake = match (place, &self.section) {
                 (Some((near, span)), _) => mistake.and(span.clone(), format!("`{near}` is defined here")),
-                (None, Some(section)) => {
-                    mistake.and(section.clone(), format!("the {what}s are defined here"))
-                }
+                (None, Some(section)) => mistake.and(section.clone(), format!("{what}s are defined here")),
                 (None, None) => mistake,
             };
             notes.add(mistake.help(suggestion(name, &format!("{what}s"), all)));
@@ -66,27 +71,28 @@ impl<'a> Names<'a> {
 }
 
 impl<'a, T> Named<'a, T> {
-    /// Reads a table of named things.
+    /// Reads the table of named things under this key.
     pub(crate) fn read(
         what: &'static str,
         key: &'static str,
         fields: &Fields<'a>,
-        item: Option<Item<'a>>,
         mut one: impl FnMut(&'a str, Span, Item<'a>) -> Option<T>,
     ) -> Self {
         let mut names = Vec::new();
         let mut list = Vec::new();
+        let item = fields.get(key);
         match item.map(|item| (item, item.value.get_ref())) {
-            Some((_, DeValue::Table(table))) => {
+            Some((item, DeValue::Table(table))) => {
+                let kind = item.kind.named().unwrap_or(item.kind);
                 for (name, value) in table {
                     let span = name.span();
                     let name = name.get_ref().as_ref();
                     texts::check_name(name, span.clone(), fields.notes());
                     names.push((name, span.clone()));
-                    list.push(one(name, span, Item { name, value, notes: fields.notes() }));
+                    list.push(one(name, span, Item { name, kind, value, ..item }));
                 }
             }
-            Some((item, _)) => item.wrong_type("a table of names", &format!("[{key}]")),
+            Some((item, _)) => item.wrong_type(),
             None => {}
         }
         Self { names: Names::of(what, fields.key_place(key), names), list }
@@ -100,8 +106,8 @@ impl<'a, T> Named<'a, T> {
         self.list.get(id)?.as_ref()
     }
 
-    /// Every thing, if each could be read.
-    pub(crate) fn all(self) -> Option<Vec<T>> {
-        self.list.into_iter().collect()
+    /// Every thing, if each could be read; and the names.
+    pub(crate) fn all(self) -> (Option<Vec<T>>, Names<'a>) {
+        (self.list.into_iter().collect(), self.names)
     }
 }

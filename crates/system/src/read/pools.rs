@@ -7,7 +7,8 @@ use toml::de::DeValue;
 
 use super::names::Named;
 use super::texts;
-use crate::fields::{Fields, Item};
+use crate::fields::Fields;
+use crate::item::Item;
 use crate::mistake::{Mistake, Span};
 use crate::model::{
     Balance, Check, Host, HostAddress, HostId, HttpProbe, Member, Passive, Pool, PoolLimits, PoolTimeouts,
@@ -16,7 +17,7 @@ use crate::model::{
 use crate::{shape, units};
 
 pub(crate) fn pools<'a>(system: &Fields<'a>, hosts: &Named<'a, Host>) -> Named<'a, Pool> {
-    Named::read("pool", "pools", system, system.get("pools"), |name, key, item| {
+    Named::read("pool", "pools", system, |name, key, item| {
         let fields = item.fields(&shape::POOL)?.named(key);
         pool(name, &fields, hosts)
     })
@@ -31,9 +32,9 @@ fn pool(name: &str, fields: &Fields<'_>, hosts: &Named<'_, Host>) -> Option<Pool
         "refuse" => WhenTooFew::Refuse,
         _ => WhenTooFew::ServeAll,
     };
-    let send_proxy = fields.get("send_proxy").and_then(|item| match item.word(&["v1", "v2"])? {
-        "v1" => Some(ProxyVersion::V1),
-        _ => Some(ProxyVersion::V2),
+    let send_proxy = fields.maybe_word("send_proxy").map(|version| match version {
+        "v1" => ProxyVersion::V1,
+        _ => ProxyVersion::V2,
     });
     Some(Pool {
         name: name.to_owned(),
@@ -91,7 +92,7 @@ fn member(item: Item<'_>, hosts: &Named<'_, Host>) -> Option<(Member, Span)> {
         DeValue::Table(_) => item.fields(&shape::MEMBER_TABLE)?,
         DeValue::String(_) => Fields::absent(&shape::MEMBER_TABLE, item.notes),
         _ => {
-            item.wrong_type("texts or tables", "app1:8080");
+            item.wrong_type();
             return None;
         }
     };
@@ -139,7 +140,7 @@ fn check(pool: &Fields<'_>) -> Option<Check> {
             Fields::absent(&shape::CHECK, pool.notes())
         }
         Some((item, _)) => {
-            item.wrong_type("a table or a word", "{ http = \"/healthz\" }");
+            item.wrong_type();
             return None;
         }
         None => Fields::absent(&shape::CHECK, pool.notes()),
@@ -240,7 +241,7 @@ fn passive(pool: &Fields<'_>) -> Option<Passive> {
             Fields::absent(&shape::PASSIVE, pool.notes())
         }
         Some((item, _)) => {
-            item.wrong_type("a table, true or false", "{ failures = 3 }");
+            item.wrong_type();
             return None;
         }
         None => Fields::absent(&shape::PASSIVE, pool.notes()),

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::fields::Item;
-use crate::mistake::{Mistake, Notes, Span};
+use crate::item::Item;
+use crate::mistake::{Mistake, Notes, Span, nearest};
 use crate::model::{AccessLog, HashKey, HostAddress, HostPattern, Network};
 
 const NAME_RULE: &str = "a name has letters, digits, `-`, `_` and `.`, begins with a letter or a digit, and is at \
@@ -258,5 +258,26 @@ pub(crate) fn command(item: Item<'_>) -> Option<Vec<String>> {
         );
         return None;
     }
+    check_placeholders(&item, &words);
     Some(words)
+}
+
+/// Notes what is nearly a placeholder. Other braces are the command's own.
+fn check_placeholders(item: &Item<'_>, words: &[String]) {
+    let known = ["host", "address", "port"];
+    for word in words {
+        let braced = word.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
+        for name in braced.filter(|name| !known.contains(name)) {
+            if let Some(near) = nearest(name, known) {
+                item.notes.add(
+                    Mistake::new(
+                        format!("`{}` has an unknown placeholder, `{{{name}}}`", item.name),
+                        item.part(&format!("{{{name}}}")),
+                        "would be passed on as it is",
+                    )
+                    .help(format!("did you mean `{{{near}}}`?")),
+                );
+            }
+        }
+    }
 }
