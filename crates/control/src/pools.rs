@@ -27,7 +27,9 @@ use names::Names;
 use pool::Pool;
 
 /// Every pool of one host's load balancers.
-#[derive(Debug)]
+///
+/// A copy is a rehearsal: what a reload would lead to, before anything is done about it.
+#[derive(Debug, Clone)]
 pub struct Pools {
     system: Arc<System>,
     /// In the order of the system's.
@@ -316,7 +318,7 @@ fn subject(rules: &nines_system::Pool, place: usize) -> String {
 }
 
 /// What is wanted done, until it is polled: what one input can cause, if the shell polls after each.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Outbox(VecDeque<Output>);
 
 impl Outbox {

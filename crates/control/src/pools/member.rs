@@ -16,7 +16,7 @@ use crate::view::{MemberKey, MemberView};
 /// Steps from a share of nothing to a full one.
 const SLOW_START_STEPS: u32 = 10;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Member {
     pub(super) key: MemberKey,
     pub(super) address: Option<SocketAddr>,

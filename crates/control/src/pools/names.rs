@@ -12,10 +12,10 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// The same, while there never was an answer.
 const AGAIN_SOON: Duration = Duration::from_secs(1);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Names(BTreeMap<String, Name>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Name {
     address: Option<IpAddr>,
     fails: bool,

@@ -9,7 +9,7 @@ use super::{Member, Outbox, subject};
 use crate::event::Kind;
 use crate::view::{PoolView, Serving};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Pool {
     /// Whether a listener of this host reaches it.
     pub(super) used: bool,
