@@ -7,21 +7,21 @@ use std::io;
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
-use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::buffer::{Buffer, Buffers};
+use crate::socket::{receive, send};
 use crate::splice::{Pipe, Pipes};
 
 /// Reads in one turn, after which other connections of the worker get theirs.
 const READS_A_TURN: usize = 8;
 
-/// Which side failed, and how.
-#[derive(Debug)]
+/// Which side failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Broken {
-    From(io::Error),
-    To(io::Error),
+    From,
+    To,
 }
 
 pub(crate) struct Flow<'a> {
@@ -93,8 +93,8 @@ impl<'a> Flow<'a> {
         moved: &mut impl FnMut(u64),
     ) -> Poll<Result<(), Broken>> {
         for _ in 0..READS_A_TURN {
-            ready!(self.poll_write(context, moved)).map_err(Broken::To)?;
-            if self.left == 0 || ready!(self.poll_read(context)).map_err(Broken::From)? == 0 {
+            ready!(self.poll_write(context, moved)).map_err(|_| Broken::To)?;
+            if self.left == 0 || ready!(self.poll_read(context)).map_err(|_| Broken::From)? == 0 {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -190,28 +190,4 @@ impl<'a> Flow<'a> {
         self.held = if count == 0 { Held::Nothing } else { Held::Copied { buffer, range: 0..count } };
         Ok(Some(count))
     }
-}
-
-/// One `recv(2)`. A read that does not fill the buffer has emptied the socket, so the next one waits for its readiness.
-fn receive(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut count = None;
-    let room = buffer.len();
-    let result = socket.try_io(Interest::READABLE, || {
-        let (_, received) =
-            rustix::io::retry_on_intr(|| rustix::net::recv(socket, &mut *buffer, RecvFlags::empty()))?;
-        count = Some(received);
-        if 0 < received && received < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-    });
-    count.map_or_else(|| result.map(|()| 0), Ok)
-}
-
-/// One `send(2)`. A write that is not taken whole has filled the socket, so the next one waits for its readiness.
-fn send(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    let mut count = None;
-    let result = socket.try_io(Interest::WRITABLE, || {
-        let sent = rustix::io::retry_on_intr(|| rustix::net::send(socket, bytes, SendFlags::NOSIGNAL))?;
-        count = Some(sent);
-        if 0 < sent && sent < bytes.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-    });
-    count.map_or_else(|| result.map(|()| 0), Ok)
 }

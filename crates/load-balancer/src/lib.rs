@@ -1,14 +1,222 @@
-//! The data plane.
+//! The data plane: listeners, TCP and HTTP forwarding, connection pools, health probes on the wire.
+//!
+//! One `current_thread` runtime per worker, each with its own `SO_REUSEPORT` sockets, connections to members and
+//! counters: no lock and no cross-core hop on a request's way. [`DataPlane`] is the handle that the rest of the
+//! program holds: it publishes a plan, and every worker brings itself in line with it.
 
 pub mod http1;
 pub mod probe;
 pub mod proxy_protocol;
 
-#[allow(dead_code, reason = "used by the listeners")]
+mod access_log;
+mod body;
 mod buffer;
-#[allow(dead_code, reason = "used by the listeners")]
+mod count;
 mod flow;
-#[allow(dead_code, reason = "used by the listeners")]
+mod forward;
+mod front;
+mod http;
+mod places;
+mod plan;
+mod pool;
+mod proxy;
+mod race;
 mod relay;
-#[allow(dead_code, reason = "used by the listeners")]
+mod route;
+mod socket;
 mod splice;
+mod tcp;
+mod timer;
+mod upstream;
+mod window;
+mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use nines_control::statistics::Statistics;
+use nines_control::status::{ListenerStatus, Traffic};
+use nines_control::view::{MemberKey, View};
+use nines_system::{HostId, Protocol, System};
+use tokio::sync::{mpsc, watch};
+
+use crate::plan::{Phase, Plan};
+use crate::worker::Vitals;
+
+/// Reports that may wait for the supervisor; past it the newest are dropped, for those before them say enough.
+const REPORTS: usize = 4096;
+/// How often [`DataPlane::drained`] looks.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
+
+/// The workers of one host, and the plan that they follow. They end when this is dropped.
+#[derive(Debug)]
+pub struct DataPlane {
+    host: HostId,
+    plan: watch::Sender<Arc<Plan>>,
+    shared: Arc<Shared>,
+    started: Instant,
+    vitals: Vec<Arc<Vitals>>,
+}
+
+/// What all workers share; nothing here is locked on a request's way.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) workers: u32,
+    pub(crate) counts: count::Counts,
+    pub(crate) places: places::Registry,
+    pub(crate) reports: mpsc::Sender<(MemberKey, Traffic)>,
+    pub(crate) access_logs: access_log::Logs,
+}
+
+/// What the traffic says about members, in order.
+#[derive(Debug)]
+pub struct Reports(mpsc::Receiver<(MemberKey, Traffic)>);
+
+impl Reports {
+    /// The next report; `None` once every worker has ended.
+    pub async fn recv(&mut self) -> Option<(MemberKey, Traffic)> {
+        self.0.recv().await
+    }
+}
+
+/// Why the data plane can't start, or can't take a new file.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("listener {listener} can't bind {address}: {source}{}", advice(source))]
+    Bind { listener: String, address: SocketAddr, source: io::Error },
+    #[error("worker {worker} can't start: {source}")]
+    Worker { worker: usize, source: io::Error },
+    #[error("the access log {path} can't be opened: {source}")]
+    AccessLog { path: String, source: io::Error },
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => " (another program serves there: stop it, or choose another port)",
+        io::ErrorKind::PermissionDenied => " (ports below 1024 need root or CAP_NET_BIND_SERVICE)",
+        io::ErrorKind::AddrNotAvailable => " (no interface of this host has that address)",
+        _ => "",
+    }
+}
+
+impl DataPlane {
+    /// Binds every listener of `host` and starts the workers; clients are refused until [`DataPlane::open`].
+    ///
+    /// # Errors
+    /// A listener can't be bound, a thread can't be started, an access log can't be opened.
+    pub fn start(
+        system: Arc<System>,
+        host: HostId,
+        view: Arc<View>,
+        workers: usize,
+    ) -> Result<(Self, Reports), StartError> {
+        let workers = workers.max(1);
+        let (reports, received) = mpsc::channel(REPORTS);
+        let shared = Arc::new(Shared {
+            workers: u32::try_from(workers).unwrap_or(u32::MAX),
+            counts: count::Counts::default(),
+            places: places::Registry::default(),
+            reports,
+            access_logs: access_log::Logs::default(),
+        });
+        shared.access_logs.open(&system, host)?;
+        let listeners = plan::bind(&system, host, workers, &[])?;
+        let started = Instant::now();
+        let (plan, follow) =
+            watch::channel(Arc::new(Plan { system, view, listeners, phase: Phase::Closed, generation: 1 }));
+        let mut vitals = Vec::new();
+        for index in 0..workers {
+            let (follow, shared, vital) = (follow.clone(), shared.clone(), Arc::new(Vitals::default()));
+            vitals.push(vital.clone());
+            std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || {
+                    if let Err(error) = worker::run(index, started, follow, shared, vital) {
+                        tracing::error!(worker = index, %error, "worker ended");
+                    }
+                })
+                .map_err(|source| StartError::Worker { worker: index, source })?;
+        }
+        Ok((Self { host, plan, shared, started, vitals }, Reports(received)))
+    }
+
+    /// Begins to accept clients.
+    pub fn open(&self) {
+        self.change(|plan| plan.phase = plan.phase.max(Phase::Open));
+    }
+
+    /// Takes a new view of the same system.
+    pub fn publish(&self, view: Arc<View>) {
+        self.change(|plan| plan.view = view);
+    }
+
+    /// Takes a new system with its first view, all at once; connections, counters and what can be kept are kept.
+    ///
+    /// # Errors
+    /// A new listener can't be bound, or an access log not opened; then nothing has changed.
+    pub fn reload(&self, system: Arc<System>, view: Arc<View>) -> Result<(), StartError> {
+        let present = self.plan.borrow().listeners.clone();
+        self.shared.access_logs.open(&system, self.host)?;
+        let listeners = plan::bind(&system, self.host, self.vitals.len(), &present)?;
+        self.change(|plan| {
+            plan.system = system;
+            plan.view = view;
+            plan.listeners = listeners;
+            plan.generation += 1;
+        });
+        Ok(())
+    }
+
+    /// Accepts no more clients, and closes kept-alive connections after their next reply or soon.
+    pub fn drain(&self) {
+        self.change(|plan| plan.phase = Phase::Draining);
+    }
+
+    /// Waits until no client is connected.
+    pub async fn drained(&self) {
+        // The workers must have heard of it before a count of zero means anything.
+        tokio::time::sleep(DRAIN_LOOK).await;
+        while self.vitals.iter().any(|vitals| vitals.connections.load(Ordering::Relaxed) > 0) {
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Plan)) {
+        self.plan.send_modify(|plan| change(Arc::make_mut(plan)));
+    }
+
+    /// What was counted so far, over all workers.
+    pub fn statistics(&self) -> Statistics {
+        let plan = self.plan.borrow().clone();
+        let names = plan.listeners.iter().map(|bound| bound.name.as_str());
+        let mut statistics = self.shared.counts.sum(names, plan.system.pools.iter());
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let stall = |vitals: &Arc<Vitals>| now.saturating_sub(vitals.beat_ms.load(Ordering::Relaxed));
+        statistics.worker_stall_ms = self.vitals.iter().map(stall).max().unwrap_or(0);
+        statistics.workers = self.vitals.len();
+        statistics
+    }
+
+    pub fn listeners(&self) -> Vec<ListenerStatus> {
+        let plan = self.plan.borrow().clone();
+        let status = |bound: &Arc<plan::Bound>| {
+            let listener = bound.listener(&plan.system);
+            let protocol = match listener.protocol {
+                Protocol::Http(_) => "http",
+                Protocol::Tcp(_) => "tcp",
+            };
+            let pools = listener.protocol.pools().into_iter().map(|id| plan.system[id].name.clone());
+            ListenerStatus {
+                name: bound.name.clone(),
+                address: bound.address.to_string(),
+                protocol: protocol.to_owned(),
+                open: plan.phase == Phase::Open,
+                pools: pools.collect(),
+            }
+        };
+        plan.listeners.iter().map(status).collect()
+    }
+}

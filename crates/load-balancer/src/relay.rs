@@ -5,7 +5,6 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -47,9 +46,9 @@ pub(crate) enum Ended {
     /// Both sides have said all they had to say.
     Finished,
     /// The client's connection broke; the member's will be reset.
-    ClientFailed(io::Error),
+    ClientFailed,
     /// The member's connection broke; the client's will be reset.
-    MemberFailed(io::Error),
+    MemberFailed,
     Idle,
     /// The caller wanted an end.
     Closed,
@@ -83,18 +82,14 @@ impl Relay<'_> {
 
         let undelivered = to_member.flow.holds_bytes() || to_client.flow.holds_bytes();
         let ended = match (to_member.result, to_client.result) {
-            (Some(Err(Broken::From(error))), _) | (_, Some(Err(Broken::To(error)))) => {
-                Ended::ClientFailed(error)
-            }
-            (Some(Err(Broken::To(error))), _) | (_, Some(Err(Broken::From(error)))) => {
-                Ended::MemberFailed(error)
-            }
+            (Some(Err(Broken::From)), _) | (_, Some(Err(Broken::To))) => Ended::ClientFailed,
+            (Some(Err(Broken::To)), _) | (_, Some(Err(Broken::From))) => Ended::MemberFailed,
             _ => ended,
         };
         let (reset_client, reset_member) = match &ended {
             Ended::Finished => (false, false),
-            Ended::ClientFailed(_) => (false, true),
-            Ended::MemberFailed(_) => (true, false),
+            Ended::ClientFailed => (false, true),
+            Ended::MemberFailed => (true, false),
             Ended::Idle | Ended::Closed => (undelivered, undelivered),
         };
         for (reset, socket) in [(reset_client, client), (reset_member, member)] {
@@ -146,7 +141,7 @@ impl<'a> OneWay<'a> {
     }
 
     fn source_failed(&self) -> bool {
-        matches!(self.result, Some(Err(Broken::From(_))))
+        matches!(self.result, Some(Err(Broken::From)))
     }
 }
 

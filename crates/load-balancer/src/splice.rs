@@ -171,5 +171,5 @@ pub(crate) async fn transfer(
 ) -> Result<(), Broken> {
     let mut flow = Flow::of_length(from, to, length, buffers, pipes);
     poll_fn(|context| flow.poll(context, &mut progress)).await?;
-    if flow.is_complete() { Ok(()) } else { Err(Broken::From(io::ErrorKind::UnexpectedEof.into())) }
+    if flow.is_complete() { Ok(()) } else { Err(Broken::From) }
 }

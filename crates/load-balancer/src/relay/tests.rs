@@ -184,7 +184,7 @@ async fn a_members_reset_resets_the_client() {
             hear_a_reset(&mut client).await;
         })
         .await;
-    assert!(matches!(ended, Ended::MemberFailed(_)), "{ended:?}");
+    assert!(matches!(ended, Ended::MemberFailed), "{ended:?}");
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn a_clients_reset_resets_the_member() {
             hear_a_reset(&mut member).await;
         })
         .await;
-    assert!(matches!(ended, Ended::ClientFailed(_)), "{ended:?}");
+    assert!(matches!(ended, Ended::ClientFailed), "{ended:?}");
 }
 
 #[tokio::test]
@@ -220,7 +220,7 @@ async fn the_last_words_of_a_member_that_takes_no_more_arrive() {
             tokio::join!(client_says, answer);
         })
         .await;
-    assert!(matches!(ended, Ended::MemberFailed(_)), "{ended:?}");
+    assert!(matches!(ended, Ended::MemberFailed), "{ended:?}");
 }
 
 #[tokio::test]

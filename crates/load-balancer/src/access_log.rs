@@ -1,0 +1,132 @@
+//! The access log: a JSON line for each request, written by a thread of its own, so that a slow disk never holds up
+//! a worker. When the writer falls behind its bound, lines are dropped and their number is logged.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, Write};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nines_system::{AccessLog as Target, HostId, LoadBalancerId, System};
+use serde::Serialize;
+
+use crate::StartError;
+
+/// Lines that may wait for the writer.
+const LINES: usize = 8192;
+
+/// One request, or one TCP connection. Times are in microseconds.
+#[derive(Debug, Serialize)]
+pub(crate) struct Record<'a> {
+    /// Since the Unix epoch, when the request's head was complete.
+    pub(crate) time_us: u64,
+    pub(crate) listener: &'a str,
+    pub(crate) client: IpAddr,
+    pub(crate) method: &'a str,
+    pub(crate) host: &'a str,
+    pub(crate) target: &'a str,
+    pub(crate) pool: Option<&'a str>,
+    pub(crate) member: Option<&'a str>,
+    pub(crate) tries: u32,
+    /// 0 where no reply was sent.
+    pub(crate) status: u16,
+    pub(crate) first_byte_us: Option<u64>,
+    pub(crate) total_us: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    /// `done`, `client-gone`, `cut-short`, `stalled`, `upgraded`, or why nines answered itself.
+    pub(crate) ended: &'a str,
+}
+
+pub(crate) fn now_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Where one load balancer's lines go.
+#[derive(Debug, Clone)]
+pub(crate) struct AccessLog {
+    lines: SyncSender<Vec<u8>>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl AccessLog {
+    pub(crate) fn write(&self, record: &Record<'_>) {
+        let Ok(mut line) = serde_json::to_vec(record) else { return };
+        line.push(b'\n');
+        if self.lines.try_send(line).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Every access log that is open, by where it goes.
+#[derive(Debug, Default)]
+pub(crate) struct Logs(Mutex<BTreeMap<PathBuf, AccessLog>>);
+
+impl Logs {
+    /// Opens what the load balancers of `host` ask for and is not open yet.
+    pub(crate) fn open(&self, system: &System, host: HostId) -> Result<(), StartError> {
+        let mut logs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for id in system.load_balancers_on(host) {
+            let Some(target) = &system[id].access_log else { continue };
+            if let Entry::Vacant(vacant) = logs.entry(path(target)) {
+                let log = start(target).map_err(|source| StartError::AccessLog {
+                    path: vacant.key().display().to_string(),
+                    source,
+                })?;
+                vacant.insert(log);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn of(&self, system: &System, id: LoadBalancerId) -> Option<AccessLog> {
+        let target = system[id].access_log.as_ref()?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&path(target)).cloned()
+    }
+}
+
+fn path(target: &Target) -> PathBuf {
+    match target {
+        Target::Stdout => PathBuf::from("-"),
+        Target::File(path) => path.clone(),
+    }
+}
+
+fn start(target: &Target) -> io::Result<AccessLog> {
+    let output: Box<dyn Write + Send> = match target {
+        Target::Stdout => Box::new(io::stdout()),
+        Target::File(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
+    };
+    let (lines, received) = sync_channel(LINES);
+    let dropped = Arc::new(AtomicU64::new(0));
+    let log = AccessLog { lines, dropped: dropped.clone() };
+    std::thread::Builder::new()
+        .name("access-log".to_owned())
+        .spawn(move || write_all(&received, BufWriter::new(output), &dropped))?;
+    Ok(log)
+}
+
+/// Writes lines until nobody can send any; what is there is written out whenever there is a pause.
+fn write_all(lines: &Receiver<Vec<u8>>, mut output: BufWriter<Box<dyn Write + Send>>, dropped: &AtomicU64) {
+    while let Ok(first) = lines.recv() {
+        let mut written = output.write_all(&first);
+        while let Ok(line) = lines.try_recv() {
+            written = written.and_then(|()| output.write_all(&line));
+        }
+        if let Err(error) = written.and_then(|()| output.flush()) {
+            tracing::error!(%error, "the access log can't be written");
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        match dropped.swap(0, Ordering::Relaxed) {
+            0 => {}
+            lost => tracing::warn!(lost, "access log lines dropped: the log can't be written fast enough"),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! A member's reply on its way to the client, and the time that everyone may take for their part.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Instant;
+
+use nines_control::statistics::Refused;
+use nines_control::status::Failure;
+use tokio::net::TcpStream;
+
+use super::exchange::{Exchange, Request};
+use crate::body::{Body, Cut, Stall};
+use crate::forward::{Incoming, Lost};
+use crate::http1::{Downstream, Version};
+use crate::pool::Member;
+use crate::socket::is_writable;
+use crate::timer::{Elapsed, FAR};
+
+pub(super) struct Delivery<'a> {
+    pub(super) exchange: &'a Exchange<'a>,
+    pub(super) request: &'a Request<'a>,
+    pub(super) member: &'a Member,
+    pub(super) upstream: &'a TcpStream,
+    stage: Cell<Stage>,
+    stall: Stall,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The rest of the request; the reply may be on its way already.
+    Request,
+    /// The reply's head.
+    Head {
+        since: Instant,
+    },
+    Body,
+}
+
+/// Why a reply did not reach the client whole.
+pub(super) enum Halt {
+    /// There was no reply, or none that can be understood.
+    NoReply(Lost),
+    /// The client's chunks are malformed.
+    BadRequest,
+    /// The client did not send the request in time.
+    RequestTooSlow,
+    /// The request's own time was up.
+    TimeUp,
+    /// The member stopped in the middle.
+    CutShort(Failure),
+    /// The client went away.
+    ClientGone,
+    /// The client does not read.
+    ClientStalled,
+    /// The member has drained for long enough.
+    Drained,
+}
+
+impl Halt {
+    /// How nines answers if nothing of a reply has been sent yet.
+    pub(super) fn refusal(&self) -> Option<Refused> {
+        match self {
+            Self::NoReply(lost) => Some(lost.refusal()),
+            Self::BadRequest => Some(Refused::BadRequest),
+            Self::RequestTooSlow => Some(Refused::ClientTimeout),
+            Self::TimeUp => Some(Refused::RequestTimeout),
+            Self::CutShort(_) | Self::Drained => Some(Refused::Reset),
+            Self::ClientGone | Self::ClientStalled => None,
+        }
+    }
+
+    /// The member's part in it.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        match *self {
+            Self::NoReply(Lost::Failed(failure)) | Self::CutShort(failure) => Some(failure),
+            Self::TimeUp => Some(Failure::Silent),
+            _ => None,
+        }
+    }
+
+    /// For the access log.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::ClientGone => "client-gone",
+            Self::ClientStalled | Self::RequestTooSlow => "stalled",
+            Self::Drained => "drained",
+            _ => "cut-short",
+        }
+    }
+}
+
+impl<'a> Delivery<'a> {
+    pub(super) fn new(
+        exchange: &'a Exchange<'a>,
+        request: &'a Request<'a>,
+        member: &'a Member,
+        upstream: &'a TcpStream,
+    ) -> Self {
+        Self { exchange, request, member, upstream, stage: Cell::new(Stage::Body), stall: Stall::default() }
+    }
+
+    /// Passes on a reply whose head has been read, to a request that was sent whole. Says how it went out.
+    pub(super) async fn reply(&self, incoming: &mut Incoming, out: &mut Vec<u8>) -> Result<Downstream, Halt> {
+        let pass = pin!(self.pass(incoming, out));
+        match self.exchange.worker.timers.timeout(|| self.deadline(), pass).await {
+            Ok(done) => done,
+            Err(Elapsed) => Err(self.too_late()),
+        }
+    }
+
+    /// Sends the request's rest (`head`, then what the client still says) while the reply may be on its way.
+    pub(super) async fn stream(
+        &self,
+        body: &Body<'_>,
+        head: &mut Vec<u8>,
+        window: &mut crate::window::Window,
+        out: &mut Vec<u8>,
+    ) -> Result<(Downstream, Incoming), Halt> {
+        let worker = self.exchange.worker;
+        self.stage.set(Stage::Request);
+        let mut upload = pin!(body.pass(worker, &self.exchange.client.stream, self.upstream, head, window));
+        let mut download = pin!(async {
+            let read = Incoming::read(worker, self.upstream, self.request.asked, &self.request.limits).await;
+            let mut incoming = read.map_err(Halt::NoReply)?;
+            let sent = self.pass(&mut incoming, out).await?;
+            Ok((sent, incoming))
+        });
+        let both = poll_fn(|cx| {
+            if self.stage.get() == Stage::Request
+                && let Poll::Ready(uploaded) = upload.as_mut().poll(cx)
+            {
+                self.stage.set(Stage::Head { since: Instant::now() });
+                match uploaded {
+                    // A member that reads no more may still say why.
+                    Ok(()) | Err(Cut::Sink) => {}
+                    Err(Cut::Source) => return Poll::Ready(Err(Halt::ClientGone)),
+                    Err(Cut::Malformed) => return Poll::Ready(Err(Halt::BadRequest)),
+                }
+            }
+            download.as_mut().poll(cx)
+        });
+        match worker.timers.timeout(|| self.deadline(), both).await {
+            Ok(done) => done,
+            Err(Elapsed) => Err(self.too_late()),
+        }
+    }
+
+    /// Passes on interim replies, the head and the body.
+    async fn pass(&self, incoming: &mut Incoming, out: &mut Vec<u8>) -> Result<Downstream, Halt> {
+        let Exchange { worker, client, seen, .. } = self.exchange;
+        let Request { asked, version, limits, .. } = self.request;
+        while incoming.head.is_interim() {
+            if *version == Version::Http11 {
+                let to = Downstream { version: *version, keep_alive: true };
+                incoming.head.render(incoming.window.bytes(), to, out);
+                let written = Cell::new(0);
+                crate::forward::send(&client.stream, out, &written).await.map_err(|_| Halt::ClientGone)?;
+                out.clear();
+            }
+            if self.stage.get() == Stage::Body {
+                self.stage.set(Stage::Head { since: Instant::now() });
+            }
+            incoming.next(self.upstream, *asked, limits).await.map_err(Halt::NoReply)?;
+        }
+        // What is still to come of the request would pass for the next one.
+        let uploaded = self.stage.get() != Stage::Request;
+        let to = Downstream { version: *version, keep_alive: self.request.keep_alive && uploaded };
+        if uploaded {
+            self.stage.set(Stage::Body);
+        }
+        seen.status.set(incoming.head.status());
+        seen.first_byte.set(Some(self.exchange.received.elapsed()));
+        self.exchange.front.count_reply(incoming.head.status());
+        incoming.head.render(incoming.window.bytes(), to, out);
+        incoming.window.consume(incoming.head.len());
+        let body = Body {
+            framing: if incoming.head.switched() {
+                crate::http1::Framing::None
+            } else {
+                incoming.head.framing()
+            },
+            framed_as: incoming.head.framing_for(to),
+            limits: *limits,
+            moved: &seen.bytes_out,
+        };
+        match body.pass(worker, self.upstream, &client.stream, out, &mut incoming.window).await {
+            Ok(()) => Ok(to),
+            Err(Cut::Sink) => Err(Halt::ClientGone),
+            Err(Cut::Source) => Err(Halt::CutShort(Failure::Reset)),
+            Err(Cut::Malformed) => Err(Halt::CutShort(Failure::BadReply)),
+        }
+    }
+
+    /// Whether it is the client that everyone waits for.
+    fn client_waited_for(&self) -> bool {
+        match self.stage.get() {
+            Stage::Request => is_writable(self.upstream),
+            Stage::Head { .. } => false,
+            Stage::Body => !is_writable(&self.exchange.client.stream),
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let seen = &self.exchange.seen;
+        let timeouts = &self.request.pool.plan().timeouts;
+        let end = match self.stage.get() {
+            Stage::Head { since } => {
+                (since + timeouts.first_byte).min(self.exchange.received + timeouts.request)
+            }
+            Stage::Request | Stage::Body => {
+                let moved = seen.bytes_in.get() + seen.bytes_out.get();
+                if self.client_waited_for() {
+                    self.stall.of_client(moved, self.exchange.http.timeouts.stall)
+                } else {
+                    self.stall.of_member(moved, timeouts.stall)
+                }
+            }
+        };
+        self.member.close_at.get().map_or(end, |close_at| end.min(close_at))
+    }
+
+    fn too_late(&self) -> Halt {
+        let now = Instant::now();
+        if self.member.close_at.get().is_some_and(|close_at| now >= close_at) {
+            return Halt::Drained;
+        }
+        match (self.stage.get(), self.client_waited_for()) {
+            (Stage::Request, true) => Halt::RequestTooSlow,
+            (Stage::Body, true) => Halt::ClientStalled,
+            (Stage::Head { since }, _) if now < since + self.request.pool.plan().timeouts.first_byte => {
+                Halt::TimeUp
+            }
+            (Stage::Body, false) => Halt::CutShort(Failure::Silent),
+            (Stage::Request | Stage::Head { .. }, _) => Halt::NoReply(Lost::Failed(Failure::Silent)),
+        }
+    }
+
+    /// When an upgraded connection must end.
+    pub(super) fn upgrade_ends(&self) -> Instant {
+        self.member.close_at.get().unwrap_or(self.exchange.received + FAR)
+    }
+}

@@ -1,0 +1,107 @@
+//! A TCP listener's connection: a member for it, and then bytes both ways.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use nines_control::statistics::Refused;
+use nines_system::Balance;
+use tokio::net::TcpStream;
+
+use crate::access_log::{Record, now_us};
+use crate::forward::{self, Outgoing};
+use crate::http1::{Asked, Limits, Method};
+use crate::pool::hash;
+use crate::proxy;
+use crate::relay::{Ended, Moved, Relay};
+use crate::timer::FAR;
+use crate::worker::Served;
+
+pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
+    let received = Instant::now();
+    let worker = served.worker.clone();
+    let front = served.listening.front();
+    let Some((plan, pool)) = front.tcp() else { return };
+    let idle = plan.idle;
+    let pool = pool.clone();
+    let Some(accepted) = proxy::accept(&worker, &front, &stream, peer, idle).await else { return };
+    let proxy::Accepted { client, window: ahead } = accepted;
+    let preface = proxy::preface(pool.plan().send_proxy, client, &stream);
+    let key = match pool.plan().balance {
+        Balance::Hash(_) => Some(hash(client.ip().to_string().as_bytes())),
+        _ => None,
+    };
+    let request = Outgoing {
+        pool: &pool,
+        bytes: &[],
+        asked: Asked { method: Method::Other, upgrade: false },
+        repeatable: false,
+        key,
+        preface: &preface,
+        limits: Limits { head_bytes: 0, headers: 0 },
+        received,
+    };
+    let tries = Cell::new(0);
+    let connected = async {
+        let admitted = forward::admit(&worker, &pool, key, received).await?;
+        let connection = forward::connect(&worker, &request, admitted.seat, &tries).await?;
+        Ok::<_, Refused>((admitted.place, connection))
+    };
+    let moved = Moved::default();
+    let (ended, member) = match Box::pin(connected).await {
+        Err(cause) => {
+            front.count_refused(cause);
+            let _ = stream.set_zero_linger(); // a reset says more than an orderly end without a word
+            (cause.word(), None)
+        }
+        Ok((_place, connection)) => {
+            let member = connection.seat.member.clone();
+            member.succeeded();
+            member.counts.tries.add(1);
+            let relay = Relay {
+                client: &stream,
+                member: &connection.stream,
+                first_to_member: ahead.as_ref().map_or(&[], |window| window.bytes()),
+                first_to_client: &[],
+                idle,
+                moved: &moved,
+                buffers: &worker.buffers,
+                pipes: &worker.pipes,
+            };
+            let ended =
+                relay.run(worker.timers.sleep(|| member.close_at.get().unwrap_or(received + FAR))).await;
+            (word(&ended), Some(member))
+        }
+    };
+    front.counts.bytes_in.add(moved.to_member.get());
+    front.counts.bytes_out.add(moved.to_client.get());
+    if let Some(log) = &front.access_log {
+        log.write(&Record {
+            time_us: now_us(),
+            listener: &front.name,
+            client: client.ip(),
+            method: "",
+            host: "",
+            target: "",
+            pool: Some(&pool.plan().name),
+            member: member.as_ref().map(|member| member.name.as_str()),
+            tries: tries.get(),
+            status: 0,
+            first_byte_us: None,
+            total_us: u64::try_from(received.elapsed().as_micros()).unwrap_or(u64::MAX),
+            bytes_in: moved.to_member.get(),
+            bytes_out: moved.to_client.get(),
+            ended,
+        });
+    }
+}
+
+pub(crate) fn word(ended: &Ended) -> &'static str {
+    match ended {
+        Ended::Finished => "done",
+        Ended::ClientFailed => "client-gone",
+        Ended::MemberFailed => "cut-short",
+        Ended::Idle => "idle",
+        Ended::Closed => "drained",
+    }
+}

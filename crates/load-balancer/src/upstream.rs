@@ -1,0 +1,45 @@
+//! Connections to members.
+
+use std::cell::Cell;
+use std::io;
+
+use nines_control::status::Failure;
+use tokio::net::TcpStream;
+
+use crate::forward;
+use crate::pool::Seat;
+
+/// A connection to a member with the seat that it fills.
+pub(crate) struct Connection {
+    pub(crate) stream: TcpStream,
+    pub(crate) seat: Seat,
+    /// It has carried requests before, so the member may have closed it a moment ago.
+    pub(crate) reused: bool,
+}
+
+impl Connection {
+    /// A new connection, over which `preface` (a PROXY header, or nothing) has been sent.
+    pub(crate) async fn open(seat: Seat, preface: &[u8]) -> Result<Self, Failure> {
+        let stream = TcpStream::connect(seat.address).await.map_err(|error| failure(&error))?;
+        let _ = stream.set_nodelay(true);
+        seat.member.counts.connects.add(1);
+        forward::send(&stream, preface, &Cell::new(0)).await.map_err(|error| failure(&error))?;
+        Ok(Self { stream, seat, reused: false })
+    }
+
+    /// A connection that waits for reuse, if one does; else the seat comes back.
+    pub(crate) fn reuse(seat: Seat) -> Result<Self, Seat> {
+        match seat.member.reuse() {
+            Some(stream) => Ok(Self { stream, seat, reused: true }),
+            None => Err(seat),
+        }
+    }
+}
+
+fn failure(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::TimedOut => Failure::ConnectTimeout,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Failure::Reset,
+        _ => Failure::Refused,
+    }
+}
