@@ -187,3 +187,137 @@ fn write_v2(family: u8, from: &[u8], to: &[u8], ports: [u16; 2], out: &mut Vec<u
     out.extend_from_slice(to);
     out.extend(ports.iter().flat_map(|port| port.to_be_bytes()));
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn proxied(source: &str, destination: &str) -> Header {
+        Header::Proxied { source: source.parse().unwrap(), destination: destination.parse().unwrap() }
+    }
+
+    fn v2(version_and_command: u8, family: u8, block: &[u8]) -> Vec<u8> {
+        let fixed = [&[version_and_command, family][..], &(block.len() as u16).to_be_bytes()].concat();
+        [V2_START, &fixed[..], block].concat()
+    }
+
+    #[test]
+    fn version_1_is_one_strict_line() {
+        let line = |text: &str| {
+            parse(format!("{text}\r\nGET").as_bytes()).map(|parsed| parsed.map(|(_, header)| header))
+        };
+        for (text, header) in [
+            ("PROXY TCP4 192.0.2.1 192.0.2.2 56324 443", proxied("192.0.2.1:56324", "192.0.2.2:443")),
+            ("PROXY TCP4 255.255.255.255 0.0.0.0 0 65535", proxied("255.255.255.255:0", "0.0.0.0:65535")),
+            ("PROXY TCP6 2001:db8::1 ::1 1 2", proxied("[2001:db8::1]:1", "[::1]:2")),
+            ("PROXY UNKNOWN", Header::Local),
+            ("PROXY UNKNOWN ffff:f...f:ffff whatever 1", Header::Local),
+        ] {
+            assert_eq!(line(text), Ok(Some(header)), "{text}");
+        }
+        for text in [
+            "PROXY",
+            "PROXY ",
+            "proxy TCP4 192.0.2.1 192.0.2.2 1 2",
+            "PROXY  TCP4 192.0.2.1 192.0.2.2 1 2",
+            "PROXY TCP4  192.0.2.1 192.0.2.2 1 2",
+            "PROXY TCP4 192.0.2.1 192.0.2.2 1 2 ",
+            "PROXY TCP4 192.0.2.1 192.0.2.2 1 2 3",
+            "PROXY TCP4 192.0.2.1 192.0.2.2 1",
+            "PROXY TCP4 192.0.2.1 192.0.2.2 +1 2",
+            "PROXY TCP4 192.0.2.1 192.0.2.2 01 2",
+            "PROXY TCP4 192.0.2.1 192.0.2.2 1 65536",
+            "PROXY TCP4 192.0.2.1 192.0.2.2 1 ",
+            "PROXY TCP4 192.0.2.256 192.0.2.2 1 2",
+            "PROXY TCP4 192.0.02.1 192.0.2.2 1 2",
+            "PROXY TCP4 ::1 ::2 1 2",
+            "PROXY TCP6 192.0.2.1 192.0.2.2 1 2",
+            "PROXY TCP6 ::g ::1 1 2",
+            "PROXY TCP6 [::1] ::1 1 2",
+            "PROXY UDP4 192.0.2.1 192.0.2.2 1 2",
+            "PROXY TCP4\t192.0.2.1 192.0.2.2 1 2",
+            "PROXY TCP4 shop.example 192.0.2.2 1 2",
+            "PROXY UNKNOWN \r x",
+            "GET / HTTP/1.1",
+        ] {
+            assert!(line(text).is_err(), "{text:?}");
+        }
+        assert!(parse(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\n").is_err(), "a bare LF");
+        assert!(
+            parse(format!("PROXY UNKNOWN {}", "x".repeat(93)).as_bytes()).is_err(),
+            "no end within 107 bytes"
+        );
+        assert_eq!(
+            parse(format!("PROXY UNKNOWN {}\r\n", "x".repeat(91)).as_bytes()),
+            Ok(Some((107, Header::Local)))
+        );
+    }
+
+    #[test]
+    fn version_2_is_read_by_its_lengths() {
+        let v4 = [192, 0, 2, 1, 192, 0, 2, 2, 0xdc, 4, 1, 0xbb];
+        let header = proxied("192.0.2.1:56324", "192.0.2.2:443");
+        assert_eq!(parse(&v2(0x21, 0x11, &v4)), Ok(Some((28, header))));
+        let with_crc = [&v4[..], &[3, 0, 4, 1, 2, 3, 4]].concat();
+        assert_eq!(parse(&v2(0x21, 0x11, &with_crc)), Ok(Some((35, header))), "additions are skipped");
+        let v6: Vec<u8> = (0..36).collect();
+        assert_eq!(
+            parse(&v2(0x21, 0x21, &v6)),
+            Ok(Some((
+                52,
+                proxied(
+                    "[1:203:405:607:809:a0b:c0d:e0f]:8225",
+                    "[1011:1213:1415:1617:1819:1a1b:1c1d:1e1f]:8739"
+                )
+            )))
+        );
+        for local in [
+            v2(0x20, 0, b""),
+            v2(0x20, 0x11, &v4),
+            v2(0x20, 0xff, b"x"),
+            v2(0x21, 0, b"xyz"),
+            v2(0x21, 0x31, &[0; 216]),
+        ] {
+            assert_eq!(parse(&local), Ok(Some((local.len(), Header::Local))));
+        }
+        for bad in [
+            v2(0x11, 0x11, &v4),
+            v2(0x22, 0x11, &v4),
+            v2(0x21, 0x13, &v4),
+            v2(0x21, 0x41, &v4),
+            v2(0x21, 0x11, &v4[..11]),
+            v2(0x21, 0x21, &v6[..35]),
+            v2(0x21, 0x11, &[0; 4081]),
+            b"\r\nGET".to_vec(),
+        ] {
+            assert!(parse(&bad).is_err(), "{}", bad.escape_ascii());
+        }
+        assert_eq!(parse(&v2(0x21, 0, &[0; 4080])), Ok(Some((4096, Header::Local))));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_in_any_pieces(
+            from: IpAddr, to: IpAddr, ports: [u16; 2], first: bool, behind in proptest::collection::vec(any::<u8>(), 0..20),
+        ) {
+            let (source, destination) = (SocketAddr::new(from, ports[0]), SocketAddr::new(to, ports[1]));
+            let mut bytes = Vec::new();
+            write(if first { ProxyVersion::V1 } else { ProxyVersion::V2 }, source, destination, &mut bytes);
+            let len = bytes.len();
+            bytes.extend_from_slice(&behind);
+            for end in 0..bytes.len() {
+                match parse(&bytes[..end]) {
+                    Ok(None) => prop_assert!(end < len),
+                    Ok(Some((read, Header::Proxied { source: s, destination: d }))) => {
+                        prop_assert!(end >= len && read == len);
+                        prop_assert_eq!((s.ip().to_canonical(), s.port()), (from.to_canonical(), ports[0]));
+                        prop_assert_eq!((d.ip().to_canonical(), d.port()), (to.to_canonical(), ports[1]));
+                    }
+                    other => prop_assert!(false, "{:?}", other),
+                }
+            }
+        }
+    }
+}

@@ -60,3 +60,38 @@ fn phrase(status: u16) -> &'static str {
         _ => "Refused",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_what_happened_and_how_long_it_is() {
+        let mut refusal = Refusal {
+            status: 503,
+            cause: "queue-full",
+            what: "all members of pool web are busy",
+            retry_after: Some(1),
+            close: true,
+            head_only: false,
+        };
+        let mut out = Vec::new();
+        refusal.render(&mut out);
+        let text = String::from_utf8(out).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body, "503 Service Unavailable: all members of pool web are busy\n");
+        assert_eq!(
+            head,
+            format!(
+                "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+                 Cache-Control: no-store\r\nnines-cause: queue-full\r\nRetry-After: 1\r\nConnection: close",
+                body.len()
+            )
+        );
+
+        refusal.head_only = true;
+        let mut out = Vec::new();
+        refusal.render(&mut out);
+        assert_eq!(out, format!("{head}\r\n\r\n").as_bytes());
+    }
+}

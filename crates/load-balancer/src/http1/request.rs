@@ -42,6 +42,8 @@ pub struct RequestHead {
     expects_continue: bool,
     upgrade: bool,
     absolute: bool,
+    /// Whether a Host line has to be made: for an absolute-form target, or where HTTP/1.0 sent none.
+    makes_host: bool,
     method_span: Span,
     target: Span,
     origin: Span,
@@ -73,6 +75,7 @@ impl RequestHead {
             expects_continue: false,
             upgrade: false,
             absolute: false,
+            makes_host: false,
             method_span: Span::default(),
             target: Span::default(),
             origin: Span::default(),
@@ -242,6 +245,7 @@ impl RequestHead {
     }
 
     fn decide_host(&mut self, sent: Option<&[u8]>, buffer: &[u8]) -> Result<(), Rejection> {
+        self.makes_host = self.absolute || sent.is_none();
         match sent {
             None if self.version == Version::Http11 => return Err(bad("no Host")),
             Some([]) if self.version == Version::Http11 && !self.absolute => {
@@ -395,7 +399,7 @@ impl RequestHead {
             }
             out.extend_from_slice(self.origin.of(buffer));
             out.extend_from_slice(b" HTTP/1.1\r\n");
-            if self.absolute || self.authority.is_empty() {
+            if self.makes_host {
                 out.extend_from_slice(b"Host: ");
                 out.extend_from_slice(self.authority.of(buffer));
                 out.extend_from_slice(b"\r\n");
@@ -492,5 +496,38 @@ mod tests {
              X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: shop.example:80\r\n\
              Forwarded: for=192.0.2.7;host=\"shop.example:80\";proto=http\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn a_trusted_client_is_appended_and_what_it_says_of_the_first_hop_stays() {
+        let text = "GET / HTTP/1.1\r\nX-Forwarded-For: 198.51.100.1, 10.0.0.1\r\nHost: shop.example\r\n\
+                    X-Forwarded-For: 10.0.0.2\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: www.example\r\n\
+                    x-forwarded-port: 443\r\nX_Forwarded_For: 1.1.1.1\r\nForwarded: for=198.51.100.1\r\n\r\n";
+        assert_eq!(
+            rendered(text, true),
+            "GET / HTTP/1.1\r\nHost: shop.example\r\n\
+             X-Forwarded-For: 198.51.100.1, 10.0.0.1, 10.0.0.2, 192.0.2.7\r\n\
+             X-Forwarded-Proto: https\r\nX-Forwarded-Host: www.example\r\n\
+             Forwarded: for=198.51.100.1, for=192.0.2.7;host=shop.example;proto=http\r\n\
+             x-forwarded-port: 443\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn fields_and_cookies_are_found_by_name() {
+        let text = b"GET /a?b HTTP/1.1\r\nHost: Shop.Example:80\r\nX-Key: \t k \r\nX-Key: l\r\nX-Keys: m\r\nEmpty:\r\n\
+                     Cookie: a=1; bb=2\r\ncookie: b=3;c=\r\n\r\nX-Body: 1\r\n";
+        let mut head = RequestHead::new();
+        assert_eq!(head.parse(text, &LIMITS), Ok(true));
+        assert_eq!(head.field(text, "x-key"), Some(&b"k"[..]));
+        assert_eq!(head.field(text, "empty"), Some(&b""[..]));
+        assert_eq!(head.field(text, "x-body"), None);
+        assert_eq!(head.field(text, "x"), None);
+        assert_eq!(head.cookie(text, "b"), Some(&b"3"[..]));
+        assert_eq!(head.cookie(text, "c"), Some(&b""[..]));
+        assert_eq!(head.cookie(text, "d"), None);
+        assert_eq!(head.host(text), b"Shop.Example");
+        assert_eq!(head.path(text), b"/a");
+        assert_eq!(head.target(text), b"/a?b");
     }
 }

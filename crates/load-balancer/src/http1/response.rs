@@ -28,7 +28,7 @@ pub struct ResponseHead {
     status: u16,
     framing: Framing,
     keep_alive: bool,
-    /// Whether the Upgrade line stays: replies 101 and 426.
+    /// Whether an Upgrade line stays: in replies 101 and 426.
     upgrade: bool,
     cuts: Vec<Span>,
 }
@@ -86,7 +86,6 @@ impl ResponseHead {
         }
         self.len = len as u32;
         self.status = status;
-        self.upgrade = matches!(status, 101 | 426);
         let lines = Lines::new(reply.headers, buffer, len).ok_or(BadReply("a line ends with a bare LF"))?;
         self.read_fields(&lines, version, asked)?;
         Ok(true)
@@ -94,6 +93,7 @@ impl ResponseHead {
 
     fn read_fields(&mut self, lines: &Lines<'_, '_>, version: Version, asked: Asked) -> Result<(), BadReply> {
         self.cuts.clear();
+        self.upgrade = false;
         let mut declared = Declared::default();
         let mut length_line = None;
         let mut connection = Connection::default();
@@ -120,7 +120,7 @@ impl ResponseHead {
                     }
                     self.cuts.push(line.span);
                 }
-                Field::Upgrade if self.upgrade => {}
+                Field::Upgrade if matches!(self.status, 101 | 426) => self.upgrade = true,
                 Field::Dropped | Field::Upgrade => self.cuts.push(line.span),
                 _ => {}
             }
@@ -214,15 +214,21 @@ impl ResponseHead {
         if self.framing_for(to) == Framing::Chunked {
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
         }
-        if self.upgrade {
-            out.extend_from_slice(b"Connection: upgrade\r\n");
-        }
-        if !self.is_interim() && !self.switched() {
-            match (self.keeps_client(to), to.version) {
-                (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
-                (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
-                (true, Version::Http11) => {}
-            }
+        let persistence: &[u8] = match (self.keeps_client(to), to.version) {
+            _ if self.is_interim() || self.switched() => b"",
+            (false, _) => b"close",
+            (true, Version::Http10) => b"keep-alive",
+            (true, Version::Http11) => b"",
+        };
+        if self.upgrade || !persistence.is_empty() {
+            out.extend_from_slice(b"Connection: ");
+            out.extend_from_slice(match (self.upgrade, persistence.is_empty()) {
+                (true, true) => b"upgrade",
+                (true, false) => b"upgrade, ",
+                (false, _) => b"",
+            });
+            out.extend_from_slice(persistence);
+            out.extend_from_slice(b"\r\n");
         }
         out.extend_from_slice(b"\r\n");
     }
@@ -237,5 +243,130 @@ fn explain(error: httparse::Error) -> &'static str {
         httparse::Error::HeaderValue => "a control character in a header's value",
         httparse::Error::NewLine => "a bare CR",
         httparse::Error::Status | httparse::Error::Token => "the status line is malformed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { head_bytes: 32 * 1024, headers: 100 };
+    const GET: Asked = Asked { method: Method::Get, upgrade: false };
+    const HEAD: Asked = Asked { method: Method::Head, upgrade: false };
+    const UPGRADE: Asked = Asked { method: Method::Get, upgrade: true };
+
+    fn parsed(text: &str, asked: Asked) -> ResponseHead {
+        let mut head = ResponseHead::new();
+        assert_eq!(head.parse(text.as_bytes(), asked, &LIMITS), Ok(true), "{text:?}");
+        head
+    }
+
+    #[test]
+    fn where_a_body_ends_follows_from_status_method_and_fields() {
+        for (text, asked, framing, keep_alive) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", GET, Framing::Length(5), true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", HEAD, Framing::None, true),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", GET, Framing::Chunked, true),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", HEAD, Framing::None, true),
+            ("HTTP/1.1 200 OK\r\n\r\n", GET, Framing::UntilClose, false),
+            (
+                "HTTP/1.1 200\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+                GET,
+                Framing::Length(0),
+                false,
+            ),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", GET, Framing::Length(5), false),
+            (
+                "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\n",
+                GET,
+                Framing::Length(5),
+                true,
+            ),
+            ("HTTP/1.1 204 No Content\r\n\r\n", GET, Framing::None, true),
+            ("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", GET, Framing::None, true),
+            ("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", GET, Framing::None, false),
+            ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", GET, Framing::None, true),
+            ("HTTP/1.1 103 Early Hints\r\n\r\n", GET, Framing::None, true),
+            (
+                "HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+                UPGRADE,
+                Framing::None,
+                false,
+            ),
+        ] {
+            let head = parsed(text, asked);
+            assert_eq!((head.framing(), head.keep_alive()), (framing, keep_alive), "{text:?} to {asked:?}");
+        }
+    }
+
+    #[test]
+    fn a_reply_is_rendered_for_its_client() {
+        let to_10 = Downstream { version: Version::Http10, keep_alive: true };
+        let to_11 = Downstream { version: Version::Http11, keep_alive: true };
+        let closing = Downstream { version: Version::Http11, keep_alive: false };
+        for (text, asked, to, expected) in [
+            (
+                "HTTP/1.1 200 OK\r\nA: 1\r\nConnection: keep-alive, X-Mine\r\nKeep-Alive: timeout=5\r\nContent-Length: 5\r\n\
+                 x-mine: 1\r\nUpgrade: h2,h2c\r\nB: 2\r\n\r\n",
+                GET,
+                to_11,
+                "HTTP/1.1 200 OK\r\nA: 1\r\nContent-Length: 5\r\nB: 2\r\n\r\n",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nConnection: Content-Length\r\nContent-Length: 5\r\n\r\n",
+                GET,
+                closing,
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n",
+            ),
+            (
+                "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n",
+                GET,
+                to_10,
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\n",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: 1\r\n\r\n",
+                GET,
+                to_11,
+                "HTTP/1.1 200 OK\r\nA: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: 1\r\n\r\n",
+                GET,
+                to_10,
+                "HTTP/1.1 200 OK\r\nA: 1\r\nConnection: close\r\n\r\n",
+            ),
+            ("HTTP/1.0 200 OK\r\n\r\n", GET, to_11, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+            ("HTTP/1.0 200 OK\r\n\r\n", GET, closing, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"),
+            (
+                "HTTP/1.1 100 Continue\r\nConnection: close\r\n\r\n",
+                GET,
+                closing,
+                "HTTP/1.1 100 Continue\r\n\r\n",
+            ),
+            ("HTTP/1.1 204 Gone\r\nContent-Length: 0\r\n\r\n", GET, to_11, "HTTP/1.1 204 Gone\r\n\r\n"),
+            (
+                "HTTP/1.1 304 Same\r\nContent-Length: 7\r\n\r\n",
+                GET,
+                to_11,
+                "HTTP/1.1 304 Same\r\nContent-Length: 7\r\n\r\n",
+            ),
+            (
+                "HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+                UPGRADE,
+                to_11,
+                "HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+            ),
+            (
+                "HTTP/1.1 426 Upgrade Required\r\nUpgrade: x\r\nContent-Length: 0\r\n\r\n",
+                GET,
+                closing,
+                "HTTP/1.1 426 Upgrade Required\r\nUpgrade: x\r\nContent-Length: 0\r\nConnection: upgrade, close\r\n\r\n",
+            ),
+        ] {
+            let mut out = Vec::new();
+            parsed(text, asked).render(text.as_bytes(), to, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{text:?} to {to:?}");
+        }
     }
 }
