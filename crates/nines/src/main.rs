@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod admin_socket;
 mod commands;
 mod daemon;
+mod stand_in;
 mod summary;
 mod terminal;
 
