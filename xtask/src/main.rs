@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(test)]
 mod architecture;
+mod bench;
 mod demo;
 mod setup;
 mod shell;
@@ -25,6 +26,8 @@ enum Chore {
     Setup(setup::Args),
     /// Install what is missing, then run every check and every test
     Test,
+    /// Measure nines beside HAProxy and nginx, on one core each, in one run
+    Bench(bench::Args),
     /// Install what is missing, build, and rehearse examples/shop.toml
     Demo,
 }
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Setup(args) => setup::run(&args).map(|()| ExitCode::SUCCESS),
         Chore::Test => test::run(),
+        Chore::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
         Chore::Demo => demo::run(),
     };
     done.unwrap_or_else(|error| {

@@ -21,21 +21,21 @@ pub(crate) enum For {
     Bench,
 }
 
-/// A program and the Debian package that brings it.
+/// A program, or a file by its whole path, and the Debian package that brings it.
 struct Need {
-    program: &'static str,
+    file: &'static str,
     package: &'static str,
 }
 
 /// The lab: addresses, bridges and packet filters inside network namespaces of its own.
-const LAB: &[Need] =
-    &[Need { program: "ip", package: "iproute2" }, Need { program: "nft", package: "nftables" }];
+const LAB: &[Need] = &[Need { file: "ip", package: "iproute2" }, Need { file: "nft", package: "nftables" }];
 
 /// The benchmark: the peers, and the load.
 const BENCH: &[Need] = &[
-    Need { program: "haproxy", package: "haproxy" },
-    Need { program: "nginx", package: "nginx-light" },
-    Need { program: "wrk", package: "wrk" },
+    Need { file: "haproxy", package: "haproxy" },
+    Need { file: "nginx", package: "nginx-light" },
+    Need { file: "/usr/lib/nginx/modules/ngx_stream_module.so", package: "libnginx-mod-stream" },
+    Need { file: "wrk", package: "wrk" },
 ];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -81,7 +81,7 @@ fi
 
 fn debian_packages(needs: &[&Need]) -> Result<()> {
     let missing: Vec<&str> =
-        needs.iter().filter(|need| shell::find(need.program).is_none()).map(|need| need.package).collect();
+        needs.iter().filter(|need| shell::find(need.file).is_none()).map(|need| need.package).collect();
     if missing.is_empty() {
         return Ok(());
     }
