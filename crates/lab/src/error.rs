@@ -1,3 +1,5 @@
+//! Why a lab could not do what it was asked to, in words that say what to do next.
+
 use std::io;
 use std::net::IpAddr;
 

@@ -1,3 +1,5 @@
+//! The lab itself: the hosts of a system that run, break and heal, from its first namespace to its last trace.
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};

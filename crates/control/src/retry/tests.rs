@@ -1,3 +1,5 @@
+//! Retries are held to their budget, and patience to what a pool has shown.
+
 use proptest::prelude::*;
 
 use super::*;

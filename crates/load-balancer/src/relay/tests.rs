@@ -1,3 +1,5 @@
+//! The relay over real sockets: both directions, half-close, bulk and silence.
+
 use std::future::pending;
 use std::io::ErrorKind;
 

@@ -1,3 +1,5 @@
+//! The table as a person reads it, and what is in it when something broke.
+
 use super::*;
 use crate::report::{Percentiles, Requests};
 
