@@ -157,22 +157,27 @@ impl<'a, L: Loads> Candidates<'a, L> {
             even &= *share.get_or_insert(member.share) == member.share;
         }
         let mut best: Option<(f64, usize)> = None;
-        let mut best_within: Option<(f64, usize)> = None;
         for (at, member) in self.iter() {
             let hash = mix(key ^ member.address.map_or(0, hash_of));
-            // Strictly between 0 and 1. With even shares its logarithm would change nothing in the order.
+            // Strictly between 0 and 1.
             let unit = ((hash >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
-            let score = if even { unit } else { -f64::from(member.share) / unit.ln() };
-            let better = |than: Option<(f64, usize)>| than.is_none_or(|(high, _)| score > high);
-            if better(best) {
+            let high = best.map_or(0.0, |(score, _)| score);
+            let score = if even {
+                // The logarithm would change nothing in the order.
+                unit
+            } else if f64::from(member.share) <= high * (1.0 - unit) {
+                // Since ln u ≤ u − 1 it can't win: spare the logarithm.
+                continue;
+            } else {
+                -f64::from(member.share) / unit.ln()
+            };
+            let after = u64::from(self.loads.in_flight(at)) + 1;
+            if score > high && after <= self.bound(in_flight + 1, member.share) {
                 best = Some((score, at));
             }
-            let after = u64::from(self.loads.in_flight(at)) + 1;
-            if better(best_within) && after <= self.bound(in_flight + 1, member.share) {
-                best_within = Some((score, at));
-            }
         }
-        best_within.or(best).map(|(_, at)| at)
+        // The bounds add up to more than what is in flight, so somebody is within theirs.
+        best.map(|(_, at)| at)
     }
 
     /// A quarter more than the member's part of `in_flight`. Below a handful nobody is overloaded, and a

@@ -44,6 +44,8 @@ pub struct Pools {
     random: Random,
     view: Arc<View>,
     outbox: Outbox,
+    /// A broken invariant has been reported.
+    defect_said: bool,
     /// The latest time heard of; time never goes back.
     now: Instant,
 }
@@ -129,7 +131,13 @@ pub struct UnknownTarget {
 
 impl fmt::Display for UnknownTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no host, pool or member is called `{}`; there are: {}", self.target, self.known.join(", "))
+        const ENOUGH: usize = 12;
+        let known = &self.known[..self.known.len().min(ENOUGH)];
+        write!(f, "no host, pool or member is called `{}`; there are: {}", self.target, known.join(", "))?;
+        match self.known.len().saturating_sub(ENOUGH) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
     }
 }
 
@@ -149,6 +157,7 @@ impl Pools {
             random: Random::seeded(seed),
             view: Arc::new(View { pools: Vec::new() }),
             outbox: Outbox::default(),
+            defect_said: false,
             now,
         };
         pools.load(now, system, used);
@@ -248,11 +257,31 @@ impl Pools {
     fn catch_up(&mut self, now: Instant) {
         self.now = now;
         self.names.ask(now, &mut self.outbox);
-        for (at, pool) in self.pools.iter_mut().enumerate().filter(|(_, pool)| pool.used) {
-            let rules = &self.system.pools[at];
-            for place in 0..pool.members.len() {
-                let member = &mut pool.members[place];
-                member.arrange_probes(now, true, &rules.check.probe);
+        self.probe();
+        for (pool, rules) in self.pools.iter_mut().zip(&self.system.pools).filter(|(pool, _)| pool.used) {
+            pool.settle(now, rules, &mut self.outbox);
+        }
+        let opens = !self.open && self.pools.iter().all(|pool| !pool.used || pool.is_settled());
+        self.open |= opens;
+        self.publish_changes(now);
+        if opens {
+            self.outbox.push(Output::FirstChecksIn);
+        }
+        if cfg!(debug_assertions) {
+            self.check_invariants();
+        } else if let Some(broken) = self.broken_invariant().filter(|_| !self.defect_said) {
+            // Traffic is worth more than being right about it: in production a defect is reported, not fatal.
+            self.defect_said = true;
+            self.outbox.event(Kind::Daemon, "pools", format!("a defect, please report it: {broken}"));
+        }
+    }
+
+    /// Gives up probes that never ended, and begins those that are due.
+    fn probe(&mut self) {
+        let now = self.now;
+        for (pool, rules) in self.pools.iter_mut().zip(&self.system.pools).filter(|(pool, _)| pool.used) {
+            for (place, member) in pool.members.iter_mut().enumerate() {
+                member.arrange_probes(now, &rules.check.probe);
                 member.give_up_lost(now, rules, place, &mut self.random, &mut self.outbox);
                 if let Some(target) = member.due(now, rules) {
                     self.probes += 1;
@@ -268,18 +297,6 @@ impl Pools {
                     }));
                 }
             }
-            pool.settle(now, rules, &mut self.outbox);
-        }
-        let opens = !self.open && self.pools.iter().all(|pool| !pool.used || pool.is_settled());
-        self.open |= opens;
-        self.publish_changes(now);
-        if opens {
-            self.outbox.push(Output::FirstChecksIn);
-        }
-        if cfg!(debug_assertions) {
-            self.check_invariants();
-        } else if let Some(broken) = self.broken_invariant() {
-            self.outbox.event(Kind::Daemon, "pools", format!("this is a defect, please report it: {broken}"));
         }
     }
 

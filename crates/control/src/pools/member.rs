@@ -63,9 +63,8 @@ impl Member {
     }
 
     /// Starts or stops the probes, as everything else wants it.
-    pub(super) fn arrange_probes(&mut self, now: Instant, used: bool, probe: &Probe) {
-        let wanted =
-            used && self.wish != Wish::Maintenance && self.address.is_some() && *probe != Probe::None;
+    pub(super) fn arrange_probes(&mut self, now: Instant, probe: &Probe) {
+        let wanted = self.wish != Wish::Maintenance && self.address.is_some() && *probe != Probe::None;
         if !wanted {
             self.schedule.stop();
         } else if self.schedule.is_stopped() {

@@ -32,15 +32,13 @@ fn a_member_that_is_down_at_the_start_needs_as_many_good_checks_as_rise_says() {
 }
 
 #[test]
-fn listeners_open_after_a_while_even_if_a_check_never_ends() {
-    let mut world = World::new("app1", "");
-    world.mute.insert("app1".to_owned());
-    let mut world2 = World::new("named", "");
-    world2.run(1_399);
-    assert_eq!(world2.opened, None, "a name that has not resolved is waited for");
-    world2.run(2);
-    assert_eq!(world2.opened, Some(1_400));
-    assert_eq!(world2.serving(), Serving::Nobody);
+fn listeners_open_after_a_while_even_if_a_name_never_resolves() {
+    let mut world = World::new("app1 named", "");
+    world.run(1_399);
+    assert_eq!(world.opened, None);
+    world.run(2);
+    assert_eq!(world.opened, Some(1_400));
+    assert_eq!((world.serving(), world.eligible()), (Serving::Healthy, vec!["app1"]));
 }
 
 #[test]
@@ -72,6 +70,23 @@ fn checks_come_each_interval_and_faster_while_health_changes() {
         world.probes.iter().filter(|(at, host)| host == "app1" && *at > from).map(|(at, _)| *at).collect();
     assert!(after_first[1] - after_first[0] <= 220, "{after_first:?}");
     assert!(after_first[2] - after_first[1] >= 890, "settled again: {after_first:?}");
+}
+
+#[test]
+fn a_check_may_ask_another_port_than_the_traffic_uses() {
+    let system = file("app1", "check = { http = \"/healthz\", port = 9000 }");
+    let mut world = World::of(system.clone());
+    let mut pools = Pools::new(world.now, system.clone(), system.pool_ids().collect(), 0);
+    let orders = std::iter::from_fn(|| pools.poll()).find_map(|output| match output {
+        Output::Probe(order) => Some(order),
+        _ => None,
+    });
+    let order = orders.expect("a probe begins at once");
+    assert_eq!(order.target, "10.0.0.21:9000".parse().unwrap());
+    assert_eq!((order.member.as_str(), order.host.as_str()), ("app1:80", "app1"));
+    assert_eq!(order.probe, system.pools[0].check.probe);
+    world.run(1);
+    assert_eq!(world.member("app1").address, Some("10.0.0.21:80".parse().unwrap()));
 }
 
 #[test]
