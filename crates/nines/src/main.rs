@@ -8,6 +8,7 @@ mod admin_socket;
 mod commands;
 mod daemon;
 mod stand_in;
+mod stage;
 mod summary;
 mod terminal;
 

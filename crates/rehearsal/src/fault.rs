@@ -34,17 +34,6 @@ impl Fault {
         }
     }
 
-    /// What happened to the component, for the table.
-    pub fn past(self) -> &'static str {
-        match self {
-            Self::Kill => "killed",
-            Self::Freeze => "frozen",
-            Self::CutOff => "cut off",
-            Self::Drain => "drained",
-            Self::Restart => "restarted",
-        }
-    }
-
     /// Whether it lasts until it is healed; a restart heals itself at once.
     pub(crate) fn lasts(self) -> bool {
         self != Self::Restart

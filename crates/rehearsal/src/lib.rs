@@ -12,7 +12,6 @@ pub mod record;
 pub mod report;
 pub mod sequence;
 pub mod stage;
-pub mod table;
 pub mod verdict;
 
 pub use fault::Fault;

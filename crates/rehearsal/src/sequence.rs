@@ -80,11 +80,11 @@ pub type Watch<'a> = dyn FnMut(&Glance<'_>) + 'a;
 /// Why a rehearsal could not go on. What the system does wrong is no error but a verdict.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{doing}: {source}")]
+    #[error("{doing}")]
     Stage { doing: String, source: StageError },
     #[error("the system was not healthy after {} s: {missing}", patience.as_secs())]
     NotHealthy { patience: Duration, missing: String },
-    #[error("the clients could not run: {0}")]
+    #[error("the clients could not run")]
     Clients(#[from] std::io::Error),
     #[error("the host {0} has no address for clients")]
     NoAddress(String),

@@ -1,8 +1,225 @@
+//! `nines rehearse`: the whole system on this machine, each component broken in turn, and what clients saw.
+
+mod progress;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use nines_lab::{Entered, Inside};
+use nines_rehearsal::verdict::Verdict;
+use nines_rehearsal::{CaseReport, Options, Plan, Rehearsal, Report, sequence};
+use nines_system::{Probe, System};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::stage::LabStage;
+use crate::{EXIT_BAD, EXIT_FILE, EXIT_USAGE, terminal};
+use progress::Progress;
+
+/// As a shell tells that SIGINT ended a program.
+const EXIT_INTERRUPTED: u8 = 130;
 
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// The system file
+    file: PathBuf,
+    /// Break only this component: a host with servers, or a pool as a whole. May be given several times
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Break components only in this way: kill, freeze, cut-off, drain or restart. May be given several times
+    #[arg(long, value_name = "FAULT", value_delimiter = ',')]
+    fault: Vec<String>,
+    /// Requests a second, half of them on new connections
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    rate: u32,
+    /// How long each fault lasts
+    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Print what was measured as JSON
+    #[arg(long)]
+    json: bool,
+    /// Print what would be broken, and break nothing
+    #[arg(long)]
+    list: bool,
+    /// Keep what the hosts' programs print, a file for each host
+    #[arg(long, value_name = "DIR")]
+    keep_logs: Option<PathBuf>,
+}
 
-pub(crate) fn run(_args: &Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let Some(system) = read(&args.file) else { return Ok(EXIT_FILE.into()) };
+    let plan = match Plan::of(&system).narrow(&args.only, &args.fault) {
+        Ok(plan) => plan,
+        Err(unknown) => {
+            anstream::eprintln!("nines: {unknown}");
+            return Ok(EXIT_USAGE.into());
+        }
+    };
+    if args.list {
+        list(&system, &plan, args.json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (host, why) in &plan.left_out {
+        anstream::eprintln!("nines: {host} is not broken: {why}");
+    }
+    if plan.cases.is_empty() {
+        anstream::eprintln!("nines: nothing to rehearse; `nines rehearse --list` says what there is");
+        return Ok(EXIT_USAGE.into());
+    }
+    let logs = args.keep_logs.as_deref().map(directory).transpose()?;
+    let file = args.file.canonicalize()?;
+    allow_many_connections();
+    match nines_lab::enter()? {
+        Entered::Outside(code) => Ok(code),
+        Entered::Inside(inside) => play(&inside, args, &Arc::new(system), &file, &plan, logs),
+    }
+}
+
+fn read(path: &Path) -> Option<System> {
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Err(error) => anstream::eprintln!("nines: can't read {name}: {error}"),
+        Ok(text) => match nines_system::parse(&name, &text) {
+            Ok(system) => return Some(system),
+            Err(mistakes) => anstream::eprint!("{}", mistakes.render(true)),
+        },
+    }
+    None
+}
+
+fn directory(path: &Path) -> anyhow::Result<PathBuf> {
+    let made = std::fs::create_dir_all(path).and_then(|()| path.canonicalize());
+    let path = made.with_context(|| format!("can't keep logs in {}", path.display()))?;
+    anyhow::ensure!(
+        !path.starts_with("/run"),
+        "can't keep logs in {}: the hosts of a rehearsal have a /run of their own; take another directory",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// A time-out's worth of connections can be more than the usual soft limit of descriptors.
+fn allow_many_connections() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Up to the hard limit is always allowed.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+fn list(system: &System, plan: &Plan, as_json: bool) -> anyhow::Result<()> {
+    let mut faults: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for case in &plan.cases {
+        faults.entry(&case.component.name).or_default().push(case.fault.word());
+    }
+    let mut out = anstream::stdout();
+    let components = plan.component_names();
+    if as_json {
+        let one = |name: &String| json!({ "component": name, "faults": faults[name.as_str()] });
+        let components: Vec<_> = components.iter().map(one).collect();
+        writeln!(out, "{:#}", json!({ "system": system.name, "components": components }))?;
+        return Ok(());
+    }
+    for name in &components {
+        writeln!(out, "{name}: {}", faults[name.as_str()].join(", "))?;
+    }
+    for (host, why) in &plan.left_out {
+        writeln!(out, "{host}: nothing, {why}")?;
+    }
+    Ok(())
+}
+
+/// Inside the lab, in a process of its own.
+fn play(
+    inside: &Inside,
+    args: &Args,
+    system: &Arc<System>,
+    file: &Path,
+    plan: &Plan,
+    logs: Option<PathBuf>,
+) -> anyhow::Result<ExitCode> {
+    let mut results = Vec::new();
+    if !args.json {
+        writeln!(anstream::stdout(), "{}", table::headline(system))?;
+    }
+    let unchecked = system.pools.iter().filter(|pool| pool.check.probe == Probe::None);
+    let unchecked: BTreeSet<String> = unchecked.map(|pool| pool.name.clone()).collect();
+    let options = Options { rate: args.rate, hold: Duration::from_secs(args.seconds), ..Options::default() };
+    let ended = super::runtime()?.block_on(async {
+        let stage = LabStage::build(inside, Arc::clone(system), file, logs)
+            .await
+            .map_err(|error| anyhow::anyhow!(error))?;
+        let mut rehearsal = Rehearsal::new(stage, options, unchecked);
+        let progress = Progress::new(plan.cases.len());
+        let ended = tokio::select! {
+            ended = play_all(&mut rehearsal, plan, &progress, &mut results) => ended.map(|()| false),
+            interrupted = interruption() => interrupted.map(|()| true),
+        };
+        progress.clear();
+        if ended.is_err() {
+            for obituary in rehearsal.into_stage().obituaries() {
+                anstream::eprintln!("nines: {obituary}");
+            }
+        }
+        ended
+    });
+    let report = Report::new(system, plan.cases.len(), results);
+    // What could not even begin has no table.
+    if ended.is_ok() || !report.results.is_empty() {
+        print(&report, args.json)?;
+    }
+    Ok(match ended? {
+        true => {
+            anstream::eprintln!("nines: interrupted after {} of {}", report.results.len(), plan.cases.len());
+            EXIT_INTERRUPTED.into()
+        }
+        false if report.verdict == Verdict::Held => ExitCode::SUCCESS,
+        false => EXIT_BAD.into(),
+    })
+}
+
+async fn play_all(
+    rehearsal: &mut Rehearsal<LabStage>,
+    plan: &Plan,
+    progress: &Progress,
+    results: &mut Vec<CaseReport>,
+) -> anyhow::Result<()> {
+    rehearsal.bring_up(&mut |glance: &sequence::Glance<'_>| progress.show(None, glance)).await?;
+    for case in &plan.cases {
+        let mut watch = |glance: &sequence::Glance<'_>| progress.show(Some(case), glance);
+        let report = rehearsal.play(case, &mut watch).await?;
+        progress.ended(&report);
+        results.push(report);
+    }
+    Ok(())
+}
+
+/// Ctrl-C, or being asked to end in another way.
+async fn interruption() -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::select! {
+        _ = interrupt.recv() => (),
+        _ = terminate.recv() => (),
+        _ = hang_up.recv() => (),
+    }
+    Ok(())
+}
+
+fn print(report: &Report, as_json: bool) -> anyhow::Result<()> {
+    let mut out = anstream::stdout();
+    if as_json {
+        writeln!(out, "{}", serde_json::to_string_pretty(report)?)?;
+    } else {
+        for line in table::lines(report, terminal::width()) {
+            writeln!(out, "{line}")?;
+        }
+    }
+    Ok(())
 }

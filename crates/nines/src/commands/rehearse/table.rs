@@ -1,0 +1,154 @@
+//! What a rehearsal found, as a table for people.
+
+use nines_rehearsal::verdict::Verdict;
+use nines_rehearsal::{CaseReport, Fault, Report};
+use nines_system::{Pool, System};
+
+use crate::terminal::{self, BAD, Cell, DIM, GOOD, PLAIN, UNSURE, thousands};
+
+/// From here on the clients' own delay is worth a word.
+const LATE_MS: f64 = 100.0;
+
+/// `shop · 2 zones · 1 load balancer · pool web (3 servers) · objective 99.99 %`.
+pub(crate) fn headline(system: &System) -> String {
+    let mut parts = vec![
+        system.name.clone(),
+        count(system.zones.len(), "zone"),
+        count(system.load_balancers.len(), "load balancer"),
+    ];
+    let pool = |pool: &Pool| format!("pool {} ({})", pool.name, count(pool.members.len(), "server"));
+    parts.extend(system.pools.iter().map(pool));
+    parts.push(format!("objective {}", system.objective.text));
+    parts.join(" · ")
+}
+
+/// The rows, what broke and why below its row, and the verdict; cut to `width` where a row is longer.
+pub(crate) fn lines(report: &Report, width: Option<usize>) -> Vec<String> {
+    let headings = ["what failed", "how", "clients saw"].map(|text| Cell::new(text, DIM));
+    let numbers =
+        ["longest gap", "slowest", "noticed in", "well again"].map(|text| Cell::number(text).styled(DIM));
+    let mut rows = vec![headings.into_iter().chain(numbers).collect()];
+    let mut before = None;
+    for result in &report.results {
+        rows.push(row(result, before));
+        before = Some(result);
+    }
+    let mut rows = terminal::table(&rows, width).into_iter();
+    let mut lines: Vec<String> = rows.by_ref().take(1).collect();
+    for (line, result) in rows.zip(&report.results) {
+        lines.push(line);
+        lines.extend(result.why.iter().map(|why| styled(&format!("  broken: {why}"), BAD)));
+        lines.extend(late(result));
+    }
+    lines.push(verdict(report));
+    lines
+}
+
+/// A whole case in a line, for a log.
+pub(crate) fn sentence(result: &CaseReport) -> String {
+    let requests = &result.requests;
+    let verdict = match result.verdict {
+        Verdict::Held => "held".to_owned(),
+        Verdict::Broken => format!("broken: {}", result.why.join("; ")),
+    };
+    format!(
+        "{} {}: {} of {} requests failed, slowest {}: {verdict}",
+        what(result, true),
+        how(result),
+        thousands(requests.failed),
+        thousands(requests.sent),
+        or_dash(result.slowest_ms),
+    )
+}
+
+fn row(result: &CaseReport, before: Option<&CaseReport>) -> Vec<Cell> {
+    let requests = &result.requests;
+    let saw = format!(
+        "{} of {} {}failed",
+        thousands(requests.failed),
+        thousands(requests.sent),
+        if before.is_none() { "requests " } else { "" }
+    );
+    let style = match (result.verdict, requests.failed) {
+        (Verdict::Broken, _) => BAD,
+        (Verdict::Held, 0) => GOOD,
+        // Lost, but not promised.
+        (Verdict::Held, _) => UNSURE,
+    };
+    let same =
+        before.is_some_and(|before| before.hosts == result.hosts && before.together == result.together);
+    vec![
+        Cell::new(what(result, same), PLAIN),
+        Cell::new(how(result), PLAIN),
+        Cell::new(saw, style),
+        Cell::number(duration(result.longest_gap_ms)),
+        Cell::number(or_dash(result.slowest_ms)),
+        Cell::number(or_dash(result.noticed_ms)),
+        Cell::number(or_dash(result.recovered_ms)).styled(if result.recovered_ms.is_some() {
+            PLAIN
+        } else {
+            BAD
+        }),
+    ]
+}
+
+fn what(result: &CaseReport, same: bool) -> String {
+    match &result.zone {
+        _ if result.together => format!("all of {}", result.component),
+        // A file that names no zones has one called so.
+        Some(zone) if !same && zone != "default" => format!("{} (zone {zone})", result.component),
+        _ => result.component.clone(),
+    }
+}
+
+fn how(result: &CaseReport) -> String {
+    let how = match result.fault {
+        Fault::Kill => "killed",
+        Fault::Freeze => "frozen",
+        Fault::CutOff => "cut off",
+        Fault::Drain => "drained",
+        Fault::Restart => "restarted",
+    };
+    if result.together { format!("{how} together") } else { how.to_owned() }
+}
+
+fn late(result: &CaseReport) -> Option<String> {
+    (result.clients_late_ms >= LATE_MS).then(|| {
+        let late = duration(result.clients_late_ms);
+        styled(
+            &format!("  note: the clients themselves were up to {late} late; this machine was busy"),
+            UNSURE,
+        )
+    })
+}
+
+fn verdict(report: &Report) -> String {
+    let broken = report.results.iter().filter(|result| result.verdict == Verdict::Broken).count();
+    match (report.results.len(), broken) {
+        (0, _) => styled("verdict: none, nothing was rehearsed", UNSURE),
+        (_, 0) if report.complete => styled("verdict: every promise held", GOOD),
+        (_, 0) => styled("verdict: every promise held so far; not all were put to the test", UNSURE),
+        (all, broken) => styled(&format!("verdict: {broken} of {} broken", count(all, "promise")), BAD),
+    }
+}
+
+fn styled(text: &str, style: anstyle::Style) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Up to the next millisecond, so that nothing seems to have taken no time.
+fn duration(ms: f64) -> String {
+    terminal::duration(ms.ceil() as u64)
+}
+
+fn or_dash(ms: Option<f64>) -> String {
+    ms.map_or_else(|| "–".to_owned(), duration)
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

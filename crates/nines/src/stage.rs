@@ -1,0 +1,263 @@
+//! The stage of a rehearsal: the real programs on the hosts of a lab, asked by the daemons' own admin client.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nines_admin::Client;
+use nines_control::event::Event;
+use nines_control::status::{Status, Wish};
+use nines_lab::{Direction, Inside, Lab, LabError, Place, ProcessId, SpawnOptions};
+use nines_rehearsal::stage::Enter;
+use nines_rehearsal::{Fault, Stage, StageError};
+use nines_system::{HostId, System};
+
+/// How long a daemon may take until it answers its operator.
+const START: Duration = Duration::from_secs(10);
+/// How long a process may take to end after SIGTERM.
+const END: Duration = Duration::from_secs(30);
+/// How often is looked whether something has come about.
+const LOOK: Duration = Duration::from_millis(10);
+/// Lines of a process's output that are worth telling when it has ended.
+const LAST_LINES: usize = 5;
+/// Where daemons have their sockets: private to the lab.
+const SOCKETS: &str = "/run/nines";
+
+/// A system in a lab.
+pub(crate) struct LabStage {
+    lab: Lab,
+    system: Arc<System>,
+    /// What runs on each host, in the order of starting.
+    programs: BTreeMap<HostId, Vec<Program>>,
+    daemons: Vec<Daemon>,
+    logs: Option<PathBuf>,
+}
+
+struct Program {
+    words: Vec<OsString>,
+    process: Option<ProcessId>,
+}
+
+/// The `nines run` of a load balancer's host.
+struct Daemon {
+    host: HostId,
+    client: Client,
+    /// The last event that was read.
+    sequence: u64,
+}
+
+impl LabStage {
+    /// Makes the hosts; nothing runs on them yet. `file` must be what `system` was read from.
+    pub(crate) async fn build(
+        inside: &Inside,
+        system: Arc<System>,
+        file: &Path,
+        logs: Option<PathBuf>,
+    ) -> Result<Self, StageError> {
+        let lab = Lab::build(inside, &system).await?;
+        let program = std::env::current_exe()?.into_os_string();
+        fs::create_dir_all(SOCKETS)?;
+        let mut programs: BTreeMap<HostId, Vec<Program>> = BTreeMap::new();
+        for pool in &system.pools {
+            for member in &pool.members {
+                let address = SocketAddr::new(lab.address(member.host), member.port);
+                let host = &system[member.host].name;
+                let words = match &pool.command {
+                    Some(words) => words.iter().map(|word| fill(word, host, address).into()).collect(),
+                    None => stand_in(&program, &member.name, address),
+                };
+                programs.entry(member.host).or_default().push(Program { words, process: None });
+            }
+        }
+        let mut daemons = Vec::new();
+        for host in system.host_ids().filter(|&host| system.load_balancers_on(host).next().is_some()) {
+            let name = &system[host].name;
+            let socket = Path::new(SOCKETS).join(format!("{name}.sock"));
+            let words = daemon(&program, file, name, &socket);
+            programs.entry(host).or_default().push(Program { words, process: None });
+            daemons.push(Daemon { host, client: Client::new(socket), sequence: 0 });
+        }
+        Ok(Self { lab, system, programs, daemons, logs })
+    }
+
+    /// Each process that has ended by itself, with the last that it said.
+    pub(crate) fn obituaries(&mut self) -> Vec<String> {
+        let mut ended = Vec::new();
+        for (&host, programs) in &self.programs {
+            for program in programs {
+                let gone = program.process.is_some_and(|process| !self.lab.alive(process).unwrap_or(true));
+                if gone {
+                    let name = &self.system[host].name;
+                    let words: Vec<_> = program.words.iter().map(|word| word.to_string_lossy()).collect();
+                    let log = log_path(self.logs.as_deref(), &self.lab, host, name);
+                    ended.push(format!("{name}: `{}` has ended{}", words.join(" "), last_words(&log)));
+                }
+            }
+        }
+        ended
+    }
+
+    fn start(&mut self, host: HostId) -> Result<(), LabError> {
+        let log = self
+            .logs
+            .as_deref()
+            .map(|_| log_path(self.logs.as_deref(), &self.lab, host, &self.system[host].name));
+        for program in self.programs.entry(host).or_default() {
+            let mut options = SpawnOptions::default();
+            options.output.clone_from(&log);
+            program.process = Some(self.lab.spawn(host, &program.words, options)?);
+        }
+        Ok(())
+    }
+
+    /// SIGTERM to all programs of a host; returns once they have ended.
+    async fn end(&mut self, host: HostId) -> Result<(), StageError> {
+        let running: Vec<ProcessId> =
+            self.programs.entry(host).or_default().iter().filter_map(|program| program.process).collect();
+        for &process in &running {
+            self.lab.terminate(process)?;
+        }
+        for process in running {
+            if tokio::time::timeout(END, self.lab.exited(process)).await.is_err() {
+                return Err(format!("it did not end within {} s after SIGTERM", END.as_secs()).into());
+            }
+        }
+        Ok(())
+    }
+
+    async fn wish(&self, host: &str, wish: Wish) -> Result<(), StageError> {
+        for daemon in &self.daemons {
+            daemon.client.wish(host, wish).await?;
+        }
+        Ok(())
+    }
+
+    async fn wait_for_daemons(&mut self) -> Result<(), StageError> {
+        let begin = Instant::now();
+        for index in 0..self.daemons.len() {
+            while let Err(error) = self.daemons[index].client.status().await {
+                if begin.elapsed() > START || !self.obituaries().is_empty() {
+                    let name = &self.system[self.daemons[index].host].name;
+                    return Err(format!("the load balancer on {name} does not answer: {error}").into());
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn host(&self, name: &str) -> Result<HostId, StageError> {
+        self.system.host_named(name).ok_or_else(|| format!("there is no host {name}").into())
+    }
+}
+
+impl Stage for LabStage {
+    async fn bring_up(&mut self) -> Result<(), StageError> {
+        let hosts: Vec<HostId> = self.programs.keys().copied().collect();
+        for host in hosts {
+            self.start(host)?;
+        }
+        self.wait_for_daemons().await
+    }
+
+    async fn inflict(&mut self, fault: Fault, name: &str) -> Result<(), StageError> {
+        let host = self.host(name)?;
+        match fault {
+            Fault::Kill => self.lab.kill(host)?,
+            Fault::Freeze => self.lab.freeze(host)?,
+            Fault::CutOff => self.lab.cut_off(host, Direction::Both).await?,
+            Fault::Drain => self.wish(name, Wish::Draining).await?,
+            Fault::Restart => self.end(host).await?,
+        }
+        Ok(())
+    }
+
+    async fn heal(&mut self, fault: Fault, name: &str) -> Result<(), StageError> {
+        let host = self.host(name)?;
+        match fault {
+            Fault::Kill | Fault::Restart => self.start(host)?,
+            Fault::Freeze => self.lab.thaw(host)?,
+            Fault::CutOff => self.lab.heal(host).await?,
+            Fault::Drain => self.wish(name, Wish::Ready).await?,
+        }
+        Ok(())
+    }
+
+    async fn status(&mut self) -> Result<Vec<Status>, StageError> {
+        let mut all = Vec::with_capacity(self.daemons.len());
+        for daemon in &self.daemons {
+            all.push(daemon.client.status().await?);
+        }
+        Ok(all)
+    }
+
+    async fn new_events(&mut self) -> Result<Vec<Event>, StageError> {
+        let mut all = Vec::new();
+        for daemon in &mut self.daemons {
+            let events = daemon.client.events(daemon.sequence, Duration::ZERO).await?;
+            daemon.sequence = events.last().map_or(daemon.sequence, |event| event.sequence);
+            all.extend(events);
+        }
+        Ok(all)
+    }
+
+    fn address(&self, host: &str) -> Option<IpAddr> {
+        self.system.host_named(host).map(|host| self.lab.address(host))
+    }
+
+    fn clients_place(&self) -> Result<Enter, StageError> {
+        let place = self.lab.client_place();
+        Ok(Box::new(move || enter(&place)))
+    }
+}
+
+/// Many short connections from one address to another need many ports, and those just used again.
+fn enter(place: &Place) -> io::Result<()> {
+    place.enter()?;
+    // Each is of the thread's own network namespace. A kernel that won't is no obstacle, only sooner out of ports.
+    let _ = fs::write("/proc/sys/net/ipv4/ip_local_port_range", "1024 65535");
+    let _ = fs::write("/proc/sys/net/ipv4/tcp_tw_reuse", "1");
+    Ok(())
+}
+
+fn fill(word: &str, host: &str, address: SocketAddr) -> String {
+    word.replace("{host}", host)
+        .replace("{address}", &address.ip().to_string())
+        .replace("{port}", &address.port().to_string())
+}
+
+fn stand_in(program: &OsString, name: &str, address: SocketAddr) -> Vec<OsString> {
+    let listen = address.to_string();
+    let words = ["stand-in", "--listen", &listen, "--name", name];
+    std::iter::once(program.clone()).chain(words.map(OsString::from)).collect()
+}
+
+fn daemon(program: &OsString, file: &Path, host: &str, socket: &Path) -> Vec<OsString> {
+    vec![
+        program.clone(),
+        "run".into(),
+        file.into(),
+        "--host".into(),
+        host.into(),
+        "--admin-socket".into(),
+        socket.into(),
+    ]
+}
+
+fn log_path(logs: Option<&Path>, lab: &Lab, host: HostId, name: &str) -> PathBuf {
+    logs.map_or_else(|| lab.output(host), |logs| logs.join(format!("{name}.log")))
+}
+
+/// Begins with a separator, or is empty.
+fn last_words(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+    if last.is_empty() { String::new() } else { format!("; it said last:\n  {}", last.join("\n  ")) }
+}
