@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 mod admin_socket;
 mod commands;
 mod daemon;
-mod stand_in;
 mod stage;
+mod stand_in;
 mod summary;
 mod terminal;
 

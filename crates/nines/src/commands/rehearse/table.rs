@@ -150,5 +150,4 @@ fn count(number: usize, noun: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "table_tests.rs"]
 mod tests;

@@ -1,8 +1,6 @@
-<<<<<<< HEAD:crates/rehearsal/src/table/tests.rs
 //! The table as a person reads it, and what is in it when something broke.
-=======
+
 use nines_rehearsal::report::{Percentiles, Requests};
->>>>>>> 4bbf0c2 (nines rehearse: a lab as the stage, progress, the table and JSON):crates/nines/src/commands/rehearse/table_tests.rs
 
 use super::*;
 
