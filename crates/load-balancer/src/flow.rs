@@ -161,10 +161,14 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// `None`: whether there is anything to read, or an end, is for [`Flow::copy`] to say.
+    /// `None`: whether there is anything to read, or an end, is for [`Flow::copy`] to find out.
     fn splice(&mut self, mut pipe: Pipe) -> io::Result<Option<usize>> {
-        let read = self.from.try_io(Interest::READABLE, || pipe.fill(self.from, self.left));
-        // Urgent data stops splice(2) as if there were no more to read, or no more to come. Only recv(2) passes it.
+        let second_try = self.way == Way::SpliceOrCopy;
+        let read = self.from.try_io(Interest::READABLE, || match pipe.fill(self.from, self.left) {
+            // Not to be waited for: urgent data stops splice(2) as if there were no more. Only recv(2) passes it.
+            Err(error) if second_try && error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            read => read,
+        });
         match read {
             Ok(0) => {
                 self.way = Way::Copy;
@@ -176,7 +180,7 @@ impl<'a> Flow<'a> {
                 Ok(Some(count))
             }
             Err(error) => {
-                self.way = if self.way == Way::Splice { Way::SpliceOrCopy } else { Way::Copy };
+                self.way = Way::SpliceOrCopy;
                 Err(error)
             }
         }

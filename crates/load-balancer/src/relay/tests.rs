@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::io::ErrorKind;
 
+use rustix::net::SendFlags;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -406,25 +407,15 @@ async fn urgent_data_does_not_stop_bulk() {
     let stage = stage();
     let pattern = pattern();
     stage
-        .play(async |client, mut member| {
-            let (_hears, mut says) = client.into_split();
-            let sender = async {
-                say_much(&mut says, &pattern, 2).await;
-                says.as_ref()
-                    .async_io(Interest::WRITABLE, || {
-                        Ok(rustix::net::send(says.as_ref(), b"!", rustix::net::SendFlags::OOB)?)
-                    })
-                    .await
-                    .unwrap();
-                say_much(&mut says, &pattern, 2).await;
-                says.shutdown().await.unwrap();
-            };
-            let reader = async {
-                let mut heard = Vec::new();
-                member.read_to_end(&mut heard).await.unwrap();
-                assert_eq!(heard.len(), 4 * pattern.len(), "all that is not urgent arrives");
-            };
-            tokio::join!(sender, reader);
+        .play(async |mut client, mut member| {
+            let bulk = &pattern[..64 * 1024];
+            say_much(&mut client, bulk, 1).await;
+            hear_much(&mut member, bulk, 1).await;
+            assert!(stage.pipes.made() > 0);
+            let urgent = || Ok(rustix::net::send(&client, b"!", SendFlags::OOB)?);
+            client.async_io(Interest::WRITABLE, urgent).await.unwrap();
+            say(&mut client, "and so on").await;
+            hear(&mut member, "and so on").await;
         })
         .await;
 }
