@@ -64,7 +64,7 @@ impl Body<'_> {
             (Framing::UntilClose, Framing::UntilClose) => {
                 self.send(to, lead, window.bytes()).await?;
                 window.consume(window.len());
-                let mut flow = Flow::to_the_end(from, to, &[], &worker.buffers, &worker.pipes);
+                let mut flow = Flow::to_the_end(from, to, None, &worker.buffers, &worker.pipes);
                 poll_fn(|cx| flow.poll(cx, &mut |n| self.count(n))).await.map_err(cut)
             }
             (Framing::UntilClose, _) => self.pass_in_chunks(from, to, lead, window).await,

@@ -22,11 +22,6 @@ impl Buffers {
         Self(Rc::new(Shelf { bytes, keep, idle: RefCell::default() }))
     }
 
-    /// The bytes in each buffer.
-    pub(crate) fn size(&self) -> usize {
-        self.0.bytes
-    }
-
     /// A buffer with arbitrary contents; dropping it puts it back.
     pub(crate) fn take(&self) -> Buffer {
         let idle = self.0.idle.borrow_mut().pop();
@@ -38,6 +33,13 @@ impl Buffers {
 pub(crate) struct Buffer {
     bytes: Box<[u8]>,
     shelf: Rc<Shelf>,
+}
+
+impl Buffer {
+    /// Moves the bytes elsewhere; none stay behind.
+    pub(crate) fn take(&mut self) -> Self {
+        Self { bytes: std::mem::take(&mut self.bytes), shelf: Rc::clone(&self.shelf) }
+    }
 }
 
 impl Deref for Buffer {
@@ -56,7 +58,7 @@ impl DerefMut for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let mut idle = self.shelf.idle.borrow_mut();
-        if idle.len() < self.shelf.keep {
+        if !self.bytes.is_empty() && idle.len() < self.shelf.keep {
             idle.push(std::mem::take(&mut self.bytes));
         }
     }
@@ -82,5 +84,15 @@ mod tests {
         drop([buffers.take(), buffers.take(), buffers.take()]);
         assert_eq!(buffers.0.idle.borrow().len(), 2);
         assert_eq!(buffers.take().len(), 64);
+    }
+
+    #[test]
+    fn a_buffer_moved_elsewhere_is_put_back_once() {
+        let buffers = Buffers::new(64, 2);
+        let mut buffer = buffers.take();
+        drop(buffer.take());
+        assert!(buffer.is_empty());
+        drop(buffer);
+        assert_eq!(buffers.0.idle.borrow().len(), 1);
     }
 }

@@ -1,19 +1,21 @@
 //! Bytes going one way, from one socket to another, with at most one buffer or one pipe of them in hand.
 //!
-//! Small traffic is received and sent. Once a read has filled a whole buffer the traffic is bulk, and spliced until
-//! a read moves less than that again.
+//! Small traffic is received and sent. Once a read has brought much at a time the traffic is bulk, and spliced until
+//! a read brings less again.
 
 use std::io;
-use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use crate::buffer::{Buffer, Buffers};
-use crate::socket::{receive, send};
+use crate::buffer::Buffers;
+use crate::socket;
 use crate::splice::{Pipe, Pipes};
+use crate::window::Window;
 
+/// A read of this much is bulk. Below it, the system calls that splicing takes cost more than copying does.
+const BULK_BYTES: usize = 16 * 1024;
 /// Reads in one turn, after which other connections of the worker get theirs.
 const READS_A_TURN: usize = 8;
 
@@ -27,7 +29,7 @@ pub(crate) enum Broken {
 pub(crate) struct Flow<'a> {
     from: &'a TcpStream,
     to: &'a TcpStream,
-    held: Held<'a>,
+    held: Held,
     /// Bytes that may still be read.
     left: u64,
     way: Way,
@@ -36,10 +38,9 @@ pub(crate) struct Flow<'a> {
 }
 
 /// What has been read and not yet written.
-enum Held<'a> {
+enum Held {
     Nothing,
-    Borrowed(&'a [u8]),
-    Copied { buffer: Buffer, range: Range<usize> },
+    Copied(Window),
     Piped(Pipe),
 }
 
@@ -57,11 +58,12 @@ impl<'a> Flow<'a> {
     pub(crate) fn to_the_end(
         from: &'a TcpStream,
         to: &'a TcpStream,
-        first: &'a [u8],
+        first: Option<Window>,
         buffers: &'a Buffers,
         pipes: &'a Pipes,
     ) -> Self {
-        Self { from, to, held: Held::Borrowed(first), left: u64::MAX, way: Way::Copy, buffers, pipes }
+        let held = first.map_or(Held::Nothing, Held::Copied);
+        Self { from, to, held, left: u64::MAX, way: Way::Copy, buffers, pipes }
     }
 
     /// The next `length` bytes that `from` says, and not one more.
@@ -107,8 +109,7 @@ impl<'a> Flow<'a> {
         loop {
             match &self.held {
                 Held::Nothing => return Poll::Ready(Ok(())),
-                Held::Borrowed([]) => self.held = Held::Nothing,
-                Held::Copied { range, .. } if range.is_empty() => self.held = Held::Nothing,
+                Held::Copied(window) if window.is_empty() => self.held = Held::Nothing,
                 Held::Piped(pipe) if pipe.is_empty() => self.held = Held::Nothing,
                 _ => {
                     ready!(self.to.poll_write_ready(context))?;
@@ -126,14 +127,9 @@ impl<'a> Flow<'a> {
     fn write(&mut self) -> io::Result<usize> {
         match &mut self.held {
             Held::Nothing => Ok(0),
-            Held::Borrowed(bytes) => {
-                let count = send(self.to, bytes)?;
-                *bytes = bytes.get(count..).unwrap_or_default();
-                Ok(count)
-            }
-            Held::Copied { buffer, range } => {
-                let count = send(self.to, &buffer[range.clone()])?;
-                range.start += count;
+            Held::Copied(window) => {
+                let count = socket::send(self.to, window.bytes())?;
+                window.consume(count);
                 Ok(count)
             }
             Held::Piped(pipe) => self.to.try_io(Interest::WRITABLE, || pipe.drain(self.to)),
@@ -175,7 +171,7 @@ impl<'a> Flow<'a> {
                 Ok(None)
             }
             Ok(count) => {
-                self.way = if count < self.buffers.size() { Way::Copy } else { Way::Splice };
+                self.way = if count < BULK_BYTES { Way::Copy } else { Way::Splice };
                 self.held = Held::Piped(pipe);
                 Ok(Some(count))
             }
@@ -187,11 +183,10 @@ impl<'a> Flow<'a> {
     }
 
     fn copy(&mut self) -> io::Result<Option<usize>> {
-        let mut buffer = self.buffers.take();
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        let count = receive(self.from, &mut buffer[..most])?;
-        self.way = if count < buffer.len() { Way::Copy } else { Way::Splice };
-        self.held = if count == 0 { Held::Nothing } else { Held::Copied { buffer, range: 0..count } };
+        let mut window = Window::new(self.buffers);
+        let count = window.receive(self.from, self.left)?;
+        self.way = if count < BULK_BYTES { Way::Copy } else { Way::Splice };
+        self.held = if count == 0 { Held::Nothing } else { Held::Copied(window) };
         Ok(Some(count))
     }
 }

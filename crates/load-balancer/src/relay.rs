@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::Shutdown;
 use tokio::net::TcpStream;
@@ -15,6 +15,8 @@ use tokio::net::TcpStream;
 use crate::buffer::Buffers;
 use crate::flow::{Broken, Flow};
 use crate::splice::Pipes;
+use crate::timer::Timers;
+use crate::window::Window;
 
 /// Looks at a quiet connection in one idle time. Bytes need no clock: a look compares how many there have been.
 const LOOKS: u32 = 4;
@@ -23,14 +25,15 @@ const LOOKS: u32 = 4;
 pub(crate) struct Relay<'a> {
     pub client: &'a TcpStream,
     pub member: &'a TcpStream,
-    /// Written to the member before what the client says: a PROXY header, bytes that were read too far.
-    pub first_to_member: &'a [u8],
-    pub first_to_client: &'a [u8],
+    /// Written to the member before what the client says: bytes that were read too far.
+    pub first_to_member: Option<Window>,
+    pub first_to_client: Option<Window>,
     /// Without a byte either way for this long (and up to a quarter more) the relay ends.
     pub idle: Duration,
     pub moved: &'a Moved,
     pub buffers: &'a Buffers,
     pub pipes: &'a Pipes,
+    pub timers: &'a Timers,
 }
 
 /// Bytes that each side's socket has taken so far; to be read while the relay runs.
@@ -63,7 +66,7 @@ impl Relay<'_> {
         let Self { client, member, moved, buffers, pipes, .. } = self;
         let mut to_member = OneWay::new(client, member, self.first_to_member, buffers, pipes);
         let mut to_client = OneWay::new(member, client, self.first_to_client, buffers, pipes);
-        let mut quiet = pin!(quiet(self.idle, moved));
+        let mut quiet = pin!(quiet(self.timers, self.idle, moved));
         let mut close = pin!(close);
 
         let ended = poll_fn(|context| {
@@ -119,7 +122,7 @@ impl<'a> OneWay<'a> {
     fn new(
         from: &'a TcpStream,
         to: &'a TcpStream,
-        first: &'a [u8],
+        first: Option<Window>,
         buffers: &'a Buffers,
         pipes: &'a Pipes,
     ) -> Self {
@@ -146,11 +149,12 @@ impl<'a> OneWay<'a> {
 }
 
 /// Ready once `idle` has passed without a byte.
-async fn quiet(idle: Duration, moved: &Moved) {
+async fn quiet(timers: &Timers, idle: Duration, moved: &Moved) {
     let mut seen = moved.total();
     let mut unchanged = 0;
     while unchanged < LOOKS {
-        tokio::time::sleep(idle / LOOKS).await;
+        let look = Instant::now() + idle / LOOKS;
+        timers.sleep(|| look).await;
         let total = moved.total();
         unchanged = if total == seen { unchanged + 1 } else { 0 };
         seen = total;

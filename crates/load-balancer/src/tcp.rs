@@ -61,12 +61,13 @@ pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
             let relay = Relay {
                 client: &stream,
                 member: &connection.stream,
-                first_to_member: ahead.as_ref().map_or(&[], |window| window.bytes()),
-                first_to_client: &[],
+                first_to_member: ahead,
+                first_to_client: None,
                 idle,
                 moved: &moved,
                 buffers: &worker.buffers,
                 pipes: &worker.pipes,
+                timers: &worker.timers,
             };
             let ended =
                 relay.run(worker.timers.sleep(|| member.close_at.get().unwrap_or(received + FAR))).await;

@@ -51,6 +51,21 @@ impl Window {
         &mut self.buffer[self.end..]
     }
 
+    /// Moves the bytes elsewhere, with the buffer: what stays behind can hold no more.
+    pub(crate) fn take(&mut self) -> Self {
+        let (start, end) = (std::mem::take(&mut self.start), std::mem::take(&mut self.end));
+        Self { buffer: self.buffer.take(), start, end }
+    }
+
+    /// Reads once, at most `most` bytes, if the socket is ready. 0 is the end of the stream.
+    pub(crate) fn receive(&mut self, from: &TcpStream, most: u64) -> io::Result<usize> {
+        let room = self.room();
+        let most = usize::try_from(most).map_or(room.len(), |most| most.min(room.len()));
+        let n = socket::receive(from, &mut room[..most])?;
+        self.end += n;
+        Ok(n)
+    }
+
     /// Reads once. 0 bytes: the other side has ended, or the buffer is full.
     pub(crate) fn poll_fill(&mut self, from: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let n = ready!(socket::poll_receive(from, cx, self.room()))?;

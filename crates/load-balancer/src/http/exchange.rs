@@ -274,9 +274,7 @@ impl<'a> Exchange<'a> {
         };
         match sent {
             Err(halt) => Err(self.halted(&connection, halt)),
-            Ok(_) if incoming.head.switched() => {
-                Ok(self.relay(request, &connection, &incoming, window).await)
-            }
+            Ok(_) if incoming.head.switched() => Ok(self.relay(request, &connection, incoming, window).await),
             Ok(sent) => Ok(self.finish(request, connection, incoming, sent)),
         }
     }
@@ -318,19 +316,20 @@ impl<'a> Exchange<'a> {
         &self,
         request: &Request<'_>,
         connection: &Connection,
-        incoming: &Incoming,
-        window: &Window,
+        incoming: Incoming,
+        window: &mut Window,
     ) -> End {
         let moved = Moved::default();
         let relay = Relay {
             client: &self.client.stream,
             member: &connection.stream,
-            first_to_member: window.bytes(),
-            first_to_client: incoming.window.bytes(),
+            first_to_member: Some(window.take()),
+            first_to_client: Some(incoming.window),
             idle: request.pool.plan().timeouts.stall,
             moved: &moved,
             buffers: &self.worker.buffers,
             pipes: &self.worker.pipes,
+            timers: &self.worker.timers,
         };
         let delivery = self.delivery(request, connection);
         Box::pin(relay.run(self.worker.timers.sleep(|| delivery.upgrade_ends()))).await;

@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::io::ErrorKind;
+use std::rc::Rc;
 
 use rustix::net::SendFlags;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
@@ -25,8 +26,8 @@ async fn connection() -> (TcpStream, TcpStream) {
 
 struct Stage {
     idle: Duration,
-    first_to_member: &'static [u8],
-    first_to_client: &'static [u8],
+    first_to_member: &'static str,
+    first_to_client: &'static str,
     pipes: Pipes,
     close: Notify,
     moved: Moved,
@@ -35,8 +36,8 @@ struct Stage {
 fn stage() -> Stage {
     Stage {
         idle: LONG,
-        first_to_member: b"",
-        first_to_client: b"",
+        first_to_member: "",
+        first_to_client: "",
         pipes: Pipes::new(4),
         close: Notify::new(),
         moved: Moved::default(),
@@ -49,22 +50,38 @@ impl Stage {
         let (client_near, client) = connection().await;
         let (member_near, member) = connection().await;
         let buffers = Buffers::new(16 * 1024, 4);
+        let timers = Rc::new(Timers::new(Instant::now()));
         let relay = async move {
             let relay = Relay {
                 client: &client_near,
                 member: &member_near,
-                first_to_member: self.first_to_member,
-                first_to_client: self.first_to_client,
+                first_to_member: window(&buffers, self.first_to_member).await,
+                first_to_client: window(&buffers, self.first_to_client).await,
                 idle: self.idle,
                 moved: &self.moved,
                 buffers: &buffers,
                 pipes: &self.pipes,
+                timers: &timers,
             };
-            relay.run(self.close.notified()).await
+            tokio::select! {
+                ended = relay.run(self.close.notified()) => ended,
+                () = timers.clone().drive() => unreachable!("it runs for ever"),
+            }
         };
         let both = async { tokio::join!(relay, part(client, member)) };
         tokio::time::timeout(LONG, both).await.expect("the play comes to an end")
     }
+}
+
+/// Bytes as if they had been read from a connection.
+async fn window(buffers: &Buffers, text: &str) -> Option<Window> {
+    let (near, mut peer) = connection().await;
+    say(&mut peer, text).await;
+    let mut window = Window::new(buffers);
+    while window.len() < text.len() {
+        window.fill(&near).await.unwrap();
+    }
+    Some(window)
 }
 
 async fn say(socket: &mut TcpStream, text: &str) {
@@ -131,7 +148,7 @@ async fn small_messages_go_both_ways_and_are_counted() {
 
 #[tokio::test]
 async fn what_was_read_before_goes_first() {
-    let stage = Stage { first_to_member: b"PROXY ", first_to_client: b"220 ", ..stage() };
+    let stage = Stage { first_to_member: "PROXY ", first_to_client: "220 ", ..stage() };
     stage
         .play(async |mut client, mut member| {
             say(&mut client, "hello").await;
@@ -427,12 +444,13 @@ async fn an_idle_relay_is_small() {
     let relay = Relay {
         client: &client,
         member: &member,
-        first_to_member: b"",
-        first_to_client: b"",
+        first_to_member: None,
+        first_to_client: None,
         idle: LONG,
         moved: &Moved::default(),
         buffers: &Buffers::new(16 * 1024, 4),
         pipes: &Pipes::new(4),
+        timers: &Timers::new(Instant::now()),
     };
     let size = size_of_val(&relay.run(pending()));
     assert!(size <= 768, "{size} bytes");
