@@ -15,6 +15,8 @@ pub(super) struct Pool {
     pub(super) used: bool,
     pub(super) members: Vec<Member>,
     pub(super) serving: Serving,
+    /// What the latest event about it said. First checks are no news.
+    pub(super) told: Serving,
     /// First checks are waited for until then; `None` once they are in.
     pub(super) settles_by: Option<Instant>,
 }
@@ -118,7 +120,8 @@ impl Pool {
         outbox: &mut Outbox,
     ) -> PoolView {
         let serving = if self.used { self.serving(rules, open) } else { Serving::Nobody };
-        if self.serving != serving && self.used && open {
+        if self.used && self.is_settled() && self.told != serving {
+            self.told = serving;
             outbox.event(Kind::Serving, rules.name.as_str(), self.why_serving(serving, rules));
         }
         self.serving = serving;

@@ -37,7 +37,8 @@ impl Pools {
 
     fn begin(&mut self, now: Instant, rules: &nines_system::Pool, used: bool) -> Pool {
         let members = rules.members.iter().map(|_| self.new_member(now, rules)).collect();
-        Pool { used, members, serving: Serving::Healthy, settles_by: Some(settles_by(now, &rules.check)) }
+        let settles_by = Some(settles_by(now, &rules.check));
+        Pool { used, members, serving: Serving::Healthy, told: Serving::Healthy, settles_by }
     }
 
     fn keep(
@@ -69,7 +70,7 @@ impl Pools {
         }
         let settles_by =
             if used && !pool.used { Some(settles_by(now, &rules.check)) } else { pool.settles_by };
-        Pool { used, members, serving: pool.serving, settles_by }
+        Pool { used, members, serving: pool.serving, told: pool.told, settles_by }
     }
 
     fn new_member(&mut self, now: Instant, rules: &nines_system::Pool) -> Member {

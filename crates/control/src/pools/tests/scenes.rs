@@ -52,6 +52,27 @@ fn a_check_that_never_ends_has_failed() {
 }
 
 #[test]
+fn a_result_that_comes_too_late_is_not_taken_for_the_next_probes() {
+    let mut world = World::new("app1 app2 app3", "");
+    world.run(10);
+    world.mute.insert("app1".to_owned());
+    world.run(4_000);
+    let (member, probes) = (world.member("app1").key, world.probes.len());
+    while world.probes[probes..].iter().all(|(_, host)| host != "app1") {
+        world.run(1);
+    }
+    // Probes are numbered from 1 as they begin.
+    let latest = world.probes.iter().rposition(|(_, host)| host == "app1").unwrap() as u64 + 1;
+    let good = || Probed { outcome: Ok("HTTP 200".to_owned()), took: HALF_A_MS };
+    for number in 0..latest {
+        world.handle(Input::Probed { ticket: Ticket { member, number }, result: good() });
+    }
+    assert_eq!(world.status("app1").why, "the check did not end");
+    world.handle(Input::Probed { ticket: Ticket { member, number: latest }, result: good() });
+    assert_eq!(world.status("app1").why, "HTTP 200 (1 of 2)");
+}
+
+#[test]
 fn checks_come_each_interval_and_faster_while_health_changes() {
     let mut world = World::new("app1 app2 app3", "");
     world.run(60_000);
@@ -219,6 +240,25 @@ fn an_ejection_that_is_over_waits_for_a_good_check_that_began_after_it() {
     world.run(5_100);
     assert_eq!(world.eligible(), ["app2", "app3"]);
     world.mute.clear();
+    world.run(60_000);
+    assert_eq!(world.eligible().len(), 3);
+}
+
+#[test]
+fn a_check_that_began_before_the_ejection_says_nothing_about_what_came_after() {
+    let mut world = World::new("app1 app2 app3", "check = { interval = \"60s\", fast_interval = \"50s\" }");
+    world.run(55_000);
+    world.fails("app1", Failure::Reset);
+    world.now += HALF_A_MS / 2;
+    world.fails("app1", Failure::Reset);
+    world.fails("app1", Failure::Reset);
+    world.run(5_100);
+    let check = world.status("app1").check.expect("it was checked");
+    assert!(
+        check.good && check.ago_ms < 5_200,
+        "the check that the first failure asked for was good: {check:?}"
+    );
+    assert_eq!(world.eligible(), ["app2", "app3"]);
     world.run(60_000);
     assert_eq!(world.eligible().len(), 3);
 }

@@ -152,10 +152,14 @@ impl World {
     }
 
     pub(super) fn view(&self) -> PoolView {
+        self.view_of(0)
+    }
+
+    pub(super) fn view_of(&self, pool: usize) -> PoolView {
         let view = self.pools.view();
         let last = &self.views.last().expect("something was published").1;
         assert_eq!(view, *last, "what is in force was published");
-        view.pools[0].clone()
+        view.pools[pool].clone()
     }
 
     pub(super) fn member(&self, host: &str) -> MemberView {
