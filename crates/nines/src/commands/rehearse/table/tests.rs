@@ -119,7 +119,7 @@ fn a_log_gets_a_sentence() {
 
 #[test]
 fn the_headline_says_what_is_rehearsed() {
-    let text = include_str!("../../../../../examples/shop.toml");
+    let text = include_str!("../../../../../../examples/shop.toml");
     let shop = nines_system::parse("shop.toml", text).unwrap();
     assert_eq!(
         headline(&shop),
