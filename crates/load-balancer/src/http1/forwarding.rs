@@ -82,18 +82,23 @@ impl Forwarding<'_> {
             out.extend_from_slice(b", ");
         }
         out.extend_from_slice(self.client.address());
+        out.extend_from_slice(b"\r\n");
 
-        out.extend_from_slice(b"\r\nX-Forwarded-Proto: ");
+        out.extend_from_slice(b"X-Forwarded-Proto: ");
         if !earlier(Field::ForwardedProto, out) {
             out.extend_from_slice(self.proto.as_bytes());
         }
+        out.extend_from_slice(b"\r\n");
 
-        out.extend_from_slice(b"\r\nX-Forwarded-Host: ");
-        if !earlier(Field::ForwardedHost, out) {
-            out.extend_from_slice(host);
+        if !host.is_empty() {
+            out.extend_from_slice(b"X-Forwarded-Host: ");
+            if !earlier(Field::ForwardedHost, out) {
+                out.extend_from_slice(host);
+            }
+            out.extend_from_slice(b"\r\n");
         }
 
-        out.extend_from_slice(b"\r\nForwarded: ");
+        out.extend_from_slice(b"Forwarded: ");
         if earlier(Field::Forwarded, out) {
             out.extend_from_slice(b", ");
         }

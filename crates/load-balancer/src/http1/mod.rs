@@ -8,7 +8,7 @@
 //! - **Lines** end with CR LF and nothing else. At most one empty line may precede a request (RFC 9112 §2.2).
 //! - **Framing**: one Content-Length of digits, or one `Transfer-Encoding: chunked`, never both, and no
 //!   Transfer-Encoding in HTTP/1.0. Repeats are refused even if they agree. Spellings with `_` for `-` are refused, since
-//!   gateways that make environment variables of fields cannot tell them apart.
+//!   gateways that make environment variables of fields cannot tell them apart. `chunked` is passed on in that one spelling.
 //! - **Targets**: origin-form, absolute-form (sent on in origin-form, its authority becomes Host) and, for OPTIONS, `*`.
 //!   A path goes to the member as it came, so that routes and members see the same bytes; hence what members resolve
 //!   differently is refused: dot segments (also written `%2e`, also with `;parameters`) and backslashes. `//` passes.

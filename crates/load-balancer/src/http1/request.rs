@@ -199,7 +199,11 @@ impl RequestHead {
                 }
                 Some(_) => return Ok(()),
             },
-            Field::TransferEncoding => return read_transfer_encoding(line.value, &mut seen.declared),
+            Field::TransferEncoding => {
+                read_transfer_encoding(line.value, &mut seen.declared)?;
+                self.cuts.push(line.span); // rendered anew, in the one spelling that every member knows
+                return Ok(());
+            }
             Field::FramingLookalike => "a framing field spelled with an underscore",
             Field::Upgrade if seen.upgrade.replace(line).is_some() => "more than one Upgrade",
             Field::Expect if seen.expect.replace(line).is_some() => "more than one Expect",
@@ -298,7 +302,7 @@ impl RequestHead {
         self.span.end as usize
     }
 
-    /// Never: for `len`'s sake.
+    /// Whether nothing was parsed yet.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -405,6 +409,9 @@ impl RequestHead {
                 out.extend_from_slice(b"\r\n");
             }
             copy_without(&self.cuts, buffer, self.fields, end, out);
+        }
+        if self.framing == Framing::Chunked {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
         }
         if self.upgrade {
             out.extend_from_slice(b"Connection: upgrade\r\n");
