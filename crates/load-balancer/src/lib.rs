@@ -54,7 +54,6 @@ const DRAIN_LOOK: Duration = Duration::from_millis(10);
 /// The workers of one host, and the plan that they follow. They end when this is dropped.
 #[derive(Debug)]
 pub struct DataPlane {
-    host: HostId,
     plan: watch::Sender<Arc<Plan>>,
     shared: Arc<Shared>,
     started: Instant,
@@ -140,7 +139,7 @@ impl DataPlane {
                 })
                 .map_err(|source| StartError::Worker { worker: index, source })?;
         }
-        Ok((Self { host, plan, shared, started, vitals }, Reports(received)))
+        Ok((Self { plan, shared, started, vitals }, Reports(received)))
     }
 
     /// Begins to accept clients.
@@ -154,13 +153,14 @@ impl DataPlane {
     }
 
     /// Takes a new system with its first view, all at once; connections, counters and what can be kept are kept.
+    /// `host` is this host in the new system.
     ///
     /// # Errors
     /// A new listener can't be bound, or an access log not opened; then nothing has changed.
-    pub fn reload(&self, system: Arc<System>, view: Arc<View>) -> Result<(), StartError> {
+    pub fn reload(&self, system: Arc<System>, host: HostId, view: Arc<View>) -> Result<(), StartError> {
         let present = self.plan.borrow().listeners.clone();
-        self.shared.access_logs.open(&system, self.host)?;
-        let listeners = plan::bind(&system, self.host, self.vitals.len(), &present)?;
+        self.shared.access_logs.open(&system, host)?;
+        let listeners = plan::bind(&system, host, self.vitals.len(), &present)?;
         self.change(|plan| {
             plan.system = system;
             plan.view = view;

@@ -307,15 +307,14 @@ fn a_reload_keeps_connections_and_counters() {
     let port = plane.address.port();
     let mut view = (*support::view(&[b])).clone();
     view.pools[0].members[0].key = nines_control::view::MemberKey(7);
-    plane
-        .plane
-        .reload(support::parse(&support::file(port, &[b], "", "")), std::sync::Arc::new(view))
-        .unwrap();
+    let system = support::parse(&support::file(port, &[b], "", ""));
+    let host = system.host_named("lb").unwrap();
+    plane.plane.reload(system, host, std::sync::Arc::new(view)).unwrap();
     eventually("the new member answers", || client.send(GET).reply().1 == b"b");
     assert!(plane.statistics().listeners[0].responses[1] >= 2);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let elsewhere = support::parse(&support::file(taken.local_addr().unwrap().port(), &[b], "", ""));
-    let refused = plane.plane.reload(elsewhere, support::view(&[b])).unwrap_err();
+    let refused = plane.plane.reload(elsewhere, host, support::view(&[b])).unwrap_err();
     assert!(refused.to_string().contains("another program serves there"), "{refused}");
     assert_eq!(client.send(GET).reply().1, b"b", "the old plan stays in force");
 }
