@@ -1,3 +1,355 @@
 //! The daemon: this host's part of the system, for as long as it runs.
+//!
+//! One loop owns everything. What happens (a probe's result, a report of the traffic, an operator's question, a signal, the
+//! time) comes in one at a time; the machine in `control` decides; what it wants done is done, and whatever takes
+//! time comes back as something that happens. Traffic itself flows in the workers of the data plane, which this loop
+//! never holds up.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use nines_control::event::Kind;
+use nines_control::pools::{Input, Output, Pools};
+use nines_control::status::{FileStatus, ListenerStatus, Phase, Status};
+use nines_load_balancer::{DataPlane, Reports, probe};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::EXIT_BAD;
+use desk::{Ask, Desk};
+use journal::Journal;
+use part::{Part, PartError};
+use read_only::ReadOnly;
+
+mod desk;
+mod journal;
+pub(crate) mod logging;
+mod open_files;
 pub(crate) mod part;
+mod read_only;
+
+/// For a name's addresses; the machine asks again later.
+const LOOKUP: Duration = Duration::from_secs(5);
+/// Threads for lookups, which the C library answers while it blocks.
+const LOOKUP_THREADS: usize = 4;
+
+/// What `nines run` was told.
+pub(crate) struct Orders {
+    pub(crate) file: PathBuf,
+    pub(crate) host: String,
+    pub(crate) admin_socket: PathBuf,
+}
+
+pub(crate) fn run(orders: Orders, part: Part) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(LOOKUP_THREADS)
+        .build()
+        .context("cannot start the runtime")?;
+    let code = runtime.block_on(async { Daemon::start(orders, part)?.run().await });
+    // A lookup that hangs in the C library must not hold up the end.
+    runtime.shutdown_background();
+    code
+}
+
+struct Daemon {
+    orders: Orders,
+    part: Part,
+    pools: Pools,
+    data_plane: Arc<DataPlane>,
+    reports: Reports,
+    journal: Journal,
+    /// What was begun and takes time; each ends as something that happens.
+    begun: JoinSet<Happening>,
+    desk: Desk,
+    asks: mpsc::Receiver<Ask>,
+    read_only: ReadOnly,
+    signals: Signals,
+    started: Instant,
+    open: bool,
+    /// Since SIGTERM: when the wait for work in flight is over.
+    draining_until: Option<Instant>,
+    file: FileStatus,
+}
+
+/// Everything that the daemon reacts to.
+enum Happening {
+    Input(Input),
+    Asked(Ask),
+    Hangup,
+    Terminate,
+    /// Nothing is in flight any more.
+    Drained,
+    /// The wait for that is over.
+    DrainTimeout,
+}
+
+impl Daemon {
+    fn start(orders: Orders, part: Part) -> anyhow::Result<Self> {
+        let started = Instant::now();
+        // First, since it tells whether another daemon is here already.
+        let socket = nines_admin::bind(&orders.admin_socket)?;
+        open_files::raise(&part);
+        let seed = RandomState::new().build_hasher().finish();
+        let pools = Pools::new(started, part.system.clone(), part.pools(), seed);
+        let (data_plane, reports) =
+            DataPlane::start(part.system.clone(), part.host, pools.view(), part.workers())?;
+        let mut journal = Journal::new();
+        let (desk, asks) = Desk::new(journal.latest());
+        let mut read_only = ReadOnly::default();
+        read_only.apply(read_only.prepare(&part.admin_addresses())?, &desk);
+        tokio::spawn(nines_admin::serve(socket, nines_admin::router(desk.clone())));
+
+        let path = orders.file.display().to_string();
+        let program = env!("CARGO_PKG_VERSION");
+        journal.note(Kind::Daemon, orders.host.clone(), format!("started with {path}, nines {program}"));
+        Ok(Self {
+            file: FileStatus { path, generation: 1, loaded_us: journal::now_us(), refused: None },
+            orders,
+            part,
+            pools,
+            data_plane: Arc::new(data_plane),
+            reports,
+            journal,
+            begun: JoinSet::new(),
+            desk,
+            asks,
+            read_only,
+            signals: Signals::new().context("cannot listen for signals")?,
+            started,
+            open: false,
+            draining_until: None,
+        })
+    }
+
+    async fn run(mut self) -> anyhow::Result<ExitCode> {
+        loop {
+            self.perform();
+            match self.next().await {
+                Happening::Input(input) => self.pools.handle(Instant::now(), input),
+                Happening::Asked(ask) => self.answer(ask),
+                Happening::Hangup => self.reload(),
+                Happening::Terminate if self.draining_until.is_some() => {
+                    self.stopped("told to a second time: what was in flight is cut off");
+                    return Ok(ExitCode::from(EXIT_BAD));
+                }
+                Happening::Terminate => self.drain(),
+                Happening::Drained => {
+                    self.stopped("nothing is in flight");
+                    return Ok(ExitCode::SUCCESS);
+                }
+                Happening::DrainTimeout => {
+                    self.stopped("the time to drain is over: what was in flight is cut off");
+                    return Ok(ExitCode::SUCCESS);
+                }
+            }
+        }
+    }
+
+    /// Waits for the next thing to happen.
+    async fn next(&mut self) -> Happening {
+        tokio::select! {
+            Some(done) = self.begun.join_next() => match done {
+                Ok(happening) => happening,
+                // Its result is lost; the machine finds out by the time.
+                Err(error) => {
+                    tracing::error!(%error, "a task of the supervisor failed");
+                    Happening::Input(Input::Timer)
+                }
+            },
+            Some((member, traffic)) = self.reports.recv() => Happening::Input(Input::Traffic { member, traffic }),
+            Some(ask) = self.asks.recv() => Happening::Asked(ask),
+            Some(()) = self.signals.hangup.recv() => Happening::Hangup,
+            Some(()) = self.signals.terminate.recv() => Happening::Terminate,
+            Some(()) = self.signals.interrupt.recv() => Happening::Terminate,
+            () = until(self.pools.deadline()) => Happening::Input(Input::Timer),
+            () = until(self.draining_until) => Happening::DrainTimeout,
+        }
+    }
+
+    /// Does everything that the machine wants done.
+    fn perform(&mut self) {
+        while let Some(output) = self.pools.poll() {
+            match output {
+                Output::Probe(order) => {
+                    self.begun.spawn(async move {
+                        let result = probe::probe(&order).await;
+                        Happening::Input(Input::Probed { ticket: order.ticket, result })
+                    });
+                }
+                Output::Resolve { name } => {
+                    self.begun.spawn(async move {
+                        let addresses = look_up(&name).await;
+                        Happening::Input(Input::Resolved { name, addresses })
+                    });
+                }
+                Output::Publish(view) => self.data_plane.publish(view),
+                Output::Event { kind, subject, why } => self.journal.note(kind, subject, why),
+                Output::FirstChecksIn => self.open(),
+            }
+        }
+    }
+
+    fn open(&mut self) {
+        self.open = true;
+        if self.draining_until.is_none() {
+            self.data_plane.open();
+            self.note_listeners(&[]);
+        }
+    }
+
+    fn drain(&mut self) {
+        let most = self.part.drain();
+        self.draining_until = Some(Instant::now() + most);
+        let why =
+            format!("told to stop: takes nothing new, finishes what is there within {} s", most.as_secs());
+        self.journal.note(Kind::Daemon, self.orders.host.clone(), why);
+        self.data_plane.drain();
+        let data_plane = self.data_plane.clone();
+        self.begun.spawn(async move {
+            data_plane.drained().await;
+            Happening::Drained
+        });
+    }
+
+    fn stopped(&mut self, why: &str) {
+        self.journal.note(Kind::Daemon, self.orders.host.clone(), format!("stops: {why}"));
+    }
+
+    fn reload(&mut self) {
+        if self.draining_until.is_some() {
+            tracing::warn!("not reloaded: the daemon is draining");
+            return;
+        }
+        let before = self.data_plane.listeners();
+        let subject = self.file.path.clone();
+        match self.try_reload() {
+            Ok(()) => {
+                self.file.generation += 1;
+                self.file.loaded_us = journal::now_us();
+                self.file.refused = None;
+                let why = format!("loaded again, generation {}", self.file.generation);
+                self.journal.note(Kind::Reload, subject, why);
+                if self.open {
+                    self.note_listeners(&before);
+                }
+            }
+            Err(error) => {
+                if let Some(PartError::Wrong(mistakes)) = error.downcast_ref() {
+                    tracing::warn!("{}", mistakes.render(false).trim_end());
+                }
+                let why = format!("{error:#}");
+                self.journal.note(
+                    Kind::Reload,
+                    subject,
+                    format!("refused, the old one stays in force: {why}"),
+                );
+                self.file.refused = Some(why);
+            }
+        }
+    }
+
+    /// All or nothing: whatever can fail comes before anything that changes.
+    fn try_reload(&mut self) -> anyhow::Result<()> {
+        let part = Part::read(&self.orders.file, &self.orders.host)?;
+        let admin = self.read_only.prepare(&part.admin_addresses())?;
+        // The machine's next state is worked out on a copy, for the data plane may not be able to follow.
+        let mut pools = self.pools.clone();
+        let input = Input::Reload { system: part.system.clone(), used: part.pools() };
+        pools.handle(Instant::now(), input);
+        self.data_plane.reload(part.system.clone(), part.host, pools.view())?;
+        self.pools = pools;
+        self.read_only.apply(admin, &self.desk);
+        if part.workers() != self.part.workers() {
+            tracing::warn!("another number of workers takes effect when the daemon is started anew");
+        }
+        self.part = part;
+        Ok(())
+    }
+
+    /// Notes the listeners that opened and closed since.
+    fn note_listeners(&mut self, before: &[ListenerStatus]) {
+        let now = self.data_plane.listeners();
+        let missing = |one: &ListenerStatus, from: &[ListenerStatus]| {
+            !from.iter().any(|other| other.name == one.name && other.address == one.address)
+        };
+        for closed in before.iter().filter(|one| missing(one, &now)) {
+            let why = format!("closed on {}: no longer in the file", closed.address);
+            self.journal.note(Kind::Listener, closed.name.clone(), why);
+        }
+        for opened in now.iter().filter(|one| missing(one, before)) {
+            self.journal.note(Kind::Listener, opened.name.clone(), format!("open on {}", opened.address));
+        }
+    }
+
+    /// Who asked may have gone meanwhile; then nobody hears the answer.
+    fn answer(&mut self, ask: Ask) {
+        match ask {
+            Ask::Status(reply) => drop(reply.send(self.status())),
+            Ask::Events { after, reply } => drop(reply.send(self.journal.after(after))),
+            Ask::Wish { target, wish, reply } => {
+                drop(reply.send(self.pools.wish(Instant::now(), &target, wish)));
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            version: nines_admin::api::VERSION,
+            system: self.part.system.name.clone(),
+            objective: self.part.system.objective.text.clone(),
+            host: self.orders.host.clone(),
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_s: self.started.elapsed().as_secs(),
+            phase: match (self.draining_until, self.open) {
+                (Some(_), _) => Phase::Draining,
+                (None, true) => Phase::Serving,
+                (None, false) => Phase::Starting,
+            },
+            file: self.file.clone(),
+            listeners: self.data_plane.listeners(),
+            pools: self.pools.status(Instant::now()),
+            statistics: self.data_plane.statistics(),
+            events: self.journal.counts().clone(),
+        }
+    }
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+/// For ever, if there is no such time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn look_up(name: &str) -> Result<Vec<IpAddr>, String> {
+    match tokio::time::timeout(LOOKUP, tokio::net::lookup_host((name, 0))).await {
+        Ok(Ok(found)) => Ok(found.map(|address| address.ip()).collect()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", LOOKUP.as_secs())),
+    }
+}

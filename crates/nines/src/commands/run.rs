@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::admin_socket;
 use crate::daemon::part::{Part, PartError};
+use crate::daemon::{self, Orders};
 use crate::{EXIT_BAD, EXIT_FILE, EXIT_USAGE};
 
 #[derive(clap::Args)]
@@ -37,9 +38,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(refuse(&error)),
     };
     let admin_socket = args.admin_socket.clone().unwrap_or_else(|| admin_socket::default_path(&args.host));
-    let _ =
-        (part.pools(), part.admin_addresses(), part.drain(), part.workers(), admin_socket, args.log_format);
-    anyhow::bail!("not built yet")
+    daemon::logging::start(args.log_format)?;
+    daemon::run(Orders { file: args.file.clone(), host: args.host.clone(), admin_socket }, part)
 }
 
 fn refuse(error: &PartError) -> ExitCode {

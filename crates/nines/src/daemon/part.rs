@@ -83,6 +83,12 @@ impl Part {
         self.load_balancers().map(|balancer| balancer.drain).max().unwrap_or_default()
     }
 
+    /// Client connections that the listeners hold at most.
+    pub(crate) fn client_connections(&self) -> u64 {
+        let listeners = self.load_balancers().flat_map(|balancer| &balancer.listeners);
+        listeners.map(|listener| u64::from(listener.connections)).sum()
+    }
+
     /// Worker threads: as many as the file says, else one for each core.
     pub(crate) fn workers(&self) -> usize {
         let asked = self.load_balancers().filter_map(|balancer| balancer.workers).max();

@@ -161,7 +161,8 @@ fn why(member: &MemberStatus) -> String {
         parts.push("backup".to_owned());
     }
     if let Some(check) = &member.check {
-        let took = duration(check.took_us / 1000);
+        let took =
+            if check.took_us < 1000 { "under 1 ms".to_owned() } else { duration(check.took_us / 1000) };
         parts.push(format!("check {} ago: {} in {took}", duration(check.ago_ms), check.said));
     }
     parts.join("; ")

@@ -1,0 +1,25 @@
+//! How many connections the kernel lets this process hold.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::part::Part;
+
+/// Besides connections: listeners, logs, runtimes.
+const OTHERS: u64 = 256;
+
+/// Raises the limit of open files as far as it goes without privileges, and says so where that is less than the
+/// file's listeners may need: each client's connection may have one to a member.
+pub(crate) fn raise(part: &Part) {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+    let needed = 2 * part.client_connections() + OTHERS;
+    if let Some(allowed) = getrlimit(Resource::Nofile).current.filter(|&allowed| allowed < needed) {
+        tracing::warn!(
+            allowed,
+            needed,
+            "the listeners may need more open files than are allowed; raise the limit (ulimit -n, LimitNOFILE=)"
+        );
+    }
+}
