@@ -123,6 +123,16 @@ fn a_reload_that_changes_nothing_takes_nobody_out_ever() {
 }
 
 #[test]
+fn a_shorter_interval_holds_at_once() {
+    let mut world = World::new("app1 app2 app3", "check = { interval = \"1h\" }");
+    world.run(10_000);
+    let probes = world.probes.len();
+    world.reload(file("app1 app2 app3", ""));
+    world.run(1);
+    assert_eq!(world.probes.len() - probes, 3);
+}
+
+#[test]
 fn another_check_judges_anew_without_taking_anybody_out_meanwhile() {
     let mut world = World::new("app1 app2 app3", "when_too_few = \"refuse\"");
     world.run(500);
@@ -171,15 +181,20 @@ fn nothing_is_probed_in_a_pool_that_no_listener_of_this_host_reaches() {
     let system = file("app1 app2", "");
     let mut world = World::of(system.clone());
     world.run(500);
-    world.pools.handle(world.now, Input::Reload { system: system.clone(), used: Vec::new() });
+    world.breaks("app1");
+    assert_eq!(world.eligible(), ["app2"]);
+    let stricter = file("app1 app2", "passive = { max_ejected = \"20 %\" }");
+    world.pools.handle(world.now, Input::Reload { system: stricter, used: Vec::new() });
     world.drain();
     let probes = world.probes.len();
     world.run(10_000);
     assert_eq!((world.probes.len(), world.serving(), world.eligible().len()), (probes, Serving::Nobody, 0));
     assert!(world.pools.status(world.now).is_empty());
     world.reload(system);
+    assert_eq!(world.serving(), Serving::Everyone, "what was known is too old to go by");
+    assert_eq!(world.status("app1").health, Health::Unknown);
     world.run(1);
-    assert_eq!(world.eligible(), ["app1", "app2"]);
+    assert_eq!((world.serving(), world.eligible()), (Serving::Healthy, vec!["app1", "app2"]));
 }
 
 #[test]

@@ -232,6 +232,50 @@ fn an_ejected_member_whose_checks_fail_is_down_and_waits_for_both() {
 }
 
 #[test]
+fn failures_from_before_a_member_was_down_are_forgotten_when_it_is_up_again() {
+    let mut world = World::new("app1 app2 app3", "");
+    world.run(500);
+    world.bad.insert("app1".to_owned());
+    world.fails("app1", Failure::Refused);
+    world.fails("app1", Failure::Refused);
+    world.run(2_000);
+    assert_eq!(world.eligible(), ["app2", "app3"]);
+    world.bad.clear();
+    world.run(3_000);
+    world.fails("app1", Failure::Reset);
+    assert_eq!(world.eligible().len(), 3);
+}
+
+#[test]
+fn a_member_that_is_down_past_the_time_of_its_ejection_is_just_down() {
+    let mut world = World::new("app1 app2 app3", "");
+    world.run(500);
+    world.bad.insert("app1".to_owned());
+    world.breaks("app1");
+    world.run(2_000);
+    assert_eq!(world.status("app1").ejected_ms, Some(3_000));
+    world.run(4_000);
+    assert_eq!(world.status("app1").ejected_ms, None);
+    assert_eq!(world.status("app1").why, "connection refused");
+}
+
+#[test]
+fn checks_are_faster_while_requests_fail_and_slow_down_again() {
+    let mut world = World::new("app1 app2 app3", "");
+    world.run(500);
+    world.fails("app1", Failure::Silent);
+    let count =
+        |world: &World, from: usize| world.probes[from..].iter().filter(|(_, host)| host == "app1").count();
+    let from = world.probes.len();
+    world.run(2_000);
+    assert!(count(&world, from) >= 9, "{} in 2 s", count(&world, from));
+    world.run(30_000);
+    let from = world.probes.len();
+    world.run(10_000);
+    assert!(count(&world, from) <= 11, "{} in 10 s", count(&world, from));
+}
+
+#[test]
 fn an_ejection_that_is_over_waits_for_a_good_check_that_began_after_it() {
     let mut world = World::new("app1 app2 app3", "check = { interval = \"60s\", fast_interval = \"50s\" }");
     world.run(55_000);
@@ -414,6 +458,23 @@ fn a_member_that_comes_back_starts_slowly_in_steps() {
     let views = world.views.len();
     world.run(60_000);
     assert_eq!(world.views.len(), views, "nothing changes, nothing is published");
+}
+
+#[test]
+fn when_everyone_serves_nobody_starts_slowly() {
+    let mut world = World::new("app1 app2 app3", "");
+    world.run(500);
+    world.bad.insert("app1".to_owned());
+    world.run(2_000);
+    world.bad.clear();
+    while !world.member("app1").eligible {
+        world.run(10);
+    }
+    assert!(world.member("app1").share < 100);
+    world.bad.extend(["app2".to_owned(), "app3".to_owned()]);
+    world.run(1_500);
+    assert_eq!(world.serving(), Serving::Everyone);
+    assert_eq!(world.member("app1").share, 100);
 }
 
 #[test]
