@@ -1,0 +1,60 @@
+//! What `nines rehearse` says before anything is broken. Needs no namespaces.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+
+use std::process::{Command, Output};
+
+const SHOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/shop.toml");
+
+fn rehearse(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_nines")).arg("rehearse").args(args).output().unwrap()
+}
+
+fn told(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn list_says_what_would_be_broken() {
+    let (code, out, err) = told(&rehearse(&[SHOP, "--list", "--only", "app2,web"]));
+    assert_eq!(out, "app2: kill, freeze, cut-off, drain, restart\nweb: kill\n");
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+
+    let (_, out, _) = told(&rehearse(&[SHOP, "--list", "--json", "--fault", "freeze"]));
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["system"], "shop");
+    assert_eq!(json["components"][2], serde_json::json!({ "component": "app3", "faults": ["freeze"] }));
+}
+
+#[test]
+fn an_unknown_name_is_answered_with_the_known() {
+    let (code, out, err) = told(&rehearse(&[SHOP, "--only", "app9"]));
+    assert_eq!(err, "nines: there is no component \"app9\" to rehearse; there are: app1, app2, app3, web\n");
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    let (code, _, err) = told(&rehearse(&[SHOP, "--fault", "explode"]));
+    assert!(err.ends_with("there are: kill, freeze, cut-off, drain, restart\n"), "{err}");
+    assert_eq!(code, Some(2));
+}
+
+#[test]
+fn what_leaves_nothing_to_break_is_wrong_usage() {
+    let (code, _, err) = told(&rehearse(&[SHOP, "--only", "web", "--fault", "drain"]));
+    assert!(err.contains("nothing to rehearse"), "{err}");
+    assert_eq!(code, Some(2));
+    assert_eq!(rehearse(&[SHOP, "--rate", "0"]).status.code(), Some(2));
+    assert_eq!(rehearse(&[SHOP, "--seconds", "0"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_wrong_file_is_told_with_its_lines() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("wrong.toml");
+    std::fs::write(&file, "name = \"shop\"\nzoness = [\"a\"]\n").unwrap();
+    let (code, _, err) = told(&rehearse(&[file.to_str().unwrap()]));
+    assert!(err.contains("wrong.toml:2") && err.contains("zoness"), "{err}");
+    assert_eq!(code, Some(78));
+
+    let (code, _, err) = told(&rehearse(&["no-such.toml"]));
+    assert!(err.contains("no-such.toml"), "{err}");
+    assert_eq!(code, Some(78));
+}
