@@ -24,7 +24,7 @@ pub struct Component {
 }
 
 /// Databases and load balancers will be further kinds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ComponentKind {
     /// One host with members of pools on it.
     Server,
@@ -80,7 +80,7 @@ impl Promise {
     }
 }
 
-/// Every case of a rehearsal, in order.
+/// Every case of a rehearsal, in the order of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     pub cases: Vec<Case>,
@@ -155,6 +155,14 @@ impl Plan {
                 && (faults.is_empty() || faults.iter().any(|name| name == case.fault.word()))
         });
         Ok(self)
+    }
+
+    /// The cases in the order in which they are best played: the same fault on one component after the other, so that
+    /// each has had calm before its next one. A member that is ejected again soon stays away longer.
+    pub fn playing_order(&self) -> Vec<&Case> {
+        let mut order: Vec<&Case> = self.cases.iter().collect();
+        order.sort_by_key(|case| (case.component.kind, case.fault));
+        order
     }
 
     /// In order, each once.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::plan::{Case, ComponentKind};
+use crate::plan::{Case, ComponentKind, Plan};
 use crate::record::Record;
 use crate::verdict::Verdict;
 
@@ -94,13 +94,20 @@ pub(crate) struct Measured {
 }
 
 impl Report {
-    pub fn new(system: &nines_system::System, planned: usize, results: Vec<CaseReport>) -> Self {
+    /// Puts the results into the plan's order.
+    pub fn new(system: &nines_system::System, plan: &Plan, mut results: Vec<CaseReport>) -> Self {
+        let is_of = |result: &CaseReport, case: &Case| {
+            case.fault == result.fault
+                && case.component.name == result.component
+                && case.component.hosts == result.hosts
+        };
+        results.sort_by_key(|result| plan.cases.iter().position(|case| is_of(result, case)));
         let held = results.iter().all(|result| result.verdict == Verdict::Held);
         Self {
             system: system.name.clone(),
             objective: system.objective.text.clone(),
             verdict: if held { Verdict::Held } else { Verdict::Broken },
-            complete: results.len() == planned,
+            complete: results.len() == plan.cases.len(),
             results,
         }
     }

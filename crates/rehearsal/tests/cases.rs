@@ -15,7 +15,7 @@ use nines_rehearsal::plan::{Case, Component, ComponentKind, Door, Manner, Promis
 use nines_rehearsal::sequence::Error;
 use nines_rehearsal::stage::{Enter, Stage, StageError};
 use nines_rehearsal::verdict::Verdict;
-use nines_rehearsal::{CaseReport, Fault, Options, Rehearsal, sequence};
+use nines_rehearsal::{CaseReport, Fault, Options, Plan, Rehearsal, Report, sequence};
 use server::{Deed, Server};
 use status::{member, status};
 
@@ -209,6 +209,23 @@ async fn whoever_watches_sees_each_phase_and_the_counts() {
     use sequence::Phase::{BringingUp, Broken, Healing, Waiting, Warming};
     assert_eq!(phases, [BringingUp, Waiting, Warming, Broken, Healing]);
     assert!(most > 50);
+}
+
+#[tokio::test]
+async fn a_report_is_in_the_plans_order_and_knows_what_is_missing() {
+    let text = include_str!("../../../examples/shop.toml");
+    let system = nines_system::parse("shop.toml", text).unwrap();
+    let plan =
+        Plan::of(&system).narrow(&["app1".to_owned()], &["kill".to_owned(), "freeze".to_owned()]).unwrap();
+    let (report, _) = play(Loopback::new(Deed::Answer), Fault::Kill, Promise::NothingLost).await;
+    let killed = report.unwrap();
+    let frozen = CaseReport { fault: Fault::Freeze, verdict: Verdict::Broken, ..killed.clone() };
+
+    let part = Report::new(&system, &plan, vec![killed.clone()]);
+    assert_eq!((part.complete, part.verdict), (false, Verdict::Held));
+    let whole = Report::new(&system, &plan, vec![frozen, killed]);
+    assert_eq!((whole.complete, whole.verdict), (true, Verdict::Broken));
+    assert_eq!([Fault::Kill, Fault::Freeze], [whole.results[0].fault, whole.results[1].fault]);
 }
 
 #[tokio::test]

@@ -39,6 +39,17 @@ fn every_server_meets_every_fault_and_the_whole_pool_is_killed() {
 }
 
 #[test]
+fn a_component_has_calm_between_its_faults() {
+    let plan = Plan::of(&shop());
+    let order = plan.playing_order();
+    let played: Vec<String> =
+        order.iter().map(|case| format!("{} {}", case.component.name, case.fault)).collect();
+    assert_eq!(played[..4], ["app1 kill", "app2 kill", "app3 kill", "app1 freeze"]);
+    assert_eq!(played[15], "web kill", "what hits everything comes last");
+    assert_eq!(played.len(), plan.cases.len());
+}
+
+#[test]
 fn names_narrow_it_and_unknown_ones_are_told_with_the_known() {
     let narrow = |only: &[&str], faults: &[&str]| {
         let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();

@@ -168,7 +168,7 @@ fn play(
         }
         ended
     });
-    let report = Report::new(system, plan.cases.len(), results);
+    let report = Report::new(system, plan, results);
     // What could not even begin has no table.
     if ended.is_ok() || !report.results.is_empty() {
         print(&report, args.json)?;
@@ -190,7 +190,7 @@ async fn play_all(
     results: &mut Vec<CaseReport>,
 ) -> anyhow::Result<()> {
     rehearsal.bring_up(&mut |glance: &sequence::Glance<'_>| progress.show(None, glance)).await?;
-    for case in &plan.cases {
+    for case in plan.playing_order() {
         let mut watch = |glance: &sequence::Glance<'_>| progress.show(Some(case), glance);
         let report = rehearsal.play(case, &mut watch).await?;
         progress.ended(&report);
