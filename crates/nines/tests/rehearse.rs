@@ -1,0 +1,171 @@
+//! Rehearsals end to end: real programs in a lab, broken in each way, while clients count what fails.
+//!
+//! They need Linux namespaces, and take some seconds each; one at a time, because each measures time.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Longest that a rehearsal of a few cases may take.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name)
+}
+
+fn start(file: &Path, args: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_nines"))
+        .arg("rehearse")
+        .arg(file)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn end(mut child: Child) -> Output {
+    let begin = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begin.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("it did not end: {:?}", child.wait_with_output().unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.wait_with_output().unwrap()
+}
+
+fn rehearse(file: &Path, args: &[&str]) -> (Option<i32>, Value) {
+    let output = end(start(file, &[&["--json", "--seconds", "3"], args].concat()));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let json = serde_json::from_str(&text)
+        .unwrap_or_else(|error| panic!("{error}: {text}\n{}", String::from_utf8_lossy(&output.stderr)));
+    (output.status.code(), json)
+}
+
+/// Breaks app1 of the shop; nothing may fail.
+fn spared(fault: &str) -> Value {
+    let _guard = one_at_a_time();
+    let (code, report) = rehearse(&example("shop.toml"), &["--only", "app1", "--fault", fault]);
+    assert_eq!(report["complete"], true, "{report:#}");
+    assert_eq!(report["results"].as_array().map(Vec::len), Some(1), "{report:#}");
+    let result = report["results"][0].clone();
+    assert_eq!((&result["component"], &result["fault"]), (&Value::from("app1"), &Value::from(fault)));
+    assert_eq!(result["requests"]["failed"], 0, "{result:#}");
+    assert_eq!(result["verdict"], "held", "{result:#}");
+    assert!(result["slowest_ms"].as_f64().unwrap() < 500.0, "{result:#}");
+    assert!(result["recovered_ms"].is_number(), "{result:#}");
+    let least = if fault == "restart" { 1500 } else { 4500 };
+    assert!(result["requests"]["sent"].as_u64().unwrap() >= least, "{result:#}");
+    assert_eq!(code, Some(0));
+    result
+}
+
+#[test]
+fn a_killed_server_costs_clients_nothing() {
+    assert!(spared("kill")["noticed_ms"].as_f64().unwrap() < 1000.0);
+}
+
+#[test]
+fn a_frozen_server_costs_clients_nothing() {
+    assert!(spared("freeze")["noticed_ms"].is_number());
+}
+
+#[test]
+fn a_server_that_is_cut_off_costs_clients_nothing() {
+    assert!(spared("cut-off")["noticed_ms"].is_number());
+}
+
+#[test]
+fn draining_a_server_costs_clients_nothing() {
+    assert_eq!(spared("drain")["noticed_ms"], Value::Null, "nothing was wrong with it");
+}
+
+#[test]
+fn restarting_a_server_costs_clients_nothing() {
+    spared("restart");
+}
+
+/// The proof that a rehearsal can fail.
+#[test]
+fn without_retries_a_killed_server_breaks_the_promise() {
+    let _guard = one_at_a_time();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("shop.toml");
+    let text = std::fs::read_to_string(example("shop.toml")).unwrap();
+    std::fs::write(&file, text + "retries = { tries = 1 }\n").unwrap();
+    let (code, report) = rehearse(&file, &["--only", "app1", "--fault", "kill"]);
+    let result = &report["results"][0];
+    assert!(result["requests"]["failed"].as_u64().unwrap() > 0, "{result:#}");
+    assert_eq!((&result["verdict"], &report["verdict"]), (&Value::from("broken"), &Value::from("broken")));
+    assert_eq!(code, Some(1));
+}
+
+#[test]
+fn a_pool_killed_as_a_whole_is_seen_by_clients_and_no_broken_promise() {
+    let _guard = one_at_a_time();
+    let logs = tempfile::tempdir().unwrap();
+    let directory = logs.path().to_str().unwrap();
+    let args = ["--only", "web", "--seconds", "2", "--rate", "200", "--keep-logs", directory];
+    let output = end(start(&example("shop.toml"), &args));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines[0],
+        "shop · 2 zones · 1 load balancer · pool web (3 servers) · objective 99.99 %",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(lines[2].starts_with("all of web   killed together  "), "{text}");
+    assert!(lines[2].contains(" failed ") && !lines[2].contains("  0 of "), "{text}");
+    assert_eq!(lines.last(), Some(&"verdict: every promise held"), "{text}");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(logs.path().join("lb1.log").exists() && logs.path().join("app1.log").exists());
+}
+
+#[test]
+fn an_interrupted_rehearsal_tells_what_it_has_and_leaves_nothing_behind() {
+    let _guard = one_at_a_time();
+    let child = start(&example("shop.toml"), &["--seconds", "60", "--rate", "100", "--json"]);
+    let pid = child.id().to_string();
+    wait_until("the servers run", || {
+        processes().iter().any(|words| words.contains("stand-in --listen 10.0.1.21"))
+    });
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let output = end(child);
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["complete"], false);
+    wait_until("nothing is left", || !processes().iter().any(|words| words.contains("--listen 10.0.1.21")));
+}
+
+/// The command lines of every process of this machine that this test's program runs in.
+fn processes() -> Vec<String> {
+    let program = env!("CARGO_BIN_EXE_nines");
+    let lines = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let words = std::fs::read(entry.ok()?.path().join("cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&words).replace('\0', " ");
+        line.starts_with(program).then_some(line)
+    });
+    lines.collect()
+}
+
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
