@@ -35,13 +35,6 @@ pub(crate) struct Buffer {
     shelf: Rc<Shelf>,
 }
 
-impl Buffer {
-    /// Moves the bytes elsewhere; none stay behind.
-    pub(crate) fn take(&mut self) -> Self {
-        Self { bytes: std::mem::take(&mut self.bytes), shelf: Rc::clone(&self.shelf) }
-    }
-}
-
 impl Deref for Buffer {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
@@ -58,7 +51,7 @@ impl DerefMut for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let mut idle = self.shelf.idle.borrow_mut();
-        if !self.bytes.is_empty() && idle.len() < self.shelf.keep {
+        if idle.len() < self.shelf.keep {
             idle.push(std::mem::take(&mut self.bytes));
         }
     }

@@ -244,17 +244,16 @@ pub(crate) async fn send(to: &TcpStream, bytes: &[u8], written: &Cell<usize>) ->
 }
 
 impl Incoming {
-    /// Reads until the head of a reply is complete. A buffer is borrowed only once there is something to read.
+    /// Reads until the head of a reply is complete.
     pub(crate) async fn read(
         worker: &Worker,
         from: &TcpStream,
         asked: Asked,
         limits: &Limits,
     ) -> Result<Self, Lost> {
-        let reset = |_: io::Error| Lost::Failed(Failure::Reset);
-        poll_fn(|cx| from.poll_read_ready(cx)).await.map_err(reset)?;
-        let mut incoming = Self { head: worker.reply_head(), window: Window::new(&worker.buffers) };
-        incoming.window.fill(from).await.map_err(reset)?;
+        let mut window = Window::new(&worker.buffers);
+        window.fill(from).await.map_err(|_| Lost::Failed(Failure::Reset))?;
+        let mut incoming = Self { head: worker.reply_head(), window };
         incoming.complete(from, asked, limits).await?;
         Ok(incoming)
     }

@@ -38,20 +38,6 @@ fn once(
     count.map_or_else(|| result.map(|()| 0), Ok)
 }
 
-pub(crate) fn poll_receive(
-    socket: &TcpStream,
-    cx: &mut Context<'_>,
-    buffer: &mut [u8],
-) -> Poll<io::Result<usize>> {
-    loop {
-        ready!(socket.poll_read_ready(cx))?;
-        match receive(socket, buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            done => return Poll::Ready(done),
-        }
-    }
-}
-
 /// Writes the bytes of both, as far as the socket takes them in one call, and at least one.
 pub(crate) fn poll_send(
     socket: &TcpStream,

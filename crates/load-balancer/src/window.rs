@@ -1,4 +1,5 @@
-//! The bytes in hand: read at one end, used up at the other, in a buffer that the worker lends.
+//! The bytes in hand: read at one end, used up at the other. A window without bytes holds no buffer, so that whoever
+//! waits holds none either, and the worker's few buffers stay in the cache.
 
 use std::future::poll_fn;
 use std::io;
@@ -10,18 +11,20 @@ use crate::buffer::{Buffer, Buffers};
 use crate::socket;
 
 pub(crate) struct Window {
-    buffer: Buffer,
+    buffers: Buffers,
+    /// There just when it has bytes in it.
+    buffer: Option<Buffer>,
     start: usize,
     end: usize,
 }
 
 impl Window {
     pub(crate) fn new(buffers: &Buffers) -> Self {
-        Self { buffer: buffers.take(), start: 0, end: 0 }
+        Self { buffers: buffers.clone(), buffer: None, start: 0, end: 0 }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.buffer[self.start..self.end]
+        self.buffer.as_ref().map_or(&[], |buffer| &buffer[self.start..self.end])
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -35,7 +38,12 @@ impl Window {
     /// Forgets the first `n` bytes.
     pub(crate) fn consume(&mut self, n: usize) {
         self.start = (self.start + n).min(self.end);
-        if self.start == self.end {
+        self.release();
+    }
+
+    fn release(&mut self) {
+        if self.is_empty() {
+            self.buffer = None;
             self.start = 0;
             self.end = 0;
         }
@@ -43,34 +51,42 @@ impl Window {
 
     /// Where bytes can be added.
     fn room(&mut self) -> &mut [u8] {
-        if self.end == self.buffer.len() && self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
+        let buffer = self.buffer.get_or_insert_with(|| self.buffers.take());
+        if self.end == buffer.len() && self.start > 0 {
+            buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
         }
-        &mut self.buffer[self.end..]
+        &mut buffer[self.end..]
     }
 
-    /// Moves the bytes elsewhere, with the buffer: what stays behind can hold no more.
+    /// Moves the bytes elsewhere, with the buffer.
     pub(crate) fn take(&mut self) -> Self {
-        let (start, end) = (std::mem::take(&mut self.start), std::mem::take(&mut self.end));
-        Self { buffer: self.buffer.take(), start, end }
+        let empty = Self::new(&self.buffers);
+        std::mem::replace(self, empty)
     }
 
-    /// Reads once, at most `most` bytes, if the socket is ready. 0 is the end of the stream.
+    /// Reads once, at most `most` bytes, if the socket is ready. 0: the other side has ended, or the buffer is full.
     pub(crate) fn receive(&mut self, from: &TcpStream, most: u64) -> io::Result<usize> {
         let room = self.room();
         let most = usize::try_from(most).map_or(room.len(), |most| most.min(room.len()));
-        let n = socket::receive(from, &mut room[..most])?;
-        self.end += n;
-        Ok(n)
+        let received = socket::receive(from, &mut room[..most]);
+        if let Ok(n) = received {
+            self.end += n;
+        }
+        self.release();
+        received
     }
 
-    /// Reads once. 0 bytes: the other side has ended, or the buffer is full.
+    /// Reads once, when the socket is ready. 0: the other side has ended, or the buffer is full.
     pub(crate) fn poll_fill(&mut self, from: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let n = ready!(socket::poll_receive(from, cx, self.room()))?;
-        self.end += n;
-        Poll::Ready(Ok(n))
+        loop {
+            ready!(from.poll_read_ready(cx))?;
+            match self.receive(from, u64::MAX) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
     }
 
     /// Reads once; an end of the stream, which here comes too early, is an error.
