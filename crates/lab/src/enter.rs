@@ -6,6 +6,7 @@
 //! process of its PID namespace; and with the last process the network and mount namespaces go, with all that is in
 //! them. Nothing of a lab lives in a place that outlasts its processes.
 
+use std::ffi::CStr;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,8 +27,8 @@ use crate::signals::Signals;
 /// How long the program may take to end after SIGINT or SIGTERM, before it is killed. A second signal kills at once.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Bytes that the private `/run` may hold: sockets, and what the hosts' processes print.
-const RUN_BYTES: &str = "mode=0755,size=256m";
+/// The private `/run`, and the bound of what it holds: sockets, and what the hosts' processes print.
+const RUN_OPTIONS: &CStr = c"mode=0755,size=256m";
 
 /// Where the program finds itself after [`enter`].
 pub enum Entered {
@@ -216,8 +217,7 @@ fn furnish(mapping: Option<&Owner>) -> Result<(), LabError> {
     let plain = MountFlags::NOSUID | MountFlags::NODEV;
     rustix::mount::mount("proc", "/proc", "proc", plain | MountFlags::NOEXEC, None)
         .map_err(|error| refused("mount its own /proc", error))?;
-    let size = std::ffi::CString::new(RUN_BYTES).map_err(|e| failed("mount its own /run")(e.into()))?;
-    rustix::mount::mount("tmpfs", "/run", "tmpfs", plain, Some(size.as_c_str()))
+    rustix::mount::mount("tmpfs", "/run", "tmpfs", plain, Some(RUN_OPTIONS))
         .map_err(|error| refused("mount its own /run", error))?;
     Ok(())
 }

@@ -27,17 +27,13 @@ pub struct Lab {
     /// The system's hosts in their order, and after them the clients'.
     places: Vec<Place>,
     network: Network,
-    processes: BTreeMap<ProcessId, Process>,
+    processes: BTreeMap<ProcessId, Child>,
     next: usize,
 }
 
 /// A process that the lab started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessId(usize);
-
-struct Process {
-    child: Child,
-}
 
 /// How a process is started, beyond where and what.
 #[derive(Debug, Clone, Default)]
@@ -123,7 +119,7 @@ impl Lab {
         })?;
         let id = ProcessId(self.next);
         self.next += 1;
-        self.processes.insert(id, Process { child });
+        self.processes.insert(id, child);
         Ok(id)
     }
 
@@ -167,25 +163,25 @@ impl Lab {
 
     /// Whether a process has not ended yet; a frozen one is alive.
     pub fn alive(&mut self, process: ProcessId) -> Result<bool, LabError> {
-        let ended = self.process(process)?.child.try_wait();
+        let ended = self.process(process)?.try_wait();
         Ok(ended.map_err(failed("learn whether a process has ended"))?.is_none())
     }
 
     /// Waits for a process to end.
     pub async fn exited(&mut self, process: ProcessId) -> Result<ExitStatus, LabError> {
-        self.process(process)?.child.wait().await.map_err(failed("wait for a process"))
+        self.process(process)?.wait().await.map_err(failed("wait for a process"))
     }
 
     fn signal(&mut self, process: ProcessId, signal: Signal) -> Result<(), LabError> {
         // The id is not reused before the child has been waited for, and then tokio gives none.
-        let pid = self.process(process)?.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let pid = self.process(process)?.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         match pid.map(|pid| rustix::process::kill_process(pid, signal)) {
             None | Some(Ok(()) | Err(rustix::io::Errno::SRCH)) => Ok(()),
             Some(Err(error)) => Err(failed("signal a process")(error.into())),
         }
     }
 
-    fn process(&mut self, process: ProcessId) -> Result<&mut Process, LabError> {
+    fn process(&mut self, process: ProcessId) -> Result<&mut Child, LabError> {
         self.processes.get_mut(&process).ok_or(LabError::NoSuchProcess(process.0))
     }
 

@@ -1,14 +1,13 @@
 //! The lab's wires: bridges, links, addresses and routes over netlink, and how a host is cut off from them.
 
 use std::fs;
-use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags};
 use rtnetlink::packet_route::link::{InfoBridgePort, InfoData, InfoKind, InfoVeth, LinkMessage};
-use rtnetlink::packet_route::route::{RouteMessage, RouteScope};
+use rtnetlink::packet_route::route::RouteScope;
 use rtnetlink::{
     Handle, LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
 };
@@ -45,7 +44,7 @@ fn bridge(zone: usize) -> u32 {
 }
 
 fn port(host: usize) -> u32 {
-    u32::try_from(10_000 + host).unwrap_or(u32::MAX)
+    u32::try_from(1_000_000 + host).unwrap_or(u32::MAX)
 }
 
 fn prefix(address: IpAddr) -> u8 {
@@ -60,14 +59,15 @@ impl Network {
         let network = Self { router };
         network.make_router(plan).await?;
         for (index, (host, place)) in plan.hosts.iter().zip(places).enumerate() {
-            network.link(plan, index, host, place).await?;
+            network.link(index, host, place).await?;
             furnish(plan, index, place).await?;
         }
         Ok(network)
     }
 
     async fn make_router(&self, plan: &Plan) -> Result<(), LabError> {
-        up(&self.router, LOOPBACK, "the router").await?;
+        let side = Side { handle: &self.router, whose: "the router" };
+        side.bring_up(LOOPBACK).await?;
         write_setting("ipv4/conf/all/rp_filter", "0")?;
         write_setting("ipv4/ip_forward", "1")?;
         let v6 = plan.hosts.iter().flat_map(|host| &host.addresses).any(IpAddr::is_ipv6);
@@ -83,22 +83,16 @@ impl Network {
                 .build();
             let made = self.router.link().add(message).execute().await;
             made.map_err(|source| network_error(format!("make the bridge of zone {zone}"), source))?;
-            add_address(&self.router, bridge(zone), plan.gateways.v4.into(), 32).await?;
+            side.add_address(bridge(zone), plan.gateways.v4.into(), 32).await?;
             if v6 {
-                add_address(&self.router, bridge(zone), plan.gateways.v6.into(), 64).await?;
+                side.add_address(bridge(zone), plan.gateways.v6.into(), 64).await?;
             }
         }
         Ok(())
     }
 
     /// A veth pair: one end a port of the zone's bridge, the other the host's `eth0`; and the router's way to it.
-    async fn link(
-        &self,
-        plan: &Plan,
-        index: usize,
-        host: &PlannedHost,
-        place: &Place,
-    ) -> Result<(), LabError> {
+    async fn link(&self, index: usize, host: &PlannedHost, place: &Place) -> Result<(), LabError> {
         let peer: LinkMessage = LinkMessageBuilder::<LinkUnspec>::default()
             .name("eth0")
             .index(ETH0)
@@ -116,7 +110,9 @@ impl Network {
         let set = self.router.link().set(message).execute().await;
         set.map_err(|source| network_error(format!("plug host {} into its bridge", host.name), source))?;
         for &address in &host.addresses {
-            add_route(&self.router, direct(address, bridge(plan.hosts[index].zone))).await?;
+            Side { handle: &self.router, whose: "the router" }
+                .add_neighbour(bridge(host.zone), address)
+                .await?;
         }
         Ok(())
     }
@@ -148,8 +144,7 @@ impl Network {
     pub(crate) async fn heal(&self, host: usize, name: &str) -> Result<(), LabError> {
         self.set_carrier(host, name, true).await?;
         let mut settings = reachability(true);
-        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        if kernel_version(&release).is_none_or(|version| version >= LOCKING_SINCE) {
+        if has_locking(&kernel_release()) {
             settings.push(InfoBridgePort::Locked(false));
         }
         self.set_port(host, name, settings).await
@@ -181,6 +176,15 @@ fn reachability(reachable: bool) -> Vec<InfoBridgePort> {
     ]
 }
 
+fn kernel_release() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// A kernel that ignores a setting which it does not know says nothing, hence by its version.
+fn has_locking(release: &str) -> bool {
+    kernel_version(release).is_none_or(|version| version >= LOCKING_SINCE)
+}
+
 fn kernel_version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.trim().split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
@@ -198,88 +202,104 @@ async fn furnish(plan: &Plan, index: usize, place: &Place) -> Result<(), LabErro
         .map_err(failed(format!("open a netlink socket on {}", place.name())))?;
     tokio::spawn(connection);
     let host = &plan.hosts[index];
-    up(&handle, LOOPBACK, &host.name).await?;
-    up(&handle, ETH0, &host.name).await?;
+    let side = Side { handle: &handle, whose: &host.name };
+    side.bring_up(LOOPBACK).await?;
+    side.bring_up(ETH0).await?;
     for &address in &host.addresses {
-        add_address(&handle, ETH0, address, prefix(address)).await?;
+        side.add_address(ETH0, address, prefix(address)).await?;
     }
     let neighbours =
         plan.hosts.iter().enumerate().filter(|&(other, it)| other != index && it.zone == host.zone);
     for address in neighbours.flat_map(|(_, neighbour)| &neighbour.addresses) {
-        if host.addresses.iter().any(|own| own.is_ipv4() == address.is_ipv4()) {
-            add_route(&handle, direct(*address, ETH0)).await?;
-        }
+        side.add_neighbour(ETH0, *address).await?;
     }
-    for v4 in [true, false] {
-        if let Some(address) = host.addresses.iter().find(|address| address.is_ipv4() == v4) {
-            let gateway = plan.gateways.towards(*address);
-            add_route(&handle, direct(gateway, ETH0)).await?;
-            add_route(&handle, everything_else(gateway)).await?;
-        }
+    for gateway in plan.gateways_of(host) {
+        side.add_neighbour(ETH0, gateway).await?;
+        side.add_default_route(ETH0, gateway).await?;
     }
     Ok(())
 }
 
-/// The route to a single address on a link.
-fn direct(address: IpAddr, interface: u32) -> RouteMessage {
-    match address {
-        IpAddr::V4(v4) => RouteMessageBuilder::<std::net::Ipv4Addr>::new()
-            .destination_prefix(v4, 32)
-            .output_interface(interface)
-            .scope(RouteScope::Link)
-            .build(),
-        IpAddr::V6(v6) => RouteMessageBuilder::<std::net::Ipv6Addr>::new()
-            .destination_prefix(v6, 128)
-            .output_interface(interface)
-            .build(),
-    }
+/// One namespace's settings over netlink.
+struct Side<'a> {
+    handle: &'a Handle,
+    whose: &'a str,
 }
 
-fn everything_else(gateway: IpAddr) -> RouteMessage {
-    match gateway {
-        IpAddr::V4(v4) => {
-            RouteMessageBuilder::<std::net::Ipv4Addr>::new().gateway(v4).output_interface(ETH0).build()
+impl Side<'_> {
+    async fn bring_up(&self, interface: u32) -> Result<(), LabError> {
+        let message = LinkUnspec::new_with_index(interface).up().build();
+        let set = self.handle.link().set(message).execute().await;
+        set.map_err(|source| network_error(format!("bring up an interface of {}", self.whose), source))
+    }
+
+    /// Without duplicate address detection, which would keep an IPv6 address back for a second.
+    async fn add_address(&self, interface: u32, address: IpAddr, prefix: u8) -> Result<(), LabError> {
+        let mut request = self.handle.address().add(interface, address, prefix);
+        let message = request.message_mut();
+        if message.header.family == AddressFamily::Inet6 {
+            message.header.flags |= AddressHeaderFlags::Nodad;
+            message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
         }
-        IpAddr::V6(v6) => {
-            RouteMessageBuilder::<std::net::Ipv6Addr>::new().gateway(v6).output_interface(ETH0).build()
-        }
+        let added = request.execute().await;
+        added.map_err(|source| network_error(format!("give {} the address {address}", self.whose), source))
     }
-}
 
-async fn up(handle: &Handle, interface: u32, host: &str) -> Result<(), LabError> {
-    let message = LinkUnspec::new_with_index(interface).up().build();
-    let set = handle.link().set(message).execute().await;
-    set.map_err(|source| network_error(format!("bring up an interface of {host}"), source))
-}
-
-async fn add_route(handle: &Handle, route: RouteMessage) -> Result<(), LabError> {
-    let what = format!("add the route {:?}", route.attributes);
-    handle.route().add(route).execute().await.map_err(|source| network_error(what, source))
-}
-
-/// Without duplicate address detection, which would keep an IPv6 address back for a second.
-async fn add_address(handle: &Handle, interface: u32, address: IpAddr, prefix: u8) -> Result<(), LabError> {
-    let mut request = handle.address().add(interface, address, prefix);
-    let message = request.message_mut();
-    if message.header.family == AddressFamily::Inet6 {
-        message.header.flags |= AddressHeaderFlags::Nodad;
-        message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+    /// The route to a single address that is on the link itself.
+    async fn add_neighbour(&self, interface: u32, address: IpAddr) -> Result<(), LabError> {
+        let route = match address {
+            IpAddr::V4(v4) => RouteMessageBuilder::<Ipv4Addr>::new()
+                .destination_prefix(v4, 32)
+                .scope(RouteScope::Link)
+                .output_interface(interface)
+                .build(),
+            IpAddr::V6(v6) => RouteMessageBuilder::<Ipv6Addr>::new()
+                .destination_prefix(v6, 128)
+                .output_interface(interface)
+                .build(),
+        };
+        let added = self.handle.route().add(route).execute().await;
+        added.map_err(|source| network_error(format!("give {} a route to {address}", self.whose), source))
     }
-    request.execute().await.map_err(|source| network_error(format!("add the address {address}"), source))
+
+    async fn add_default_route(&self, interface: u32, gateway: IpAddr) -> Result<(), LabError> {
+        let route = match gateway {
+            IpAddr::V4(v4) => {
+                RouteMessageBuilder::<Ipv4Addr>::new().gateway(v4).output_interface(interface).build()
+            }
+            IpAddr::V6(v6) => {
+                RouteMessageBuilder::<Ipv6Addr>::new().gateway(v6).output_interface(interface).build()
+            }
+        };
+        let added = self.handle.route().add(route).execute().await;
+        added.map_err(|source| network_error(format!("give {} a route to the router", self.whose), source))
+    }
 }
 
 /// Locally administered, so it can't be a real card's.
 fn hardware_address(kind: u8, number: usize) -> Vec<u8> {
-    let [.., high, low] = number.to_be_bytes();
-    vec![0x02, 0x99, 0x99, kind, high, low]
+    let [.., high, middle, low] = number.to_be_bytes();
+    vec![0x02, 0x99, kind, high, middle, low]
 }
 
 fn write_setting(name: &str, value: &str) -> Result<(), LabError> {
     let path = format!("/proc/sys/net/{name}");
-    let written = fs::write(&path, value);
-    written.map_err(|source: io::Error| LabError::Io { what: format!("write {path}"), source })
+    fs::write(&path, value).map_err(failed(format!("write {path}")))
 }
 
 fn network_error(what: impl Into<String>, source: rtnetlink::Error) -> LabError {
     LabError::Network { what: what.into(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernels_release_tells_its_version() {
+        assert_eq!(kernel_version("6.1.0-18-amd64\n"), Some((6, 1)));
+        assert_eq!(kernel_version("5.15.167.4-microsoft-standard-WSL2"), Some((5, 15)));
+        assert_eq!(kernel_version("6.18-rc1"), Some((6, 18)));
+        assert_eq!(kernel_version(""), None);
+    }
 }

@@ -37,15 +37,6 @@ pub(crate) struct Gateways {
     pub(crate) v6: Ipv6Addr,
 }
 
-impl Gateways {
-    pub(crate) fn towards(&self, address: IpAddr) -> IpAddr {
-        match address {
-            IpAddr::V4(_) => self.v4.into(),
-            IpAddr::V6(_) => self.v6.into(),
-        }
-    }
-}
-
 impl Plan {
     pub(crate) fn of(system: &System) -> Result<Self, LabError> {
         let mut used = BTreeSet::new();
@@ -55,11 +46,11 @@ impl Plan {
                 used.insert(address);
             }
         }
+        let bound = bound_addresses(system, &used);
+        used.extend(bound.iter().map(|&(_, address)| address));
         let has = |family: fn(&IpAddr) -> bool| used.iter().any(family);
         let families =
             Families { v4: has(IpAddr::is_ipv4) || !has(IpAddr::is_ipv6), v6: has(IpAddr::is_ipv6) };
-        let bound = bound_addresses(system, &used);
-        used.extend(bound.iter().map(|&(_, address)| address));
 
         let mut free = Free::besides(used.clone());
         let mut hosts = Vec::with_capacity(system.hosts.len() + 1);
@@ -84,6 +75,13 @@ impl Plan {
             v6: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1),
         };
         Ok(Self { zones: outside + 1, hosts, gateways })
+    }
+
+    /// The gateway of each family that the host has.
+    pub(crate) fn gateways_of(&self, host: &PlannedHost) -> impl Iterator<Item = IpAddr> {
+        let v4 = host.addresses.iter().any(IpAddr::is_ipv4).then_some(self.gateways.v4.into());
+        let v6 = host.addresses.iter().any(IpAddr::is_ipv6).then_some(self.gateways.v6.into());
+        [v4, v6].into_iter().flatten()
     }
 
     /// What `/etc/hosts` says in the lab. Nothing of the machine's own file: it may give these names other addresses.
@@ -175,6 +173,89 @@ impl Free {
             if !self.used.contains(&candidate) {
                 return candidate;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(hosts: &str, bind: &str) -> Result<Plan, LabError> {
+        let text = format!(
+            r#"
+            name = "test"
+            zones = ["a", "b"]
+            [hosts]
+            {hosts}
+            [load_balancers.front]
+            hosts = ["lb1"]
+            listeners = [{{ bind = "{bind}", pool = "web" }}]
+            [pools.web]
+            members = ["app1:8080"]
+            "#
+        );
+        Plan::of(
+            &nines_system::parse("test.toml", &text)
+                .unwrap_or_else(|wrong| panic!("{}", wrong.render(false))),
+        )
+    }
+
+    fn addresses(plan: &Plan) -> Vec<Vec<String>> {
+        plan.hosts.iter().map(|host| host.addresses.iter().map(ToString::to_string).collect()).collect()
+    }
+
+    #[test]
+    fn hosts_have_the_addresses_of_the_file_and_clients_one_that_it_lacks() {
+        let hosts = r#"
+            lb1 = { zone = "a", address = "198.18.0.1" }
+            app1 = { zone = "b", address = "169.254.1.1" }
+        "#;
+        let plan = plan(hosts, ":80").unwrap();
+        assert_eq!(addresses(&plan), [["198.18.0.1"], ["169.254.1.1"], ["198.18.0.2"]]);
+        assert_eq!(plan.hosts.iter().map(|host| host.zone).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(plan.gateways.v4, Ipv4Addr::new(169, 254, 1, 2));
+    }
+
+    #[test]
+    fn where_both_families_are_used_every_host_has_both() {
+        let hosts = r#"
+            lb1 = { zone = "a", address = "10.0.0.1" }
+            app1 = { zone = "b", address = "2001:2::1" }
+        "#;
+        let expected = [["10.0.0.1", "2001:2::2"], ["2001:2::1", "198.18.0.1"], ["198.18.0.2", "2001:2::3"]];
+        assert_eq!(addresses(&plan(hosts, ":80").unwrap()), expected);
+    }
+
+    #[test]
+    fn an_ipv6_system_has_no_ipv4() {
+        let hosts = r#"
+            lb1 = { zone = "a", address = "fd00::1" }
+            app1 = { zone = "b", address = "app1.shop.example" }
+        "#;
+        let plan = plan(hosts, ":80").unwrap();
+        assert_eq!(addresses(&plan), [["fd00::1"], ["2001:2::1"], ["2001:2::2"]]);
+        assert!(plan.hosts_file().contains("2001:2::1 app1.shop.example app1\n"), "{}", plan.hosts_file());
+    }
+
+    #[test]
+    fn what_a_listener_binds_and_no_host_has_is_the_load_balancers() {
+        let hosts = r#"
+            lb1 = { zone = "a", address = "10.0.0.1" }
+            app1 = { zone = "b", address = "10.0.0.2" }
+        "#;
+        assert_eq!(addresses(&plan(hosts, "10.0.0.9:80").unwrap())[0], ["10.0.0.1", "10.0.0.9"]);
+        assert_eq!(addresses(&plan(hosts, "10.0.0.1:80").unwrap())[0], ["10.0.0.1"]);
+        assert_eq!(addresses(&plan(hosts, "127.0.0.1:80").unwrap())[0], ["10.0.0.1"]);
+    }
+
+    #[test]
+    fn an_address_that_no_single_host_can_have_is_refused() {
+        for address in ["127.0.0.2", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "fe80::5", "ff02::1"] {
+            assert!(usable(address.parse().unwrap()).is_err(), "{address}");
+        }
+        for address in ["10.0.0.1", "203.0.113.7", "2001:db8::1", "fd00::1"] {
+            assert!(usable(address.parse().unwrap()).is_ok(), "{address}");
         }
     }
 }

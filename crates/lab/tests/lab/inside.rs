@@ -10,8 +10,9 @@ use std::time::Duration;
 use nines_lab::{Direction, Entered, Inside, Lab, LabError, Place, SpawnOptions};
 use nines_system::{HostId, System};
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::tools::{SILENCE, SOON, at, echo, echo_from, helper, processes_with, system, until};
+use crate::tools::{REFUSED, SILENCE, SOON, at, echo, echo_from, helper, processes_with, system, until};
 use crate::{TESTS, Test};
 
 const TWO_ZONES: &str = r#"
@@ -34,7 +35,7 @@ pub(crate) fn run(name: &str) -> ExitCode {
         Ok(Entered::Outside(code)) => return code,
         Err(error) => {
             println!("{error}");
-            return ExitCode::FAILURE;
+            return ExitCode::from(if is_the_kernels(&error) { REFUSED } else { 1 });
         }
     };
     match TESTS.iter().find(|(test, _)| *test == name) {
@@ -42,12 +43,19 @@ pub(crate) fn run(name: &str) -> ExitCode {
         _ => match name.split_once('=').unwrap_or((name, "")) {
             ("nothing", "") => {}
             ("exit", code) => return ExitCode::from(code.parse::<u8>().unwrap()),
+            ("count_interrupts", "") => count_interrupts(),
             ("linger", mark) => linger(&inside, mark),
             ("deaf", mark) => deaf(&inside, mark),
             _ => panic!("no such test: {name}"),
         },
     }
     ExitCode::SUCCESS
+}
+
+/// Not allowed, switched off by a limit of none, or not built in. Anything else is a fault of the lab's.
+fn is_the_kernels(error: &LabError) -> bool {
+    let no = [io::ErrorKind::PermissionDenied, io::ErrorKind::StorageFull, io::ErrorKind::Unsupported];
+    matches!(error, LabError::Refused { source, .. } if no.contains(&source.kind()))
 }
 
 struct Built {
@@ -337,8 +345,23 @@ fn linger(inside: &Inside, mark: &str) {
 /// The same, but it does not listen to SIGTERM.
 fn deaf(inside: &Inside, mark: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let _guard = runtime.enter();
-    let _ignored = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
-    drop(_guard);
+    let guard = runtime.enter();
+    let _ignored = signal(SignalKind::terminate()).unwrap();
+    drop(guard);
     linger(inside, mark);
+}
+
+/// Tells how often it is interrupted, from the first time until it has been quiet for a while.
+fn count_interrupts() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut interrupts = signal(SignalKind::interrupt()).unwrap();
+        println!("ready");
+        interrupts.recv().await;
+        let mut times = 1;
+        while tokio::time::timeout(SILENCE, interrupts.recv()).await.is_ok() {
+            times += 1;
+        }
+        println!("interrupted {times} times");
+    });
 }

@@ -9,8 +9,8 @@ mod inside;
 mod outside;
 mod tools;
 
-use std::io::Read;
-use std::process::{Command, ExitCode, Stdio};
+use std::io::{Read, Seek};
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use tools::{end_within, myself};
@@ -36,6 +36,7 @@ const TESTS: &[(&str, Test)] = &[
     ("two_labs_run_side_by_side", Test::Outside(outside::side_by_side)),
     ("nothing_is_left_when_the_program_is_killed", Test::Outside(outside::killed)),
     ("sigint_and_sigterm_end_everything", Test::Outside(outside::interrupted)),
+    ("a_terminals_ctrl_c_reaches_the_program_once", Test::Outside(outside::terminal)),
     ("a_program_deaf_to_sigterm_is_killed_by_the_second", Test::Outside(outside::deaf)),
     ("the_exit_code_is_the_programs", Test::Outside(outside::exit_code)),
     ("a_lab_needs_no_root", Test::Outside(outside::without_root)),
@@ -75,16 +76,17 @@ fn run_tests(arguments: &[&str]) -> ExitCode {
     let mut failed = Vec::new();
     for (name, test) in TESTS.iter().filter(|(name, _)| wanted(name)) {
         let how = if matches!(test, Test::Inside(_)) { "inside" } else { "alone" };
-        let mut child =
-            Command::new(myself()).args([how, name]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let child = child.as_mut().unwrap();
-        let status = end_within(child, LIMIT);
+        // To a file, since a pipe would stay open for as long as something is left behind.
+        let mut output = tempfile::tempfile().unwrap();
+        let mut command = Command::new(myself());
+        command.args([how, name]).stdout(output.try_clone().unwrap()).stderr(output.try_clone().unwrap());
+        let status = end_within(&mut command.spawn().unwrap(), LIMIT);
         let fine = status.is_some_and(|status| status.success());
         println!("test {name} ... {}", if fine { "ok" } else { "FAILED" });
         if !fine {
             let mut said = String::new();
-            let _ = child.stdout.take().unwrap().read_to_string(&mut said);
-            let _ = child.stderr.take().unwrap().read_to_string(&mut said);
+            output.rewind().unwrap();
+            output.read_to_string(&mut said).unwrap();
             let ended = status.map_or("not ended in time".to_owned(), |status| status.to_string());
             println!("---- {name}: {ended}\n{said}");
             failed.push(*name);

@@ -17,6 +17,9 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// How long the tests listen for what must not come. Too short can hide a fault, never make one up.
 pub(crate) const SILENCE: Duration = Duration::from_millis(250);
 
+/// The exit code that says that the kernel does not allow a lab.
+pub(crate) const REFUSED: u8 = 77;
+
 pub(crate) fn myself() -> PathBuf {
     std::env::current_exe().unwrap()
 }
