@@ -125,4 +125,16 @@ mod tests {
         window.consume(9);
         assert!(window.is_empty());
     }
+
+    #[test]
+    fn a_window_has_a_buffer_just_while_it_has_bytes() {
+        let mut window = Window::new(&Buffers::new(4, 1));
+        assert!(window.buffer.is_none());
+        window.put(b"abc");
+        let mut taken = window.take();
+        assert!(window.buffer.is_none() && window.is_empty());
+        assert_eq!(taken.bytes(), b"abc");
+        taken.consume(3);
+        assert!(taken.buffer.is_none());
+    }
 }
