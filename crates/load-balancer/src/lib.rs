@@ -11,6 +11,7 @@ pub mod proxy_protocol;
 mod access_log;
 mod body;
 mod buffer;
+mod closing;
 mod count;
 mod flow;
 mod forward;
@@ -175,11 +176,12 @@ impl DataPlane {
         self.change(|plan| plan.phase = Phase::Draining);
     }
 
-    /// Waits until no client is connected.
+    /// Waits until nothing is accepted any more and no client is connected.
     pub async fn drained(&self) {
-        // The workers must have heard of it before a count of zero means anything.
-        tokio::time::sleep(DRAIN_LOOK).await;
-        while self.vitals.iter().any(|vitals| vitals.connections.load(Ordering::Relaxed) > 0) {
+        let busy = |vitals: &Arc<Vitals>| {
+            vitals.open.load(Ordering::Acquire) > 0 || vitals.connections.load(Ordering::Relaxed) > 0
+        };
+        while self.vitals.iter().any(busy) {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
     }

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 
 use crate::buffer::Buffers;
+use crate::closing;
 use crate::count::ListenerCounts;
 use crate::front::Front;
 use crate::http::Desk;
@@ -62,6 +63,25 @@ pub(crate) struct Vitals {
     pub(crate) beat_ms: AtomicU64,
     /// Client connections now.
     pub(crate) connections: AtomicU64,
+    /// Sockets that may still accept one.
+    pub(crate) open: AtomicU64,
+}
+
+/// A socket that may still accept a connection, counted while it may.
+struct Open(Arc<Vitals>);
+
+impl Open {
+    fn new(vitals: Arc<Vitals>) -> Self {
+        vitals.open.fetch_add(1, Ordering::Relaxed);
+        Self(vitals)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // After the connections that it brought were counted.
+        self.0.open.fetch_sub(1, Ordering::Release);
+    }
 }
 
 /// One listening socket of this worker, and how its connections are served now.
@@ -204,7 +224,11 @@ impl Worker {
                         closed: Notify::new(),
                     });
                     self.listening.borrow_mut().push(listening.clone());
-                    tokio::task::spawn_local(self.clone().accept(listening, socket));
+                    tokio::task::spawn_local(self.clone().accept(
+                        listening,
+                        socket,
+                        Open::new(self.vitals.clone()),
+                    ));
                 }
                 Ok(None) => {}
                 Err(error) => tracing::error!(listener = %bound.name, %error, "can't listen"),
@@ -212,7 +236,7 @@ impl Worker {
         }
     }
 
-    async fn accept(self: Rc<Self>, listening: Rc<Listening>, socket: TcpListener) {
+    async fn accept(self: Rc<Self>, listening: Rc<Listening>, socket: TcpListener, _open: Open) {
         let mut closed = std::pin::pin!(listening.closed.notified());
         loop {
             let accepted = tokio::select! {
@@ -228,9 +252,23 @@ impl Worker {
                 }
             }
         }
-        // Whoever has connected already is served, and only then refused.
-        while let Some(Ok((stream, peer))) = now_or_never(socket.accept()) {
+        if let Err(error) = closing::ignore_new(&socket) {
+            tracing::warn!(address = %listening.address, %error, "clients that connect just now are reset");
+        }
+        let mut handshakes = std::pin::pin!(tokio::time::sleep(closing::HANDSHAKE));
+        while let Some(Ok((stream, peer))) = tokio::select! {
+            biased;
+            accepted = socket.accept() => Some(accepted),
+            () = &mut handshakes => None,
+        } {
             self.serve(&listening, stream, peer);
+        }
+        // The kernel knows of connections that the runtime has not heard of.
+        let Ok(socket) = socket.into_std() else { return };
+        while let Ok((stream, peer)) = socket.accept() {
+            if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                self.serve(&listening, stream, peer);
+            }
         }
     }
 
@@ -332,13 +370,4 @@ async fn accept_within(
         listening.freed.notified().await;
     }
     socket.accept().await
-}
-
-/// What a future gives at its first poll, if it is ready then.
-fn now_or_never<F: Future>(future: F) -> Option<F::Output> {
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    match std::pin::pin!(future).poll(&mut cx) {
-        std::task::Poll::Ready(output) => Some(output),
-        std::task::Poll::Pending => None,
-    }
 }
