@@ -234,7 +234,7 @@ impl Pools {
     fn traffic(&mut self, now: Instant, key: MemberKey, traffic: Traffic) {
         let Some(&(at, place)) = self.places.get(&key) else { return };
         let rules = &self.system.pools[at];
-        if !self.pools[at].used || rules.passive.failures.is_none() {
+        if rules.passive.failures.is_none() {
             return;
         }
         match traffic {

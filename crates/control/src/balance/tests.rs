@@ -89,6 +89,12 @@ fn the_busiest_of_many_is_never_picked() {
 }
 
 #[test]
+fn those_that_are_equally_idle_get_equally_much() {
+    let loads = Crowd { in_flight: vec![9, 0, 0, 0], ..Crowd::default() };
+    assert_near(&tally(&LEAST_REQUESTS, &pool(&[100; 4]), &loads, 30_000)[1..], &[100; 3]);
+}
+
+#[test]
 fn least_requests_keeps_slow_members_from_piling_up() {
     let (view, mut random) = (pool(&[100; 10]), Random::seeded(3));
     let mut loads = Crowd { in_flight: vec![0; 10], ..Crowd::default() };

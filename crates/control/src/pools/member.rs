@@ -195,7 +195,6 @@ impl Member {
             let verb = if results > 1 { "were" } else { "was" };
             outbox.event(Kind::Up, subject, format!("{which} {verb} good: {said}{out}"));
         } else {
-            self.slow_since = None;
             outbox.event(Kind::Down, subject, format!("{which} failed: {said}"));
         }
     }

@@ -92,7 +92,6 @@ impl Pool {
         }
         let length = member.ejections.eject(now, &rules.passive);
         member.times_ejected += 1;
-        member.slow_since = None;
         outbox.event(Kind::Ejected, subject(rules, place), format!("{why}; out for {}", words(length)));
     }
 

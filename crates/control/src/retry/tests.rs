@@ -68,6 +68,16 @@ fn what_was_saved_long_ago_is_gone() {
 }
 
 #[test]
+fn after_a_long_calm_there_are_ten_seconds_of_the_minimum() {
+    let mut budget = Budget::new(&retries("budget = \"100 %\", minimum_per_second = 3"));
+    let now = start();
+    for _ in 0..100_000 {
+        budget.request(now);
+    }
+    assert_eq!(spend_all(&mut budget, now + 1_000 * SECOND), 30);
+}
+
+#[test]
 fn time_that_goes_back_earns_nothing() {
     let mut budget = Budget::new(&retries("minimum_per_second = 1"));
     let now = start() + 100 * SECOND;

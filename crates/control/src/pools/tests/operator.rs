@@ -204,12 +204,12 @@ fn a_pool_that_a_reload_adds_is_tried_until_its_first_checks_and_that_is_no_news
     let text = "name = \"t\"\n[hosts]\nlb1 = \"10.0.0.10\"\napp1 = \"10.0.0.21\"\napp2 = \"10.0.0.22\"\n\
                 [load_balancers.front]\nhosts = [\"lb1\"]\n\
                 listeners = [{ bind = \":81\", pool = \"new\" }, { bind = \":80\", pool = \"web\" }]\n\
-                [pools.new]\nmembers = [\"app1:81\", \"app2:81\"]\n\
+                [pools.new]\nmembers = [\"app1:81\"]\n\
                 [pools.web]\nmembers = [\"app1:80\", \"app2:80\"]\n";
     world.reload(parse(text));
-    assert_eq!((world.serving(), world.eligible().len()), (Serving::Everyone, 2));
+    assert_eq!((world.serving(), world.eligible().len()), (Serving::Everyone, 1));
     world.run(1);
-    assert_eq!((world.serving(), world.eligible().len()), (Serving::Healthy, 2));
+    assert_eq!((world.serving(), world.eligible().len()), (Serving::Healthy, 1));
     assert!(world.view().members.iter().all(|member| member.share == 100));
     assert!(world.view_of(1).members.iter().all(|member| member.eligible && member.share == 100));
     assert_eq!(world.said(Kind::Serving, 0), [""; 0]);
@@ -235,6 +235,9 @@ fn a_name_is_looked_up_again_and_again_and_the_last_good_answer_stays() {
     world.names.insert("app.internal".to_owned(), Ok(vec![ip("10.0.0.7")]));
     world.run(10_002);
     assert_eq!(world.eligible(), ["app1", "named"]);
+    let lookups = world.lookups.len();
+    world.reload(file("app1 named", ""));
+    assert_eq!(world.lookups.len(), lookups, "what is known is kept");
     assert_eq!(
         world.said(Kind::Address, 0),
         [
