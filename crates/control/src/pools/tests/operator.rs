@@ -143,6 +143,9 @@ fn another_check_judges_anew_without_taking_anybody_out_meanwhile() {
     assert_eq!(world.probes.len() - probes, 3, "at once");
     world.run(1);
     assert_eq!(world.eligible(), ["app2", "app3"], "one result decides, as at the start");
+    let (probes, port) = (world.probes.len(), "check = { http = \"/health\", port = 9000 }");
+    world.reload(file("app1 app2 app3", &format!("when_too_few = \"refuse\"\n{port}")));
+    assert_eq!(world.probes.len() - probes, 3, "another port is another check");
 }
 
 #[test]
@@ -195,6 +198,7 @@ fn nothing_is_probed_in_a_pool_that_no_listener_of_this_host_reaches() {
     assert_eq!(world.status("app1").health, Health::Unknown);
     world.run(1);
     assert_eq!((world.serving(), world.eligible()), (Serving::Healthy, vec!["app1", "app2"]));
+    assert!(world.view().members.iter().all(|member| member.share == 100), "all start together again");
 }
 
 #[test]
