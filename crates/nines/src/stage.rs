@@ -46,6 +46,8 @@ struct Program {
 /// The `nines run` of a load balancer's host.
 struct Daemon {
     host: HostId,
+    /// Its place among the host's programs.
+    program: usize,
     client: Client,
     /// The last event that was read.
     sequence: u64,
@@ -79,8 +81,9 @@ impl LabStage {
             let name = &system[host].name;
             let socket = Path::new(SOCKETS).join(format!("{name}.sock"));
             let words = daemon(&program, file, name, &socket);
-            programs.entry(host).or_default().push(Program { words, process: None });
-            daemons.push(Daemon { host, client: Client::new(socket), sequence: 0 });
+            let there = programs.entry(host).or_default();
+            daemons.push(Daemon { host, program: there.len(), client: Client::new(socket), sequence: 0 });
+            there.push(Program { words, process: None });
         }
         Ok(Self { lab, system, programs, daemons, logs })
     }
@@ -130,6 +133,32 @@ impl LabStage {
         Ok(())
     }
 
+    /// SIGHUP to a host's daemon, each time once the time before has been taken in.
+    async fn reload(&mut self, host: HostId) -> Result<(), StageError> {
+        let Some(daemon) = self.daemons.iter().find(|daemon| daemon.host == host) else { return Ok(()) };
+        let process = self.programs.get(&host).and_then(|programs| programs.get(daemon.program)?.process);
+        let process = process.ok_or("its daemon does not run")?;
+        for _ in 0..Fault::RELOADS {
+            let before = daemon.client.status().await?.file.generation;
+            self.lab.hang_up(process)?;
+            let begin = Instant::now();
+            loop {
+                let file = daemon.client.status().await?.file;
+                if let Some(why) = file.refused {
+                    return Err(format!("the file was refused: {why}").into());
+                }
+                if file.generation > before {
+                    break;
+                }
+                if begin.elapsed() > START {
+                    return Err(format!("the file was not loaded again within {} s", START.as_secs()).into());
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+        Ok(())
+    }
+
     async fn wish(&self, host: &str, wish: Wish) -> Result<(), StageError> {
         for daemon in &self.daemons {
             daemon.client.wish(host, wish).await?;
@@ -173,6 +202,7 @@ impl Stage for LabStage {
             Fault::CutOff => self.lab.cut_off(host, Direction::Both).await?,
             Fault::Drain => self.wish(name, Wish::Draining).await?,
             Fault::Restart => self.end(host).await?,
+            Fault::Reload => self.reload(host).await?,
         }
         Ok(())
     }
@@ -184,6 +214,7 @@ impl Stage for LabStage {
             Fault::Freeze => self.lab.thaw(host)?,
             Fault::CutOff => self.lab.heal(host).await?,
             Fault::Drain => self.wish(name, Wish::Ready).await?,
+            Fault::Reload => {}
         }
         Ok(())
     }

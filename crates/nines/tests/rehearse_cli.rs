@@ -29,10 +29,13 @@ fn list_says_what_would_be_broken() {
 #[test]
 fn an_unknown_name_is_answered_with_the_known() {
     let (code, out, err) = told(&rehearse(&[SHOP, "--only", "app9"]));
-    assert_eq!(err, "nines: there is no component \"app9\" to rehearse; there are: app1, app2, app3, web\n");
+    assert_eq!(
+        err,
+        "nines: there is no component \"app9\" to rehearse; there are: app1, app2, app3, lb1, web\n"
+    );
     assert_eq!((code, out.as_str()), (Some(2), ""));
     let (code, _, err) = told(&rehearse(&[SHOP, "--fault", "explode"]));
-    assert!(err.ends_with("there are: kill, freeze, cut-off, drain, restart\n"), "{err}");
+    assert!(err.ends_with("there are: kill, freeze, cut-off, drain, restart, reload\n"), "{err}");
     assert_eq!(code, Some(2));
 }
 

@@ -18,10 +18,19 @@ pub enum Fault {
     Drain,
     /// Gentle: SIGTERM, wait for the end, and start again at once.
     Restart,
+    /// Gentle, and for load balancers: the file is loaded again, [`Fault::RELOADS`] times.
+    Reload,
 }
 
 impl Fault {
-    pub const ALL: [Self; 5] = [Self::Kill, Self::Freeze, Self::CutOff, Self::Drain, Self::Restart];
+    pub const ALL: [Self; 6] =
+        [Self::Kill, Self::Freeze, Self::CutOff, Self::Drain, Self::Restart, Self::Reload];
+
+    /// What a server meets.
+    pub const OF_SERVERS: [Self; 5] = [Self::Kill, Self::Freeze, Self::CutOff, Self::Drain, Self::Restart];
+
+    /// How many times in a row a file is loaded again.
+    pub const RELOADS: usize = 100;
 
     /// As the command line and the JSON call it.
     pub fn word(self) -> &'static str {
@@ -31,12 +40,13 @@ impl Fault {
             Self::CutOff => "cut-off",
             Self::Drain => "drain",
             Self::Restart => "restart",
+            Self::Reload => "reload",
         }
     }
 
-    /// Whether it lasts until it is healed; a restart heals itself at once.
+    /// Whether it lasts until it is healed. A restart is healed at once, and a reload leaves nothing to heal.
     pub(crate) fn lasts(self) -> bool {
-        self != Self::Restart
+        !matches!(self, Self::Restart | Self::Reload)
     }
 
     pub(crate) fn named(word: &str) -> Option<Self> {

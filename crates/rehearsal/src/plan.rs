@@ -19,15 +19,19 @@ pub struct Component {
     pub hosts: Vec<String>,
     /// The members that go with it, as events call them: `web/app1:8080`.
     pub members: Vec<String>,
-    /// How clients reach the pools that it serves.
+    /// Pools that have no server elsewhere.
+    pub alone_in: Vec<String>,
+    /// How clients reach what it serves.
     pub doors: Vec<Door>,
 }
 
-/// Databases and load balancers will be further kinds.
+/// Databases will be a further kind. The order is that of playing: what hits everything comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ComponentKind {
     /// One host with members of pools on it.
     Server,
+    /// One host of load balancers.
+    LoadBalancer,
     /// All hosts of a pool, together.
     WholePool,
 }
@@ -98,40 +102,22 @@ pub struct UnknownName {
 }
 
 impl Plan {
-    /// Each host with members of pools that clients can reach, with every fault; then each pool as a whole, killed.
+    /// Each host with members of pools that clients can reach, with every fault; each load balancer's host; then each
+    /// pool as a whole, killed.
     pub fn of(system: &System) -> Self {
         let mut cases = Vec::new();
         let mut left_out = Vec::new();
-        for host in system.host_ids() {
-            let members = members_on(system, |of| of == host);
-            if members.is_empty() {
-                continue;
-            }
-            let name = &system[host].name;
-            let pools: Vec<PoolId> = pools_with(system, host);
-            let doors = doors(system, &pools);
-            if let Some(balancer) = system.load_balancers_on(host).next() {
-                let why = format!("load balancer {} runs there too", system[balancer].name);
-                left_out.push((name.clone(), why));
-            } else if doors.is_empty() {
-                left_out.push((name.clone(), "no listener leads to its pools".to_owned()));
-            } else {
-                let promise = promise_of(&doors);
-                let component = Arc::new(Component {
-                    name: name.clone(),
-                    kind: ComponentKind::Server,
-                    zone: Some(system[system[host].zone].name.clone()),
-                    hosts: vec![name.clone()],
-                    members,
-                    doors,
-                });
-                cases.extend(Fault::ALL.map(|fault| Case {
+        for host in system.host_ids().filter(|&host| !pools_with(system, host).is_empty()) {
+            match server(system, host) {
+                Ok(component) => cases.extend(Fault::OF_SERVERS.map(|fault| Case {
                     component: Arc::clone(&component),
                     fault,
-                    promise,
-                }));
+                    promise: promise_of(&component.doors),
+                })),
+                Err(why) => left_out.push((system[host].name.clone(), why)),
             }
         }
+        cases.extend(system.host_ids().filter_map(|host| load_balancer(system, host)));
         cases.extend(system.pool_ids().filter_map(|pool| whole_pool(system, pool)));
         Self { cases, left_out }
     }
@@ -173,6 +159,46 @@ impl Plan {
     }
 }
 
+/// A host with members, or why it can't be broken.
+fn server(system: &System, host: HostId) -> Result<Arc<Component>, String> {
+    let pools = pools_with(system, host);
+    let doors = doors(system, |_| true, &pools);
+    if let Some(balancer) = system.load_balancers_on(host).next() {
+        return Err(format!("load balancer {} runs there too", system[balancer].name));
+    }
+    if doors.is_empty() {
+        return Err("no listener leads to its pools".to_owned());
+    }
+    let alone = pools.iter().filter(|&&pool| system[pool].members.iter().all(|member| member.host == host));
+    Ok(Arc::new(Component {
+        name: system[host].name.clone(),
+        kind: ComponentKind::Server,
+        zone: Some(system[system[host].zone].name.clone()),
+        hosts: vec![system[host].name.clone()],
+        members: members_on(system, |of| of == host),
+        alone_in: alone.map(|&pool| system[pool].name.clone()).collect(),
+        doors,
+    }))
+}
+
+/// A load balancer's host, seen by those clients that come to it. In this version its file is loaded again, and nothing
+/// worse: what would take over comes with the virtual address.
+fn load_balancer(system: &System, host: HostId) -> Option<Case> {
+    system.load_balancers_on(host).next()?;
+    let doors = doors(system, |of| of == host, &system.pool_ids().collect::<Vec<_>>());
+    let promise = promise_of(&doors);
+    let component = Component {
+        name: system[host].name.clone(),
+        kind: ComponentKind::LoadBalancer,
+        zone: Some(system[system[host].zone].name.clone()),
+        hosts: vec![system[host].name.clone()],
+        members: Vec::new(),
+        alone_in: Vec::new(),
+        doors,
+    };
+    Some(Case { component: Arc::new(component), fault: Fault::Reload, promise })
+}
+
 /// A client can only be spared a failure where a request can be repeated: at HTTP doors.
 fn promise_of(doors: &[Door]) -> Promise {
     if doors.iter().all(|door| matches!(door.manner, Manner::Get { .. })) {
@@ -187,7 +213,7 @@ fn whole_pool(system: &System, pool: PoolId) -> Option<Case> {
     let mut hosts: Vec<HostId> = system[pool].members.iter().map(|member| member.host).collect();
     hosts.sort_unstable();
     hosts.dedup();
-    let doors = doors(system, &[pool]);
+    let doors = doors(system, |_| true, &[pool]);
     let breakable = hosts.iter().all(|&host| system.load_balancers_on(host).next().is_none());
     if hosts.len() < 2 || doors.is_empty() || !breakable {
         return None;
@@ -201,6 +227,7 @@ fn whole_pool(system: &System, pool: PoolId) -> Option<Case> {
         zone: (zones.len() == 1).then(|| system[zones[0]].name.clone()),
         members: members_on(system, |host| hosts.contains(&host)),
         hosts: hosts.iter().map(|&host| system[host].name.clone()).collect(),
+        alone_in: vec![system[pool].name.clone()],
         doors,
     };
     Some(Case { component: Arc::new(component), fault: Fault::Kill, promise: Promise::ComesBack })
@@ -218,13 +245,14 @@ fn pools_with(system: &System, host: HostId) -> Vec<PoolId> {
     system.pool_ids().filter(|&pool| system[pool].members.iter().any(|member| member.host == host)).collect()
 }
 
-/// Every way by which a client reaches one of these pools, over all hosts of all load balancers.
-fn doors(system: &System, pools: &[PoolId]) -> Vec<Door> {
+/// Every way by which a client reaches one of these pools, over those hosts of load balancers.
+fn doors(system: &System, at: impl Fn(HostId) -> bool, pools: &[PoolId]) -> Vec<Door> {
     let mut doors = Vec::new();
     for balancer in &system.load_balancers {
         for listener in &balancer.listeners {
             for manner in manners(system, &listener.protocol, pools) {
-                doors.extend(balancer.hosts.iter().map(|&host| Door {
+                let hosts = balancer.hosts.iter().filter(|&&host| at(host));
+                doors.extend(hosts.map(|&host| Door {
                     host: system[host].name.clone(),
                     address: listener.address.filter(|address| !address.is_unspecified()),
                     port: listener.port,

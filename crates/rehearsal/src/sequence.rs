@@ -130,8 +130,7 @@ impl<S: Stage> Rehearsal<S> {
         // Clients are stopped whatever happened: the next thing may be the taking down of their place.
         let record = clients.stop().await?;
         let mut measured = played?;
-        measured.why =
-            verdict::reasons(case.promise, &record, measured.recovered.is_some(), self.options.slow);
+        measured.why = verdict::reasons(case, &record, measured.recovered.is_some(), self.options.slow);
         Ok(CaseReport::new(case, &record, measured))
     }
 

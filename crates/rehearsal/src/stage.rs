@@ -22,7 +22,8 @@ pub trait Stage {
     /// Starts every host's processes. Returns once they have been started, healthy or not.
     fn bring_up(&mut self) -> impl Future<Output = Result<(), StageError>>;
 
-    /// Puts a fault in: when it returns, the fault is there. A [`Fault::Restart`] returns once the processes have ended.
+    /// Puts a fault in: when it returns, the fault is there. A [`Fault::Restart`] returns once the
+    /// processes have ended, a [`Fault::Reload`] once all the reloads have been made.
     fn inflict(&mut self, fault: Fault, host: &str) -> impl Future<Output = Result<(), StageError>>;
 
     /// Undoes what [`Stage::inflict`] did with the same arguments.

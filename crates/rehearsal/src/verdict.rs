@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Promise;
+use crate::plan::{Case, Promise};
 use crate::record::Record;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,17 +17,19 @@ pub enum Verdict {
 /// Why a promise was broken, each reason in a few words; none means that it held.
 ///
 /// `healthy_again`: whether the system was fully healthy within the patience after the fault was healed.
-pub fn reasons(promise: Promise, record: &Record, healthy_again: bool, slow: Duration) -> Vec<String> {
+pub fn reasons(case: &Case, record: &Record, healthy_again: bool, slow: Duration) -> Vec<String> {
     let mut reasons = Vec::new();
     if record.sent == 0 {
         reasons.push("nothing was sent, so nothing is proved".to_owned());
     }
-    if promise == Promise::NothingLost {
+    if case.promise == Promise::NothingLost {
         if record.failed() > 0 {
             let kinds: Vec<_> =
                 record.failures.iter().map(|(failure, count)| format!("{count} {failure}")).collect();
             let word = if record.failed() == 1 { "request" } else { "requests" };
             reasons.push(format!("{} {word} failed ({})", record.failed(), kinds.join(", ")));
+            let alone = case.component.alone_in.iter();
+            reasons.extend(alone.map(|pool| format!("pool {pool} has no server on another host")));
         }
         if let Some(slowest) = record.slowest.filter(|&slowest| slowest >= slow) {
             reasons.push(format!(
@@ -46,7 +48,10 @@ pub fn reasons(promise: Promise, record: &Record, healthy_again: bool, slow: Dur
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::Fault;
+    use crate::plan::{Component, ComponentKind};
     use crate::record::{Failure, Outcome};
+    use std::sync::Arc;
     use std::time::Instant;
 
     const SLOW: Duration = Duration::from_millis(500);
@@ -65,15 +70,28 @@ mod tests {
         record
     }
 
+    fn case(promise: Promise, alone_in: &[&str]) -> Case {
+        let component = Component {
+            name: "app1".to_owned(),
+            kind: ComponentKind::Server,
+            zone: None,
+            hosts: Vec::new(),
+            members: Vec::new(),
+            alone_in: alone_in.iter().map(|&pool| pool.to_owned()).collect(),
+            doors: Vec::new(),
+        };
+        Case { component: Arc::new(component), fault: Fault::Kill, promise }
+    }
+
     fn broken(promise: Promise, record: &Record, healthy_again: bool) -> bool {
-        !reasons(promise, record, healthy_again, SLOW).is_empty()
+        !reasons(&case(promise, &[]), record, healthy_again, SLOW).is_empty()
     }
 
     #[test]
     fn one_failed_request_breaks_the_promise_of_a_single_fault() {
         assert!(!broken(Promise::NothingLost, &record(&[1, 2], 0), true));
-        let reasons = reasons(Promise::NothingLost, &record(&[1], 1), true, SLOW);
-        assert_eq!(reasons, ["1 request failed (1 reset)"]);
+        let reasons = reasons(&case(Promise::NothingLost, &["web"]), &record(&[1], 1), true, SLOW);
+        assert_eq!(reasons, ["1 request failed (1 reset)", "pool web has no server on another host"]);
     }
 
     #[test]

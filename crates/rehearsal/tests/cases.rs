@@ -106,6 +106,7 @@ fn case(stage: &Loopback, fault: Fault, promise: Promise) -> Case {
         zone: Some("a".to_owned()),
         hosts: vec!["app1".to_owned()],
         members: vec!["web/app1:8080".to_owned()],
+        alone_in: Vec::new(),
         doors: vec![door],
     };
     Case { component: Arc::new(component), fault, promise }

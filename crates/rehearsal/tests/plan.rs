@@ -20,17 +20,17 @@ fn cases(plan: &Plan) -> Vec<String> {
 #[test]
 fn every_server_meets_every_fault_and_the_whole_pool_is_killed() {
     let plan = Plan::of(&shop());
-    assert_eq!(cases(&plan).len(), 3 * 5 + 1);
+    assert_eq!(cases(&plan).len(), 3 * 5 + 1 + 1);
     assert_eq!(cases(&plan)[..5], ["app1 kill", "app1 freeze", "app1 cut-off", "app1 drain", "app1 restart"]);
-    assert_eq!(cases(&plan)[15], "web kill");
-    assert_eq!(plan.component_names(), ["app1", "app2", "app3", "web"]);
+    assert_eq!(cases(&plan)[15..], ["lb1 reload", "web kill"]);
+    assert_eq!(plan.component_names(), ["app1", "app2", "app3", "lb1", "web"]);
     assert_eq!(plan.left_out, []);
 
     let app3 = &plan.cases[14];
     assert_eq!(app3.promise, Promise::NothingLost);
     assert_eq!(app3.component.zone.as_deref(), Some("b"));
     assert_eq!(app3.component.members, ["web/app3:8080"]);
-    let web = &plan.cases[15];
+    let web = &plan.cases[16];
     assert_eq!((web.promise, web.component.kind), (Promise::ComesBack, ComponentKind::WholePool));
     assert_eq!(web.component.hosts, ["app1", "app2", "app3"]);
     assert_eq!(web.component.zone, None);
@@ -45,7 +45,7 @@ fn a_component_has_calm_between_its_faults() {
     let played: Vec<String> =
         order.iter().map(|case| format!("{} {}", case.component.name, case.fault)).collect();
     assert_eq!(played[..4], ["app1 kill", "app2 kill", "app3 kill", "app1 freeze"]);
-    assert_eq!(played[15], "web kill", "what hits everything comes last");
+    assert_eq!(played[16], "web kill", "what hits everything comes last");
     assert_eq!(played.len(), plan.cases.len());
 }
 
@@ -58,9 +58,12 @@ fn names_narrow_it_and_unknown_ones_are_told_with_the_known() {
     assert_eq!(cases(&narrow(&["app2", "app1"], &["freeze"]).unwrap()), ["app1 freeze", "app2 freeze"]);
     assert_eq!(cases(&narrow(&["web"], &[]).unwrap()), ["web kill"]);
     let component = narrow(&["app9"], &[]).unwrap_err().to_string();
-    assert_eq!(component, r#"there is no component "app9" to rehearse; there are: app1, app2, app3, web"#);
+    assert_eq!(
+        component,
+        r#"there is no component "app9" to rehearse; there are: app1, app2, app3, lb1, web"#
+    );
     let fault = narrow(&[], &["explode"]).unwrap_err().to_string();
-    assert!(fault.ends_with("there are: kill, freeze, cut-off, drain, restart"), "{fault}");
+    assert!(fault.ends_with("there are: kill, freeze, cut-off, drain, restart, reload"), "{fault}");
 }
 
 /// A listener for each kind of door, and hosts that are shared.
@@ -112,6 +115,16 @@ fn a_host_of_several_pools_is_one_component_with_every_door_to_them() {
     let get = |host: &str, path: &str| Manner::Get { host: host.to_owned(), path: path.to_owned() };
     let (shop, api) = (get("shop.example", "/"), get("rehearsal.api.example", "/v1"));
     assert_eq!(said, [("lb1", &shop), ("lb2", &shop), ("lb1", &api), ("lb2", &api)]);
+    assert_eq!(shared.alone_in, ["unreached"]);
+}
+
+#[test]
+fn clients_of_a_load_balancers_host_come_to_that_host() {
+    let plan = Plan::of(&system(MIXED));
+    let case = plan.cases.iter().find(|case| case.component.name == "lb1").unwrap();
+    assert_eq!((case.fault, case.component.kind), (Fault::Reload, ComponentKind::LoadBalancer));
+    assert_eq!(case.component.doors.len(), 3);
+    assert!(case.component.doors.iter().all(|door| door.host == "lb1"));
 }
 
 #[test]
@@ -126,7 +139,10 @@ fn where_a_request_cannot_be_repeated_only_the_return_is_promised() {
 fn a_host_that_balances_too_is_left_out_and_said_to_be() {
     let plan = Plan::of(&system(MIXED));
     assert_eq!(plan.left_out, [("lb2".to_owned(), "load balancer front runs there too".to_owned())]);
-    assert!(plan.cases.iter().all(|case| case.component.name != "lb2"));
+    assert!(
+        plan.cases.iter().all(|case| case.component.name != "lb2" || case.fault == Fault::Reload),
+        "its file may be loaded again"
+    );
     // One of `api`'s members is there, so `api` can't be killed as a whole; `web` can.
     let whole: Vec<&str> = plan
         .cases
@@ -138,6 +154,6 @@ fn a_host_that_balances_too_is_left_out_and_said_to_be() {
     assert!(
         plan.cases
             .iter()
-            .all(|case| case.component.kind == ComponentKind::Server || case.fault == Fault::Kill)
+            .all(|case| case.component.kind != ComponentKind::WholePool || case.fault == Fault::Kill)
     );
 }

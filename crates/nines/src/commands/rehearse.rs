@@ -29,10 +29,10 @@ const EXIT_INTERRUPTED: u8 = 130;
 pub(crate) struct Args {
     /// The system file
     file: PathBuf,
-    /// Break only this component: a host with servers, or a pool as a whole. May be given several times
+    /// Break only this component: a host, or a pool as a whole. May be given several times
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
-    /// Break components only in this way: kill, freeze, cut-off, drain or restart. May be given several times
+    /// Break components only in this way: kill, freeze, cut-off, drain, restart or reload. May be given several times
     #[arg(long, value_name = "FAULT", value_delimiter = ',')]
     fault: Vec<String>,
     /// Requests a second, half of them on new connections

@@ -108,6 +108,7 @@ fn how(result: &CaseReport) -> String {
         Fault::CutOff => "cut off",
         Fault::Drain => "drained",
         Fault::Restart => "restarted",
+        Fault::Reload => return format!("reloaded × {}", Fault::RELOADS),
     };
     if result.together { format!("{how} together") } else { how.to_owned() }
 }
