@@ -330,6 +330,28 @@ async fn metrics_are_well_formed_and_count() {
 }
 
 #[tokio::test]
+async fn every_metric_is_documented_and_no_other() {
+    let served = Served::start();
+    let (_, _, page) = get(&served.path(), "/metrics").await;
+    let served: BTreeSet<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+        .map(|(name, kind)| match kind {
+            "counter" => format!("{name}_total | counter"),
+            "info" => format!("{name}_info | info"),
+            kind => format!("{name} | {kind}"),
+        })
+        .collect();
+    let documented: BTreeSet<String> = include_str!("../../../docs/metrics.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `nines_")?.split_once("` | "))
+        .filter_map(|(name, rest)| Some((name, rest.split(" | ").next()?)))
+        .map(|(name, kind)| format!("nines_{} | {kind}", name))
+        .collect();
+    assert_eq!(documented, served);
+}
+
+#[tokio::test]
 async fn names_from_outside_cannot_break_the_metrics() {
     let served = Served::start();
     served.fake.status.lock().unwrap().statistics.pools[0].name = "a\"b\\c\nd".to_owned();

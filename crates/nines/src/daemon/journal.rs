@@ -20,13 +20,22 @@ impl Journal {
     }
 
     pub(crate) fn note(&mut self, kind: Kind, subject: String, why: String) {
-        let word = kind.word();
         match kind {
-            Kind::Down | Kind::Ejected | Kind::Spared | Kind::Serving => {
-                tracing::warn!(kind = %word, %subject, "{why}");
+            Kind::Down | Kind::Ejected | Kind::Spared | Kind::Serving => self.warn(kind, subject, why),
+            _ => {
+                tracing::info!(kind = %kind.word(), %subject, "{why}");
+                self.keep(kind, subject, why);
             }
-            _ => tracing::info!(kind = %word, %subject, "{why}"),
         }
+    }
+
+    /// Of a kind that is not always bad, and now is.
+    pub(crate) fn warn(&mut self, kind: Kind, subject: String, why: String) {
+        tracing::warn!(kind = %kind.word(), %subject, "{why}");
+        self.keep(kind, subject, why);
+    }
+
+    fn keep(&mut self, kind: Kind, subject: String, why: String) {
         let sequence = self.events.push(now_us(), kind, subject, why).sequence;
         self.latest.send_replace(sequence);
     }
