@@ -1,7 +1,8 @@
 //! The lab under test, with real namespaces. Each test runs in processes of its own: this program again, as
 //! `inside NAME` (enters a lab and does that there) or as a helper on a host.
 //!
-//! Its own small harness, because a lab is entered by a process with a single thread.
+//! Its own small harness, because a lab is entered by a process with a single thread. It understands what `cargo test`
+//! and nextest ask of the standard one: names to select by, `--exact`, `--list`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
@@ -59,11 +60,22 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         _ if words.contains(&"--list") => {
-            TESTS.iter().for_each(|(name, _)| println!("{name}: test"));
+            // Runners ask for the ignored tests apart; there are none.
+            let listed = if words.contains(&"--ignored") { &[] } else { TESTS };
+            listed.iter().for_each(|(name, _)| println!("{name}: test"));
             ExitCode::SUCCESS
         }
         filters => run_tests(filters),
     }
+}
+
+/// The words that names of tests must contain, without the options of the standard harness and their values.
+fn filters<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    let takes_value = ["--test-threads", "--skip", "--format", "--color", "--logfile"];
+    let after_option =
+        [""].into_iter().chain(arguments.iter().copied()).map(|before| takes_value.contains(&before));
+    let words = arguments.iter().copied().zip(after_option);
+    words.filter(|(word, is_value)| !word.starts_with('-') && !is_value).map(|(word, _)| word).collect()
 }
 
 fn run_tests(arguments: &[&str]) -> ExitCode {
@@ -71,8 +83,10 @@ fn run_tests(arguments: &[&str]) -> ExitCode {
         println!("\nthe lab's tests are SKIPPED: {reason}\n");
         return ExitCode::SUCCESS;
     }
-    let filters: Vec<&&str> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(**filter));
+    let filters = filters(arguments);
+    let exact = arguments.contains(&"--exact");
+    let matches = |name: &str, filter: &str| if exact { name == filter } else { name.contains(filter) };
+    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| matches(name, filter));
     let mut failed = Vec::new();
     for (name, test) in TESTS.iter().filter(|(name, _)| wanted(name)) {
         let how = if matches!(test, Test::Inside(_)) { "inside" } else { "alone" };
