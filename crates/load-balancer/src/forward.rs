@@ -96,6 +96,7 @@ pub(crate) async fn admit(
             Picked::Nobody => Err(Refused::NoMember),
         }
     };
+    pool.budget.borrow_mut().request(received);
     if let Some(admitted) = attempt()? {
         return Ok(admitted);
     }

@@ -79,9 +79,12 @@ pub(crate) fn bind(
             });
             let (address, sockets) = match kept {
                 Some(kept) => (kept.address, kept.sockets.clone()),
-                None => sockets(wanted, listener.port, workers).map_err(|(address, source)| {
-                    StartError::Bind { listener: name.clone(), address, source }
-                })?,
+                None => {
+                    let ours = present.iter().any(|other| other.address.port() == listener.port);
+                    sockets(wanted, listener.port, workers, ours).map_err(|(address, source)| {
+                        StartError::Bind { listener: name.clone(), address, source }
+                    })?
+                }
             };
             bound.push(Arc::new(Bound { name, load_balancer, index, address, sockets }));
         }
@@ -95,21 +98,26 @@ fn sockets(
     wanted: Option<IpAddr>,
     port: u16,
     workers: usize,
+    ours: bool,
 ) -> Result<(SocketAddr, Sockets), (SocketAddr, io::Error)> {
     let address = SocketAddr::new(wanted.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), port);
-    match sockets_at(address, workers) {
+    match sockets_at(address, workers, ours) {
         // A host without IPv6.
         Err(_) if wanted.is_none() => {
             let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
-            sockets_at(address, workers).map(|sockets| (address, sockets)).map_err(|error| (address, error))
+            sockets_at(address, workers, ours)
+                .map(|sockets| (address, sockets))
+                .map_err(|error| (address, error))
         }
         done => done.map(|sockets| (address, sockets)).map_err(|error| (address, error)),
     }
 }
 
-fn sockets_at(address: SocketAddr, workers: usize) -> io::Result<Sockets> {
-    // Alone first: SO_REUSEPORT would share the port with another program without a word.
-    drop(socket_at(address, false)?);
+fn sockets_at(address: SocketAddr, workers: usize, ours: bool) -> io::Result<Sockets> {
+    if !ours {
+        // Alone first: SO_REUSEPORT would share the port with another program without a word.
+        drop(socket_at(address, false)?);
+    }
     (0..workers.max(1)).map(|_| socket_at(address, true).map(|socket| Mutex::new(Some(socket)))).collect()
 }
 

@@ -177,14 +177,16 @@ impl Pool {
         &self.system[self.id]
     }
 
-    /// Takes a new view of the same system.
-    pub(crate) fn follow(&self, view: &Arc<View>) {
+    /// Takes a new view of the same system. `true`: connections to a member must end at another time than before.
+    pub(crate) fn follow(&self, view: &Arc<View>) -> bool {
+        let mut moved = false;
         if let Some(pool) = view.pools.get(self.id.index()) {
             for (member, view) in self.members.iter().zip(&pool.members) {
-                member.follow(view);
+                moved |= member.follow(view);
             }
         }
         *self.view.borrow_mut() = view.clone();
+        moved
     }
 
     fn member_limit(&self, index: usize) -> Option<u32> {
@@ -272,7 +274,7 @@ impl Drop for Seat {
 }
 
 impl Member {
-    fn follow(&self, view: &MemberView) {
+    fn follow(&self, view: &MemberView) -> bool {
         let moved = self.address.replace(view.address) != view.address;
         let out = self.eligible.replace(view.eligible) && !view.eligible;
         // What waits there may lead to a machine that is gone.
@@ -280,7 +282,7 @@ impl Member {
             self.idle.borrow_mut().clear();
             self.counts.idle_connections.set(0);
         }
-        self.close_at.set(view.close_at);
+        self.close_at.replace(view.close_at) != view.close_at
     }
 
     /// The most recently used idle connection that the member has not closed.

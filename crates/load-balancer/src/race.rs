@@ -84,7 +84,6 @@ pub(crate) async fn run(
     tries: &Cell<u32>,
 ) -> Result<Reached, Refused> {
     let start = Instant::now();
-    request.pool.budget.borrow_mut().request(start);
     tries.set(tries.get() + 1);
     let first = Track::new(&seat, start, false);
     let mut in_place = pin!(Some(attempt(worker, request, seat, goal, false, &first)));

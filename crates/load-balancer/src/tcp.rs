@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nines_control::statistics::Refused;
 use nines_system::Balance;
@@ -17,6 +17,9 @@ use crate::relay::{Ended, Moved, Relay};
 use crate::timer::FAR;
 use crate::worker::Served;
 
+/// The PROXY header comes first, and at once.
+const PROXY_PATIENCE: Duration = Duration::from_secs(10);
+
 pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
     let received = Instant::now();
     let worker = served.worker.clone();
@@ -24,7 +27,9 @@ pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
     let Some((plan, pool)) = front.tcp() else { return };
     let idle = plan.idle;
     let pool = pool.clone();
-    let Some(accepted) = proxy::accept(&worker, &front, &stream, peer, idle).await else { return };
+    let Some(accepted) = proxy::accept(&worker, &front, &stream, peer, idle.min(PROXY_PATIENCE)).await else {
+        return;
+    };
     let proxy::Accepted { client, window: ahead } = accepted;
     let preface = proxy::preface(pool.plan().send_proxy, client, &stream);
     let key = match pool.plan().balance {

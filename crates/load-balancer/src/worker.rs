@@ -144,15 +144,14 @@ impl Worker {
             if generation.replace(current.generation) != Some(current.generation) {
                 self.take_system(&current);
             }
-            for (pool, id) in current.system.pools.iter().zip(current.system.pool_ids()) {
-                debug_assert_eq!(pool.name, current.system[id].name);
-                if let Some(pool) = self.pools.borrow().get(&pool.name) {
-                    pool.follow(&current.view);
-                }
+            let mut moved = self.phase.get() != current.phase;
+            for pool in self.pools.borrow().values() {
+                moved |= pool.follow(&current.view);
             }
             self.take_phase(&current);
-            // Deadlines may have moved: a member drains, or this worker does.
-            self.timers.wake_all();
+            if moved {
+                self.timers.wake_all();
+            }
             if plan.changed().await.is_err() {
                 return;
             }

@@ -181,11 +181,11 @@ pub(crate) static LISTENER_LIMITS: Section = Section {
             .or("20000"),
         key(
             "head_bytes",
-            Kind::Size { min: 1024, max: 1 << 20 },
+            Kind::Size { min: 1024, max: 64 << 10 },
             "HTTP: bytes of a request's or a reply's head.",
         )
         .or("32KiB"),
-        key("headers", whole(1, 1000), "HTTP: header lines in a head.").or("100"),
+        key("headers", whole(1, 256), "HTTP: header lines in a head.").or("100"),
     ],
 };
 

@@ -39,6 +39,15 @@ enum Stage {
     Body,
 }
 
+/// A reply that was passed on while its request was still being sent.
+pub(super) struct Streamed {
+    /// How it went out.
+    pub(super) sent: Downstream,
+    pub(super) incoming: Incoming,
+    /// Whether the request was through before the reply was.
+    pub(super) whole: bool,
+}
+
 /// Why a reply did not reach the client whole.
 pub(super) enum Halt {
     /// There was no reply, or none that can be understood.
@@ -118,7 +127,7 @@ impl<'a> Delivery<'a> {
         head: &mut Vec<u8>,
         window: &mut crate::window::Window,
         out: &mut Vec<u8>,
-    ) -> Result<(Downstream, Incoming), Halt> {
+    ) -> Result<Streamed, Halt> {
         let worker = self.exchange.worker;
         self.stage.set(Stage::Request);
         let mut upload = pin!(body.pass(worker, &self.exchange.client.stream, self.upstream, head, window));
@@ -126,7 +135,7 @@ impl<'a> Delivery<'a> {
             let read = Incoming::read(worker, self.upstream, self.request.asked, &self.request.limits).await;
             let mut incoming = read.map_err(Halt::NoReply)?;
             let sent = self.pass(&mut incoming, out).await?;
-            Ok((sent, incoming))
+            Ok(Streamed { sent, incoming, whole: self.stage.get() != Stage::Request })
         });
         let both = poll_fn(|cx| {
             if self.stage.get() == Stage::Request

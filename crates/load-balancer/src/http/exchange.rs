@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use nines_control::statistics::Refused;
 use nines_system::{Balance, HashKey, HttpListener, Trust};
 
-use super::delivery::{Delivery, Halt};
+use super::delivery::{Delivery, Halt, Streamed};
 use super::log::{Entry, Outcome};
 use super::refuse::{explain, refusal};
 use super::{Client, Desk, Next};
 use crate::body::{Body, Stall};
-use crate::forward::{self, Incoming, Outgoing};
+use crate::forward::{self, Incoming, Outgoing, Reply};
 use crate::front::Front;
 use crate::http1::{
     Asked, ChunkedScanner, Downstream, Forwarding, Framing, Limits, Method, RequestHead, Version,
@@ -64,6 +64,16 @@ pub(super) struct Seen {
 struct End {
     next: Next,
     word: &'static str,
+}
+
+/// A reply that was passed on whole.
+struct Answered {
+    connection: Connection,
+    incoming: Incoming,
+    /// How it went out.
+    sent: Downstream,
+    /// Whether the request had been sent whole by then.
+    whole: bool,
 }
 
 /// Why no reply, or no whole one, was passed on.
@@ -248,34 +258,57 @@ impl<'a> Exchange<'a> {
         };
         let tries = &self.seen.tries;
         out.clear();
-        let (connection, incoming, sent) = if complete {
-            let mut reply = forward::reply(self.worker, &outgoing, admitted.seat, tries).await?;
+        let answered = if complete {
+            let reply = forward::reply(self.worker, &outgoing, admitted.seat, tries).await?;
             self.seen.bytes_in.set(bytes.len() as u64);
-            let delivery = self.delivery(request, &reply.connection);
-            let sent = delivery.reply(&mut reply.incoming, out).await;
-            (reply.connection, reply.incoming, sent)
+            self.pass_on(request, reply, out).await?
         } else {
             let connection = forward::connect(self.worker, &outgoing, admitted.seat, tries).await?;
-            let body = Body {
-                framing: request.framing,
-                framed_as: request.framing,
-                limits: request.limits,
-                moved: &self.seen.bytes_in,
-            };
-            connection.seat.member.counts.tries.add(1);
-            let streamed = self.delivery(request, &connection).stream(&body, bytes, window, out).await;
-            match streamed {
-                Ok((sent, incoming)) => {
-                    forward::judge_streamed(&connection, &incoming);
-                    (connection, incoming, Ok(sent))
-                }
-                Err(halt) => return Err(self.halted(&connection, halt)),
-            }
+            self.stream(request, connection, window, bytes, out).await?
         };
-        match sent {
-            Err(halt) => Err(self.halted(&connection, halt)),
-            Ok(_) if incoming.head.switched() => Ok(self.relay(request, &connection, incoming, window).await),
-            Ok(sent) => Ok(self.finish(request, connection, incoming, sent)),
+        if answered.incoming.head.switched() {
+            return Ok(self.relay(request, &answered.connection, answered.incoming, window).await);
+        }
+        let unread = !answered.whole || !window.is_empty();
+        Ok(self.finish(request, answered, unread))
+    }
+
+    /// The reply to a request that has been sent whole.
+    async fn pass_on(
+        &self,
+        request: &Request<'_>,
+        reply: Reply,
+        out: &mut Vec<u8>,
+    ) -> Result<Answered, Failed> {
+        let Reply { connection, mut incoming } = reply;
+        match self.delivery(request, &connection).reply(&mut incoming, out).await {
+            Ok(sent) => Ok(Answered { connection, incoming, sent, whole: true }),
+            Err(halt) => Err(halted(&connection, halt)),
+        }
+    }
+
+    /// Sends a request whose body is still coming, and passes on its reply.
+    async fn stream(
+        &self,
+        request: &Request<'_>,
+        connection: Connection,
+        window: &mut Window,
+        bytes: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<Answered, Failed> {
+        let body = Body {
+            framing: request.framing,
+            framed_as: request.framing,
+            limits: request.limits,
+            moved: &self.seen.bytes_in,
+        };
+        connection.seat.member.counts.tries.add(1);
+        match self.delivery(request, &connection).stream(&body, bytes, window, out).await {
+            Ok(Streamed { sent, incoming, whole }) => {
+                forward::judge_streamed(&connection, &incoming);
+                Ok(Answered { connection, incoming, sent, whole })
+            }
+            Err(halt) => Err(halted(&connection, halt)),
         }
     }
 
@@ -286,29 +319,19 @@ impl<'a> Exchange<'a> {
         Delivery::new(self, request, &connection.seat.member, &connection.stream)
     }
 
-    fn halted(&self, connection: &Connection, halt: Halt) -> Failed {
-        if let Some(failure) = halt.failure() {
-            connection.seat.member.failed(failure);
-        }
-        Failed::Halted(halt)
-    }
-
-    /// After a whole reply: the connections are kept, if they can be.
-    fn finish(
-        &self,
-        request: &Request<'_>,
-        connection: Connection,
-        incoming: Incoming,
-        sent: Downstream,
-    ) -> End {
-        let keeps_client = incoming.head.keeps_client(sent);
-        let Incoming { head, window } = incoming;
-        // Had the request not been sent whole, `sent` would say close.
-        if head.keep_alive() && window.is_empty() && (sent.keep_alive || request.framing == Framing::None) {
+    /// After a whole reply: the connections are kept, if they can be. `unread`: more of the request may come.
+    fn finish(&self, request: &Request<'_>, answered: Answered, unread: bool) -> End {
+        let Answered { connection, incoming: Incoming { head, window }, sent, .. } = answered;
+        let next = match head.keeps_client(sent) {
+            true => Next::Idle,
+            false if unread => Next::Linger,
+            false => Next::Close,
+        };
+        if head.keep_alive() && window.is_empty() && !unread {
             request.pool.keep(connection);
         }
         self.worker.keep_reply_head(head);
-        End { next: if keeps_client { Next::Idle } else { Next::Linger }, word: "done" }
+        End { next, word: "done" }
     }
 
     /// The connection speaks another protocol now: bytes both ways until either side ends it.
@@ -386,6 +409,14 @@ impl<'a> Exchange<'a> {
         };
         entry.write(self.front, &outcome);
     }
+}
+
+/// Tells the supervisor of the member's part in it.
+fn halted(connection: &Connection, halt: Halt) -> Failed {
+    if let Some(failure) = halt.failure() {
+        connection.seat.member.failed(failure);
+    }
+    Failed::Halted(halt)
 }
 
 /// What consistent hashing goes by.
