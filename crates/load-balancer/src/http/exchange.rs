@@ -269,8 +269,7 @@ impl<'a> Exchange<'a> {
         if answered.incoming.head.switched() {
             return Ok(self.relay(request, &answered.connection, answered.incoming, window).await);
         }
-        let unread = !answered.whole || !window.is_empty();
-        Ok(self.finish(request, answered, unread))
+        Ok(self.finish(request, answered, window))
     }
 
     /// The reply to a request that has been sent whole.
@@ -319,15 +318,17 @@ impl<'a> Exchange<'a> {
         Delivery::new(self, request, &connection.seat.member, &connection.stream)
     }
 
-    /// After a whole reply: the connections are kept, if they can be. `unread`: more of the request may come.
-    fn finish(&self, request: &Request<'_>, answered: Answered, unread: bool) -> End {
-        let Answered { connection, incoming: Incoming { head, window }, sent, .. } = answered;
-        let next = match head.keeps_client(sent) {
-            true => Next::Idle,
-            false if unread => Next::Linger,
-            false => Next::Close,
+    /// After a whole reply: the connections are kept, if they can be.
+    fn finish(&self, request: &Request<'_>, answered: Answered, ahead: &Window) -> End {
+        let Answered { connection, incoming: Incoming { head, window }, sent, whole } = answered;
+        let next = if head.keeps_client(sent) {
+            Next::Idle
+        } else if whole && ahead.is_empty() {
+            Next::Close
+        } else {
+            Next::Linger
         };
-        if head.keep_alive() && window.is_empty() && !unread {
+        if whole && head.keep_alive() && window.is_empty() {
             request.pool.keep(connection);
         }
         self.worker.keep_reply_head(head);

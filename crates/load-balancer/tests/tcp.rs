@@ -1,0 +1,146 @@
+//! TCP listeners and the PROXY protocol, as clients and members see them.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
+
+mod support;
+
+use std::net::{Shutdown, SocketAddr, TcpListener};
+
+use support::{Plane, Stage, eventually, header};
+
+const TCP: &str = "protocol = \"tcp\"";
+
+#[test]
+fn bytes_pass_both_ways_and_each_end_by_itself() {
+    let stage = Stage::new();
+    let plane = Plane::start(&[stage.address], TCP, "");
+    let probe = stage.accept();
+    drop(probe); // of the wait for the listener
+    let mut client = plane.connect();
+    let mut member = stage.accept();
+    client.send("ask");
+    assert_eq!(member.exactly(3), b"ask");
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(member.rest(), b"");
+    member.send("a late answer");
+    drop(member);
+    assert_eq!(client.rest(), b"a late answer");
+    eventually("the connection is no longer counted", || {
+        let statistics = plane.statistics();
+        statistics.listeners[0].connections == 0 && statistics.pools[0].members[0].in_flight == 0
+    });
+}
+
+#[test]
+fn a_member_that_refuses_costs_a_tcp_client_nothing() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let stage = Stage::new();
+    let plane = Plane::start(&[nobody, stage.address], TCP, "balance = \"round-robin\"");
+    stage.accept();
+    for _ in 0..4 {
+        let mut client = plane.connect();
+        client.send("x");
+        assert_eq!(stage.accept().exactly(1), b"x");
+    }
+}
+
+#[test]
+fn a_tcp_client_whom_nobody_can_serve_is_reset() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let plane = Plane::start(&[nobody], TCP, "");
+    assert!(plane.connect().is_closed());
+    let refused = plane.statistics().listeners[0].refused.iter().map(|(_, n)| n).sum::<u64>();
+    assert!(refused >= 1);
+}
+
+#[test]
+fn an_idle_tcp_connection_is_closed() {
+    let stage = Stage::new();
+    let plane = Plane::start(&[stage.address], "protocol = \"tcp\"\nidle = \"100ms\"", "");
+    assert!(plane.connect().is_closed());
+}
+
+#[test]
+fn a_draining_member_keeps_its_connections_until_their_deadline() {
+    let stage = Stage::new();
+    let plane = Plane::start(&[stage.address], TCP, "");
+    drop(stage.accept());
+    let mut client = plane.connect();
+    let mut member = stage.accept();
+    let mut view = (*support::view(&[stage.address])).clone();
+    let far = std::time::Instant::now() + std::time::Duration::from_secs(600);
+    view.pools[0].members[0].eligible = false;
+    view.pools[0].members[0].close_at = Some(far);
+    plane.plane.publish(std::sync::Arc::new(view.clone()));
+    eventually("new clients are refused", || plane.connect().is_closed());
+    client.send("still there");
+    assert_eq!(member.exactly(11), b"still there");
+    view.pools[0].members[0].close_at = Some(std::time::Instant::now());
+    plane.plane.publish(std::sync::Arc::new(view));
+    assert!(client.is_closed(), "the deadline has moved, and is over");
+}
+
+#[test]
+fn an_http_member_learns_of_the_client_behind_another_proxy() {
+    let stage = Stage::new();
+    let plane = Plane::start(&[stage.address], "accept_proxy = true", "");
+    let v2 = {
+        let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+        header.extend_from_slice(&[192, 0, 2, 9, 192, 0, 2, 1, 0x30, 0x39, 0, 80]);
+        header
+    };
+    for (proxy, client_ip) in [
+        (b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\n".to_vec(), "192.0.2.7"),
+        (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.1"),
+        (v2, "192.0.2.9"),
+    ] {
+        let mut client = plane.connect();
+        client.send(&proxy);
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        let mut member = stage.accept();
+        assert_eq!(header(&member.head(), "x-forwarded-for").as_deref(), Some(client_ip));
+        member.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+        assert_eq!(client.reply().1, b"ok");
+    }
+    let mut liar = plane.connect();
+    liar.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(liar.is_closed(), "without the header nobody is served");
+}
+
+#[test]
+fn members_are_told_of_the_client_in_either_version() {
+    for (version, protocol) in [("v1", "http"), ("v2", "http"), ("v1", "tcp"), ("v2", "tcp")] {
+        let stage = Stage::new();
+        let listener = format!("protocol = \"{protocol}\"");
+        let plane = Plane::start(&[stage.address], &listener, &format!("send_proxy = \"{version}\""));
+        if protocol == "tcp" {
+            stage.accept();
+        }
+        let mut client = plane.connect();
+        let local: SocketAddr = client.stream.local_addr().unwrap();
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        let mut member = stage.accept();
+        if version == "v1" {
+            let line =
+                format!("PROXY TCP4 127.0.0.1 127.0.0.1 {} {}\r\n", local.port(), plane.address.port());
+            assert_eq!(String::from_utf8(member.exactly(line.len())).unwrap(), line);
+        } else {
+            let header = member.exactly(28);
+            assert_eq!(&header[..16], b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c");
+            assert_eq!(header[24..26], local.port().to_be_bytes());
+        }
+        assert!(member.head().starts_with("GET / HTTP/1.1\r\n"), "{version} {protocol}");
+        member.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        assert_eq!(client.reply().1, b"ok");
+        if protocol == "http" {
+            // The header speaks of one client, so another connection is made for each.
+            drop(member);
+            plane.connect().send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+            assert!(stage.accept().exactly(8).starts_with(if version == "v1" {
+                b"PROXY"
+            } else {
+                b"\r\n\r\n"
+            }));
+        }
+    }
+}
