@@ -88,23 +88,6 @@ impl LabStage {
         Ok(Self { lab, system, programs, daemons, logs })
     }
 
-    /// Each process that has ended by itself, with the last that it said.
-    pub(crate) fn obituaries(&mut self) -> Vec<String> {
-        let mut ended = Vec::new();
-        for (&host, programs) in &self.programs {
-            for program in programs {
-                let gone = program.process.is_some_and(|process| !self.lab.alive(process).unwrap_or(true));
-                if gone {
-                    let name = &self.system[host].name;
-                    let words: Vec<_> = program.words.iter().map(|word| word.to_string_lossy()).collect();
-                    let log = log_path(self.logs.as_deref(), &self.lab, host, name);
-                    ended.push(format!("{name}: `{}` has ended{}", words.join(" "), last_words(&log)));
-                }
-            }
-        }
-        ended
-    }
-
     fn start(&mut self, host: HostId) -> Result<(), LabError> {
         let log = self
             .logs
@@ -170,7 +153,11 @@ impl LabStage {
         let begin = Instant::now();
         for index in 0..self.daemons.len() {
             while let Err(error) = self.daemons[index].client.status().await {
-                if begin.elapsed() > START || !self.obituaries().is_empty() {
+                let ended = self.ended().await;
+                if !ended.is_empty() {
+                    return Err(ended.join("; ").into());
+                }
+                if begin.elapsed() > START {
                     let name = &self.system[self.daemons[index].host].name;
                     return Err(format!("the load balancer on {name} does not answer: {error}").into());
                 }
@@ -217,6 +204,27 @@ impl Stage for LabStage {
             Fault::Reload => {}
         }
         Ok(())
+    }
+
+    async fn ended(&mut self) -> Vec<String> {
+        let mut ended = Vec::new();
+        for (&host, programs) in &self.programs {
+            for program in programs {
+                let Some(process) = program.process.filter(|&it| !self.lab.alive(it).unwrap_or(true)) else {
+                    continue;
+                };
+                // One that ended well may have left a daemon behind.
+                if let Ok(status) = self.lab.exited(process).await
+                    && !status.success()
+                {
+                    let name = &self.system[host].name;
+                    let words: Vec<_> = program.words.iter().map(|word| word.to_string_lossy()).collect();
+                    let log = log_path(self.logs.as_deref(), &self.lab, host, name);
+                    ended.push(format!("{name}: `{}`: {status}{}", words.join(" "), last_words(&log)));
+                }
+            }
+        }
+        ended
     }
 
     async fn status(&mut self) -> Result<Vec<Status>, StageError> {

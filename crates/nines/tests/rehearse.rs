@@ -141,6 +141,22 @@ fn a_pool_killed_as_a_whole_is_seen_by_clients_and_no_broken_promise() {
 }
 
 #[test]
+fn a_server_that_does_not_start_is_told_with_its_last_words() {
+    let _guard = one_at_a_time();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("shop.toml");
+    let text = std::fs::read_to_string(example("shop.toml")).unwrap();
+    std::fs::write(&file, text + "command = [\"sh\", \"-c\", \"echo no database for {host}; exit 3\"]\n")
+        .unwrap();
+    let begin = Instant::now();
+    let output = end(start(&file, &["--only", "app1", "--fault", "kill"]));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("no database for app") && told.contains("exit status: 3"), "{told}");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(begin.elapsed() < Duration::from_secs(30), "it is not waited for in vain");
+}
+
+#[test]
 fn an_interrupted_rehearsal_tells_what_it_has_and_leaves_nothing_behind() {
     let _guard = one_at_a_time();
     let child = start(&example("shop.toml"), &["--seconds", "60", "--rate", "100", "--json"]);

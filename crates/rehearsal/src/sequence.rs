@@ -80,10 +80,12 @@ pub type Watch<'a> = dyn FnMut(&Glance<'_>) + 'a;
 /// Why a rehearsal could not go on. What the system does wrong is no error but a verdict.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{doing}")]
-    Stage { doing: String, source: StageError },
+    #[error("{doing}: {why}")]
+    Stage { doing: String, why: StageError },
     #[error("the system was not healthy after {} s: {missing}", patience.as_secs())]
     NotHealthy { patience: Duration, missing: String },
+    #[error("the system cannot become healthy: {}", .0.join("; "))]
+    Ended(Vec<String>),
     #[error("the clients could not run")]
     Clients(#[from] std::io::Error),
     #[error("the host {0} has no address for clients")]
@@ -115,7 +117,7 @@ impl<S: Stage> Rehearsal<S> {
     /// When the stage can't bring it up, or it isn't healthy within the patience.
     pub async fn bring_up(&mut self, watch: &mut Watch<'_>) -> Result<(), Error> {
         watch(&Glance { phase: Phase::BringingUp, sent: 0, failed: 0, missing: &[] });
-        self.stage.bring_up().await.map_err(|source| stage_error("bringing the system up", source))?;
+        self.stage.bring_up().await.map_err(|why| stage_error("bringing the system up", why))?;
         self.wait_until_healthy(watch).await
     }
 
@@ -149,7 +151,7 @@ impl<S: Stage> Rehearsal<S> {
         let mut notice = Notice { component, since: fault_time, noticed: None };
         for host in &component.hosts {
             let done = self.stage.inflict(case.fault, host).await;
-            done.map_err(|source| stage_error(&format!("putting {} into {host}", case.fault), source))?;
+            done.map_err(|why| stage_error(&format!("putting {} into {host}", case.fault), why))?;
         }
         let hold = if case.fault.lasts() { self.options.hold } else { Duration::ZERO };
         notice.read(&self.run_for(hold, Phase::Broken, clients, watch).await?);
@@ -157,14 +159,14 @@ impl<S: Stage> Rehearsal<S> {
         let lasted = fault_at.elapsed();
         for host in &component.hosts {
             let done = self.stage.heal(case.fault, host).await;
-            done.map_err(|source| stage_error(&format!("healing {} of {host}", case.fault), source))?;
+            done.map_err(|why| stage_error(&format!("healing {} of {host}", case.fault), why))?;
         }
         let recovered = self.recover(clients, &mut notice, watch).await?;
         let noticed = notice.noticed;
         Ok(Measured { fault_at, lasted, noticed, recovered, rate: self.options.rate, why: Vec::new() })
     }
 
-    /// How long full health took to come, and stay; `None` if it didn't within the patience.
+    /// How long full health took to come, and stay; `None` if it didn't within the patience, or can't.
     async fn recover(
         &mut self,
         clients: &Clients,
@@ -186,6 +188,7 @@ impl<S: Stage> Rehearsal<S> {
             match since {
                 Some(since) if now - since >= self.options.settle => return Ok(Some(since - healed)),
                 None if now - healed >= self.options.patience => return Ok(None),
+                None if !self.stage.ended().await.is_empty() => return Ok(None),
                 _ => tokio::time::sleep(GLANCE).await,
             }
         }
@@ -199,6 +202,10 @@ impl<S: Stage> Rehearsal<S> {
             watch(&Glance { phase: Phase::Waiting, sent: 0, failed: 0, missing: &missing });
             if missing.is_empty() {
                 return Ok(());
+            }
+            let ended = self.stage.ended().await;
+            if !ended.is_empty() {
+                return Err(Error::Ended(ended));
             }
             if begin.elapsed() >= patience {
                 return Err(Error::NotHealthy { patience, missing: missing.join("; ") });
@@ -232,8 +239,7 @@ impl<S: Stage> Rehearsal<S> {
             Ok(Target { address, proxy_header: door.proxy_header, manner: door.manner.clone() })
         };
         let targets = component.doors.iter().map(target).collect::<Result<Vec<_>, Error>>()?;
-        let place =
-            self.stage.clients_place().map_err(|source| stage_error("making room for clients", source))?;
+        let place = self.stage.clients_place().map_err(|why| stage_error("making room for clients", why))?;
         let load = Load { targets, rate: self.options.rate, timeout: self.options.timeout };
         Ok(Clients::start(place, load)?)
     }
@@ -247,7 +253,7 @@ impl<S: Stage> Rehearsal<S> {
     }
 
     async fn events(&mut self) -> Result<Vec<Event>, Error> {
-        self.stage.new_events().await.map_err(|source| stage_error("reading the events", source))
+        self.stage.new_events().await.map_err(|why| stage_error("reading the events", why))
     }
 }
 
@@ -255,8 +261,8 @@ fn glance<'a>(phase: Phase, clients: &Clients, missing: &'a [String]) -> Glance<
     Glance { phase, sent: clients.live().sent(), failed: clients.live().failed(), missing }
 }
 
-fn stage_error(doing: &str, source: StageError) -> Error {
-    Error::Stage { doing: doing.to_owned(), source }
+fn stage_error(doing: &str, why: StageError) -> Error {
+    Error::Stage { doing: doing.to_owned(), why }
 }
 
 /// When the system first said that it knows of the fault.

@@ -29,6 +29,9 @@ pub trait Stage {
     /// Undoes what [`Stage::inflict`] did with the same arguments.
     fn heal(&mut self, fault: Fault, host: &str) -> impl Future<Output = Result<(), StageError>>;
 
+    /// Programs that have ended badly by themselves, and why: nobody starts them again.
+    fn ended(&mut self) -> impl Future<Output = Vec<String>>;
+
     /// What each load balancer's host says about itself.
     fn status(&mut self) -> impl Future<Output = Result<Vec<Status>, StageError>>;
 

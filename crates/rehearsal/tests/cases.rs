@@ -25,6 +25,7 @@ struct Loopback {
     broken: Deed,
     health: Health,
     heals: bool,
+    ended: Vec<String>,
     events: Vec<Event>,
     did: Vec<String>,
 }
@@ -32,7 +33,15 @@ struct Loopback {
 impl Loopback {
     fn new(broken: Deed) -> Self {
         let server = Server::start(|_| Deed::Answer);
-        Self { server, broken, health: Health::Unknown, heals: true, events: Vec::new(), did: Vec::new() }
+        Self {
+            server,
+            broken,
+            health: Health::Unknown,
+            heals: true,
+            ended: Vec::new(),
+            events: Vec::new(),
+            did: Vec::new(),
+        }
     }
 
     fn event(&mut self, kind: Kind, subject: &str) {
@@ -73,6 +82,10 @@ impl Stage for Loopback {
             self.health = Health::Up;
         }
         Ok(())
+    }
+
+    async fn ended(&mut self) -> Vec<String> {
+        self.ended.clone()
     }
 
     async fn status(&mut self) -> Result<Vec<Status>, StageError> {
@@ -191,6 +204,22 @@ async fn what_never_becomes_healthy_again_is_broken_and_the_next_case_is_not_pla
     assert_eq!(report.why, ["it did not become healthy again"]);
     let error = rehearsal.play(&next, &mut |_| ()).await.unwrap_err();
     assert!(error.to_string().contains("web/app1:8080 is down: connection refused"), "{error}");
+}
+
+#[tokio::test]
+async fn what_has_ended_for_good_is_not_waited_for() {
+    let mut stage = Loopback::new(Deed::Answer);
+    stage.heals = false;
+    stage.ended = vec!["app1: `app` has ended".to_owned()];
+    let next = case(&stage, Fault::Freeze, Promise::NothingLost);
+    let first = case(&stage, Fault::Kill, Promise::NothingLost);
+    let mut rehearsal =
+        Rehearsal::new(stage, Options { patience: Duration::from_secs(600), ..quick() }, BTreeSet::new());
+    rehearsal.bring_up(&mut |_| ()).await.unwrap();
+    let report = rehearsal.play(&first, &mut |_| ()).await.unwrap();
+    assert_eq!(report.why, ["it did not become healthy again"]);
+    let error = rehearsal.play(&next, &mut |_| ()).await.unwrap_err();
+    assert!(error.to_string().contains("app1: `app` has ended"), "{error}");
 }
 
 #[tokio::test]

@@ -75,7 +75,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let logs = args.keep_logs.as_deref().map(directory).transpose()?;
     let file = args.file.canonicalize()?;
     allow_many_connections();
-    match nines_lab::enter()? {
+    // Errors of the lab tell their own causes.
+    match nines_lab::enter().map_err(|error| anyhow::anyhow!("{error}"))? {
         Entered::Outside(code) => Ok(code),
         Entered::Inside(inside) => play(&inside, args, &Arc::new(system), &file, &plan, logs),
     }
@@ -153,7 +154,7 @@ fn play(
     let ended = super::runtime()?.block_on(async {
         let stage = LabStage::build(inside, Arc::clone(system), file, logs)
             .await
-            .map_err(|error| anyhow::anyhow!(error))?;
+            .map_err(|error| anyhow::anyhow!("{error}"))?;
         let mut rehearsal = Rehearsal::new(stage, options, unchecked);
         let progress = Progress::new(plan.cases.len());
         let ended = tokio::select! {
@@ -161,11 +162,6 @@ fn play(
             interrupted = interruption() => interrupted.map(|()| true),
         };
         progress.clear();
-        if ended.is_err() {
-            for obituary in rehearsal.into_stage().obituaries() {
-                anstream::eprintln!("nines: {obituary}");
-            }
-        }
         ended
     });
     let report = Report::new(system, plan, results);
