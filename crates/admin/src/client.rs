@@ -25,6 +25,8 @@ pub enum ClientError {
     Connect(PathBuf, io::Error),
     #[error("the daemon at {} did not answer within {} s", .0.display(), .1.as_secs())]
     Timeout(PathBuf, Duration),
+    #[error("the daemon at {} went away before it answered", .0.display())]
+    Gone(PathBuf),
     #[error("{}", .0.error)]
     Refused(Problem),
     #[error("the daemon at {} gave an answer that this program does not understand: {}", .0.display(), .1)]
@@ -106,7 +108,7 @@ impl Client {
             .body(Full::new(body))
             .map_err(|error| self.misunderstood(&error))?;
         let asked = async {
-            let reply = sender.send_request(request).await.map_err(|error| self.misunderstood(&error))?;
+            let reply = sender.send_request(request).await.map_err(|error| self.broken(&error))?;
             let status = reply.status();
             let body = Limited::new(reply.into_body(), ANSWER_BYTES)
                 .collect()
@@ -117,6 +119,10 @@ impl Client {
         // The connection has to be driven while its answer is read; both end together.
         let (answer, _) = tokio::join!(asked, connection);
         answer
+    }
+
+    fn broken(&self, error: &hyper::Error) -> ClientError {
+        if error.is_parse() { self.misunderstood(error) } else { ClientError::Gone(self.path.clone()) }
     }
 
     fn misunderstood(&self, why: &impl ToString) -> ClientError {

@@ -65,19 +65,32 @@ pub(crate) fn line(cells: &[Cell], width: Option<usize>) -> String {
     out
 }
 
-/// Columns as wide as their widest cell, two blanks between them.
-pub(crate) fn table(rows: &[Vec<Cell>], width: Option<usize>) -> Vec<String> {
+/// Between two columns.
+const GAP: &str = "  ";
+
+fn widths(rows: &[Vec<Cell>]) -> Vec<usize> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widest =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(Cell::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(widest).collect();
+    (0..columns).map(widest).collect()
+}
+
+/// How wide a table wants to be.
+pub(crate) fn widest(rows: &[Vec<Cell>]) -> usize {
+    let widths = widths(rows);
+    widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1)
+}
+
+/// Columns as wide as their widest cell.
+pub(crate) fn table(rows: &[Vec<Cell>], width: Option<usize>) -> Vec<String> {
+    let widths = widths(rows);
     rows.iter()
         .map(|row| {
             let mut cells = Vec::new();
             for (index, (cell, column)) in row.iter().zip(&widths).enumerate() {
                 let padding = " ".repeat(column - cell.len());
                 let last = index + 1 == row.len();
-                let gap = if last { "" } else { "  " };
+                let gap = if last { "" } else { GAP };
                 let (before, after) = match (cell.right, last) {
                     (true, _) => (padding, gap.to_owned()),
                     (false, true) => (String::new(), String::new()),

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use nines_admin::{Client, ClientError};
+use nines_admin::Client;
 use nines_control::event::{Event, Kind};
 
 use crate::admin_socket::Daemon;
@@ -47,7 +47,6 @@ async fn watch(client: &Client, mut latest: u64, json: bool) -> anyhow::Result<(
                 gone = false;
                 latest = print(&events, json)?.unwrap_or(latest);
             }
-            Err(error @ ClientError::Refused(_)) => return Err(error.into()),
             Err(error) => {
                 if !gone {
                     anstream::eprintln!("nines: {error}; waiting for it to come back");

@@ -5,7 +5,7 @@ use nines_control::statistics::{ListenerStatistics, MemberStatistics, PoolStatis
 use nines_control::status::{Health, MemberStatus, Phase, PoolStatus, Status, Wish};
 
 use super::rates::{Rates, handled};
-use crate::terminal::{BAD, BOLD, Cell, DIM, GOOD, PLAIN, UNSURE, duration, line, table, thousands};
+use crate::terminal::{BAD, BOLD, Cell, DIM, GOOD, PLAIN, UNSURE, duration, line, table, thousands, widest};
 
 pub(crate) fn render(status: &Status, rates: &Rates, width: Option<usize>) -> Vec<String> {
     let mut screen = header(status, width);
@@ -102,13 +102,36 @@ fn pool(status: &Status, pool: &PoolStatus, rates: &Rates, width: Option<usize>)
             PLAIN,
         ),
     ];
+    let mut screen = vec![line(&title, width)];
+    screen.extend(members(pool, counted, rates, width));
+    screen
+}
+
+/// Why a member is as it is stands beside it, or, where the terminal is too narrow, below those that are not well.
+fn members(pool: &PoolStatus, counted: &PoolStatistics, rates: &Rates, width: Option<usize>) -> Vec<String> {
     let mut headings: Vec<Cell> =
         ["  MEMBER", "ZONE", "HEALTH", "WISH"].map(|text| Cell::new(text, DIM)).into();
     headings.extend(["IN FLIGHT", "REQUESTS/S", "REQUESTS", "FAILURES"].map(heading_of_number));
-    headings.push(Cell::new("WHY", DIM));
     let mut rows = vec![headings];
     rows.extend(pool.members.iter().map(|one| member(pool, one, counted, rates)));
-    [line(&title, width)].into_iter().chain(table(&rows, width)).collect()
+
+    let mut with_why = rows.clone();
+    let whys = pool.members.iter().map(|member| Cell::new(why(member), PLAIN));
+    for (row, why) in with_why.iter_mut().zip(std::iter::once(Cell::new("WHY", DIM)).chain(whys)) {
+        row.push(why);
+    }
+    if width.is_none_or(|width| widest(&with_why) <= width) {
+        return table(&with_why, width);
+    }
+    let mut lines = table(&rows, width).into_iter();
+    let mut screen: Vec<String> = lines.next().into_iter().collect();
+    for (member, row) in pool.members.iter().zip(lines) {
+        screen.push(row);
+        if member.health != Health::Up || member.ejected_ms.is_some() {
+            screen.push(line(&[Cell::new(format!("    {}", why(member)), PLAIN)], width));
+        }
+    }
+    screen
 }
 
 fn member(pool: &PoolStatus, member: &MemberStatus, counted: &PoolStatistics, rates: &Rates) -> Vec<Cell> {
@@ -132,7 +155,6 @@ fn member(pool: &PoolStatus, member: &MemberStatus, counted: &PoolStatistics, ra
         Cell::number(rate(rates.member(&pool.name, &member.name))),
         Cell::number(thousands(counted.tries)),
         Cell::number(thousands(failures)),
-        Cell::new(why(member), PLAIN),
     ]
 }
 
@@ -177,5 +199,40 @@ fn rate(rate: Option<f64>) -> String {
         None => "–".to_owned(),
         Some(rate) if rate < 100.0 => format!("{rate:.1}"),
         Some(rate) => thousands(rate as u64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_a_narrow_terminal_the_reason_still_has_its_place() {
+        let member = |name: &str, health, why: &str| MemberStatus {
+            name: name.to_owned(),
+            host: "app".to_owned(),
+            zone: "a".to_owned(),
+            address: Some("10.0.1.21:8080".to_owned()),
+            health,
+            wish: Wish::Ready,
+            eligible: health == Health::Up,
+            backup: false,
+            ejected_ms: None,
+            ejections: 0,
+            why: why.to_owned(),
+            since_ms: 12_000,
+            check: None,
+        };
+        let members = vec![
+            member("app1:8080", Health::Up, "HTTP 200"),
+            member("app2:8080", Health::Down, "connection refused (2 of 2)"),
+        ];
+        let pool = PoolStatus { name: "web".to_owned(), serving: "healthy".to_owned(), members };
+        let screen = super::members(&pool, &PoolStatistics::default(), &Rates::default(), Some(80));
+        let plain: Vec<String> =
+            screen.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect();
+        assert!(plain.iter().all(|line| line.chars().count() <= 80), "{plain:#?}");
+        assert_eq!(plain.len(), 4);
+        assert_eq!(plain[3], "    connection refused (2 of 2), for 12 s");
     }
 }
