@@ -37,8 +37,8 @@ const IMPURE: [&str; 6] = ["getrandom", "mio", "rand", "rustix", "socket2", "tok
 /// What clippy must ban in a pure room.
 const BANS: [&str; 3] = ["std::time::Instant::now", "std::time::SystemTime::now", "std::thread::spawn"];
 
-/// The rooms that talk to the kernel.
-const MAY_BE_UNSAFE: [&str; 3] = ["crates/load-balancer/", "crates/lab/", "crates/nines/"];
+/// Where Linux offers no other way: `fork`, `setns`, signal handlers.
+const MAY_BE_UNSAFE: &str = "crates/lab/";
 
 /// Past this many lines a file is asked what it really is.
 const LONG: usize = 600;
@@ -166,7 +166,7 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
 /// Why one file is not as every file shall be, in words.
 fn complaints(path: &str, source: &str) -> Vec<String> {
     let mut complaints = Vec::new();
-    if !source.starts_with("//!") && source.lines().count() > 20 {
+    if !source.starts_with("//!") {
         complaints.push(format!("{path} does not begin with `//!` and why it exists"));
     }
     let lines = source.lines().count();
@@ -175,7 +175,7 @@ fn complaints(path: &str, source: &str) -> Vec<String> {
     }
     let lifts =
         |lint: &str| ["allow", "expect"].iter().any(|level| source.contains(&format!("{level}({lint}")));
-    if lifts("unsafe_code") && !MAY_BE_UNSAFE.iter().any(|room| path.starts_with(room)) {
+    if lifts("unsafe_code") && !path.starts_with(MAY_BE_UNSAFE) {
         complaints.push(format!("{path} allows itself unsafe code"));
     }
     let test = path.contains("/tests/") || path.ends_with("/tests.rs");
@@ -271,7 +271,7 @@ fn a_file_that_is_not_is_refused() {
     assert_eq!(complaints("crates/lab/src/a.rs", "//! Why.\n"), Vec::<String>::new());
     assert_eq!(complaints("crates/lab/src/a.rs", &lift("unsafe_code")), Vec::<String>::new());
     for (path, source) in [
-        ("crates/lab/src/a.rs", "fn f() {}\n".repeat(21)),
+        ("crates/lab/src/a.rs", "fn f() {}\n".to_owned()),
         ("crates/lab/src/a.rs", format!("//! Why.\n{}", "\n".repeat(LONG))),
         ("crates/control/src/a.rs", lift("unsafe_code")),
         ("crates/control/src/a.rs", lift("clippy::disallowed_methods")),

@@ -10,8 +10,8 @@ use crate::shell;
 /// Ends as the rehearsal ends: 0 when every promise held.
 pub(crate) fn run() -> Result<ExitCode> {
     setup::prepare(For::Demo)?;
-    shell::run(shell::cargo().args(["build", "--release", "--locked", "--package", "nines"]))?;
-    let nines = shell::target().join("release/nines");
+    shell::run(shell::cargo().args(["build", "--profile", "quick", "--locked", "--package", "nines"]))?;
+    let nines = shell::target().join("quick/nines");
     let rehearsal = shell::status(
         Command::new(nines).current_dir(shell::root()).args(["rehearse", "examples/shop.toml"]),
     )?;

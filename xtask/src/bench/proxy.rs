@@ -27,10 +27,10 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Haproxy => "haproxy",
-            Self::HaproxySplice => "haproxy, splice",
+            Self::HaproxySplice => "haproxy-splice",
             Self::Nginx => "nginx",
             Self::Nines { workers: 1 } => "nines",
-            Self::Nines { .. } => "nines, 2 workers",
+            Self::Nines { .. } => "nines-2-workers",
         }
     }
 }
@@ -103,11 +103,11 @@ impl Proxy {
     pub(crate) fn start(kind: Kind, backend: &Backend, place: &Place) -> Result<Self> {
         let [http, tcp] = free_ports()?;
         let mut cores = place.proxy_cores[0].to_string();
+        let file = |extension: &str| place.dir.join(kind.name()).with_extension(extension);
         let process = match kind {
             Kind::Haproxy | Kind::HaproxySplice => {
-                let file = place.dir.join("haproxy.cfg");
                 fs::write(
-                    &file,
+                    file("cfg"),
                     haproxy_configuration(
                         http,
                         tcp,
@@ -117,23 +117,25 @@ impl Proxy {
                     ),
                 )?;
                 let mut haproxy = Command::new(program("haproxy"));
-                haproxy.args(["-db", "-f"]).arg(file);
-                Process::start(&haproxy, &cores, &place.dir.join("haproxy.log"))?
+                haproxy.args(["-db", "-f"]).arg(file("cfg"));
+                Process::start(&haproxy, &cores, &file("log"))?
             }
             Kind::Nginx => {
                 let configuration = nginx_configuration(http, tcp, backend.port, &place.dir);
-                nginx(&place.dir, "nginx", &configuration, &cores)?
+                nginx(&place.dir, kind.name(), &configuration, &cores)?
             }
             Kind::Nines { workers } => {
                 if workers > 1 {
                     cores = format!("{cores},{}", place.proxy_cores[1]);
                 }
-                let file = place.dir.join("bench.toml");
-                fs::write(&file, nines_system(http, tcp, backend.port, workers))?;
+                fs::write(file("toml"), nines_system(http, tcp, backend.port, workers))?;
                 let mut nines = Command::new(&place.nines);
-                nines.arg("run").arg(file).args(["--host", "lb1", "--admin-socket"]);
-                nines.arg(place.dir.join("nines.sock"));
-                Process::start(&nines, &cores, &place.dir.join("nines.log"))?
+                nines
+                    .arg("run")
+                    .arg(file("toml"))
+                    .args(["--host", "lb1", "--admin-socket"])
+                    .arg(file("sock"));
+                Process::start(&nines, &cores, &file("log"))?
             }
         };
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -239,8 +241,8 @@ fn haproxy_configuration(http: u16, tcp: u16, backend: u16, clients: usize, spli
     let servers: String = (MEMBERS.iter().zip(1..))
         .map(|(member, n)| format!("    server app{n} {member}:{backend} check inter 1s\n"))
         .collect();
-    let maxconn = clients + 200;
-    let splice = if splice { "option splice-auto" } else { "" };
+    // Files for pipes come on top of those for connections, and bulk needs few of either.
+    let (maxconn, splice) = if splice { (1000, "option splice-auto") } else { (clients + 200, "") };
     format!(
         "global
     nbthread 1

@@ -1,3 +1,5 @@
+//! `nines stand-in`: a small application server where a system file names none.
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 

@@ -1,3 +1,5 @@
+//! The bodies of the stand-in's answers: text, filler of any length, or an echo, none of them held in memory whole.
+
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
