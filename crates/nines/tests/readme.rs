@@ -52,14 +52,17 @@ fn the_readme_names_exactly_the_commands_that_exist() {
 
 #[test]
 fn other_documents_name_no_command_that_does_not_exist() {
-    let commands = commands();
+    // Hidden ones count too.
+    let exists =
+        |name: &String| Command::new(NINES).args([name, "--help"]).output().unwrap().status.success();
+    assert!(!exists(&"levitate".to_owned()));
     let mut documents = vec!["ARCHITECTURE.md".to_owned(), "CONTRIBUTING.md".to_owned()];
     for entry in std::fs::read_dir(root().join("docs")).unwrap() {
         documents.push(format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()));
     }
     assert!(documents.len() > 3);
     for name in documents {
-        let unknown: Vec<String> = named(&document(&name)).difference(&commands).cloned().collect();
+        let unknown: Vec<String> = named(&document(&name)).into_iter().filter(|name| !exists(name)).collect();
         assert!(unknown.is_empty(), "{name} names {unknown:?}");
     }
 }
