@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 
-use crate::flow::{Broken, Flow};
+use crate::flow::{self, Broken, Flow};
 use crate::http1::{ChunkedScanner, Framing, LAST_CHUNK, Limits, chunk_start};
+use crate::kit::Kit;
 use crate::socket;
-use crate::splice;
 use crate::window::Window;
-use crate::worker::Worker;
 
 /// Up to this many bytes are copied behind a head, which is cheaper than a vectored write.
 const COPIED: usize = 4096;
@@ -47,7 +46,7 @@ impl Body<'_> {
     /// Sends `lead`, then the body: first what `window` holds of it, then what `from` says.
     pub(crate) async fn pass(
         &self,
-        worker: &Worker,
+        kit: &Kit,
         from: &TcpStream,
         to: &TcpStream,
         lead: &mut Vec<u8>,
@@ -59,12 +58,12 @@ impl Body<'_> {
                 let here = usize::try_from(length).map_or(window.len(), |length| length.min(window.len()));
                 self.send(to, lead, &window.bytes()[..here]).await?;
                 window.consume(here);
-                self.transfer(worker, from, to, length - here as u64).await
+                self.transfer(kit, from, to, length - here as u64).await
             }
             (Framing::UntilClose, Framing::UntilClose) => {
                 self.send(to, lead, window.bytes()).await?;
                 window.consume(window.len());
-                let mut flow = Flow::to_the_end(from, to, None, &worker.buffers, &worker.pipes);
+                let mut flow = Flow::to_the_end(from, to, None, &kit.buffers, &kit.pipes);
                 poll_fn(|cx| flow.poll(cx, &mut |n| self.count(n))).await.map_err(cut)
             }
             (Framing::UntilClose, _) => self.pass_in_chunks(from, to, lead, window).await,
@@ -72,18 +71,12 @@ impl Body<'_> {
         }
     }
 
-    async fn transfer(
-        &self,
-        worker: &Worker,
-        from: &TcpStream,
-        to: &TcpStream,
-        length: u64,
-    ) -> Result<(), Cut> {
+    async fn transfer(&self, kit: &Kit, from: &TcpStream, to: &TcpStream, length: u64) -> Result<(), Cut> {
         if length == 0 {
             return Ok(());
         }
         let progress = |n| self.count(n);
-        splice::transfer(from, to, length, &worker.buffers, &worker.pipes, progress).await.map_err(cut)
+        flow::transfer(from, to, length, &kit.buffers, &kit.pipes, progress).await.map_err(cut)
     }
 
     /// Chunks, checked, and passed as they are or, for a receiver that does not know them, without their frames.

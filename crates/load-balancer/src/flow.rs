@@ -3,6 +3,7 @@
 //! Small traffic is received and sent. Once a read has brought much at a time the traffic is bulk, and spliced until
 //! a read brings less again.
 
+use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
 
@@ -189,4 +190,21 @@ impl<'a> Flow<'a> {
         self.held = if count == 0 { Held::Nothing } else { Held::Copied(window) };
         Ok(Some(count))
     }
+}
+
+/// Moves exactly `length` bytes, a body of known length, and tells `progress` how many at each step.
+///
+/// # Errors
+/// Which side failed; an early end of `from`'s stream is a failure. After an error, and when this future is dropped before its end, neither connection can be used for anything more.
+pub(crate) async fn transfer(
+    from: &TcpStream,
+    to: &TcpStream,
+    length: u64,
+    buffers: &Buffers,
+    pipes: &Pipes,
+    mut progress: impl FnMut(u64),
+) -> Result<(), Broken> {
+    let mut flow = Flow::of_length(from, to, length, buffers, pipes);
+    poll_fn(|context| flow.poll(context, &mut progress)).await?;
+    if flow.is_complete() { Ok(()) } else { Err(Broken::From) }
 }

@@ -5,41 +5,18 @@
 //! then written once.
 
 use std::cell::Cell;
-use std::future::poll_fn;
-use std::io;
 use std::pin::pin;
-use std::task::{Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nines_control::statistics::Refused;
 use nines_control::status::Failure;
-use tokio::net::TcpStream;
 
-use crate::count::class;
-use crate::http1::{Asked, Limits, ResponseHead};
-use crate::pool::{MAX_TRIES, Picked, Place, Pool, Seat, Tried};
+use crate::attempt::{Incoming, Lost, Outgoing, Reply, another, exchange, judge, max_tries};
+use crate::kit::Kit;
+use crate::pool::{Picked, Place, Pool, Seat, Tried};
 use crate::race::{self, Goal, Reached};
-use crate::socket;
 use crate::timer::Elapsed;
 use crate::upstream::Connection;
-use crate::window::Window;
-use crate::worker::Worker;
-
-/// A request as far as members are concerned.
-pub(crate) struct Outgoing<'a> {
-    pub(crate) pool: &'a Pool,
-    /// The head as HTTP/1.1, and the whole body unless it is streamed.
-    pub(crate) bytes: &'a [u8],
-    pub(crate) asked: Asked,
-    /// Whether it may be sent to another member after bytes of it were written.
-    pub(crate) repeatable: bool,
-    /// For consistent hashing.
-    pub(crate) key: Option<u64>,
-    /// What a new connection begins with (a PROXY header); such connections are not shared.
-    pub(crate) preface: &'a [u8],
-    pub(crate) limits: Limits,
-    pub(crate) received: Instant,
-}
 
 /// A request that has its place in the pool and a member for its first try.
 pub(crate) struct Admitted {
@@ -47,42 +24,9 @@ pub(crate) struct Admitted {
     pub(crate) seat: Seat,
 }
 
-/// A member's reply, its head read and its body still on the way.
-pub(crate) struct Reply {
-    pub(crate) connection: Connection,
-    pub(crate) incoming: Incoming,
-}
-
-/// The bytes of a reply and what its head says.
-pub(crate) struct Incoming {
-    pub(crate) head: Box<ResponseHead>,
-    pub(crate) window: Window,
-}
-
-/// How a try ended that was no use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lost {
-    /// The member's doing.
-    Failed(Failure),
-    /// A reused connection that the member had closed before it saw the request: nobody's fault.
-    Stale,
-}
-
-impl Lost {
-    pub(crate) fn refusal(self) -> Refused {
-        match self {
-            Self::Failed(Failure::Refused) => Refused::Connect,
-            Self::Failed(Failure::ConnectTimeout) => Refused::ConnectTimeout,
-            Self::Failed(Failure::Silent) => Refused::FirstByteTimeout,
-            Self::Failed(Failure::BadReply) => Refused::BadReply,
-            Self::Failed(Failure::Reset | Failure::ServerError) | Self::Stale => Refused::Reset,
-        }
-    }
-}
-
 /// A place in the pool and a member, waiting in the pool's queue when there is none free.
 pub(crate) async fn admit(
-    worker: &Worker,
+    kit: &Kit,
     pool: &Pool,
     key: Option<u64>,
     received: Instant,
@@ -90,7 +34,7 @@ pub(crate) async fn admit(
     let nobody = Tried::default();
     let attempt = || -> Result<Option<Admitted>, Refused> {
         let Some(place) = pool.enter() else { return Ok(None) };
-        match pool.pick(key, &nobody, &mut worker.random.borrow_mut()) {
+        match pool.pick(key, &nobody, &mut kit.random.borrow_mut()) {
             Picked::Seat(seat) => Ok(Some(Admitted { place, seat })),
             Picked::Full => Ok(None),
             Picked::Nobody => Err(Refused::NoMember),
@@ -112,7 +56,7 @@ pub(crate) async fn admit(
         if let Some(admitted) = attempt()? {
             return Ok(admitted);
         }
-        if worker.timers.timeout(|| deadline, freed).await.is_err() {
+        if kit.timers.timeout(|| deadline, freed).await.is_err() {
             return Err(Refused::QueueTimeout);
         }
     }
@@ -137,22 +81,22 @@ impl Drop for Waiting<'_> {
 
 /// The member's reply to a request that is complete in memory.
 pub(crate) async fn reply(
-    worker: &Worker,
+    kit: &Kit,
     request: &Outgoing<'_>,
     seat: Seat,
     tries: &Cell<u32>,
 ) -> Result<Reply, Refused> {
     if request.repeatable {
-        return match race::run(worker, request, seat, Goal::Reply, tries).await? {
+        return match race::run(kit, request, seat, Goal::Reply, tries).await? {
             Reached::Reply(reply) => Ok(reply),
             Reached::Connection(_) => Err(Refused::BadReply), // the goal was a reply
         };
     }
     let mut seat = seat;
     loop {
-        let connection = connect(worker, request, seat, tries).await?;
+        let connection = connect(kit, request, seat, tries).await?;
         let sent_at = Instant::now();
-        let written = match once(worker, request, &connection, sent_at).await {
+        let written = match once(kit, request, &connection, sent_at).await {
             Ok(incoming) => {
                 let reply = Reply { connection, incoming };
                 judge(request, &reply, Instant::now().saturating_duration_since(sent_at));
@@ -165,7 +109,7 @@ pub(crate) async fn reply(
         }
         // If nothing of it has left, it may be sent again, this time over a connection of its own.
         let again = written.bytes == 0 && tries.get() < max_tries(request.pool);
-        match again.then(|| another(worker, request, &Tried::default())).flatten() {
+        match again.then(|| another(kit, request, &Tried::default())).flatten() {
             Some(next) => seat = next,
             None => return Err(written.refused),
         }
@@ -174,12 +118,12 @@ pub(crate) async fn reply(
 
 /// A connection for a request whose body is streamed, and so can be sent once only.
 pub(crate) async fn connect(
-    worker: &Worker,
+    kit: &Kit,
     request: &Outgoing<'_>,
     seat: Seat,
     tries: &Cell<u32>,
 ) -> Result<Connection, Refused> {
-    match race::run(worker, request, seat, Goal::Connection, tries).await? {
+    match race::run(kit, request, seat, Goal::Connection, tries).await? {
         Reached::Connection(connection) => Ok(connection),
         Reached::Reply(_) => Err(Refused::BadReply), // the goal was a connection
     }
@@ -194,7 +138,7 @@ struct Unanswered {
 
 /// Sends the request over this connection and no other.
 async fn once(
-    worker: &Worker,
+    kit: &Kit,
     request: &Outgoing<'_>,
     connection: &Connection,
     sent_at: Instant,
@@ -202,8 +146,8 @@ async fn once(
     let timeouts = &request.pool.plan().timeouts;
     let (first_byte, whole) = (sent_at + timeouts.first_byte, request.received + timeouts.request);
     let written = Cell::new(0);
-    let exchange = pin!(exchange(worker, request, connection, &written));
-    match worker.timers.timeout(|| first_byte.min(whole), exchange).await {
+    let exchange = pin!(exchange(kit, request, connection, &written));
+    match kit.timers.timeout(|| first_byte.min(whole), exchange).await {
         Ok(Ok(incoming)) => Ok(incoming),
         Ok(Err(lost)) => Err(Unanswered { lost, refused: lost.refusal(), bytes: written.get() }),
         Err(Elapsed) => Err(Unanswered {
@@ -211,102 +155,5 @@ async fn once(
             refused: if whole < first_byte { Refused::RequestTimeout } else { Refused::FirstByteTimeout },
             bytes: written.get(),
         }),
-    }
-}
-
-/// Writes the request and reads the head of the reply.
-pub(crate) async fn exchange(
-    worker: &Worker,
-    request: &Outgoing<'_>,
-    connection: &Connection,
-    written: &Cell<usize>,
-) -> Result<Incoming, Lost> {
-    connection.seat.member.counts.tries.add(1);
-    // A member that stops reading may still have said why: its reply is looked for all the same.
-    let sent = send(&connection.stream, request.bytes, written).await;
-    match Incoming::read(worker, &connection.stream, request.asked, &request.limits).await {
-        Err(Lost::Failed(Failure::Reset)) if connection.reused => Err(Lost::Stale),
-        Err(lost) => Err(lost),
-        Ok(_) if sent.is_err() => Err(Lost::Failed(Failure::Reset)),
-        Ok(incoming) => Ok(incoming),
-    }
-}
-
-/// Writes all of `bytes`; `written` counts along.
-pub(crate) async fn send(to: &TcpStream, bytes: &[u8], written: &Cell<usize>) -> io::Result<()> {
-    poll_fn(|cx| {
-        while written.get() < bytes.len() {
-            let n = ready!(socket::poll_send(to, cx, &bytes[written.get()..], &[]))?;
-            written.set(written.get() + n);
-        }
-        Poll::Ready(Ok(()))
-    })
-    .await
-}
-
-impl Incoming {
-    /// Reads until the head of a reply is complete.
-    pub(crate) async fn read(
-        worker: &Worker,
-        from: &TcpStream,
-        asked: Asked,
-        limits: &Limits,
-    ) -> Result<Self, Lost> {
-        let mut window = Window::new(&worker.buffers);
-        window.fill(from).await.map_err(|_| Lost::Failed(Failure::Reset))?;
-        let mut incoming = Self { head: worker.reply_head(), window };
-        incoming.complete(from, asked, limits).await?;
-        Ok(incoming)
-    }
-
-    /// After an interim reply: the next head.
-    pub(crate) async fn next(&mut self, from: &TcpStream, asked: Asked, limits: &Limits) -> Result<(), Lost> {
-        self.window.consume(self.head.len());
-        self.complete(from, asked, limits).await
-    }
-
-    async fn complete(&mut self, from: &TcpStream, asked: Asked, limits: &Limits) -> Result<(), Lost> {
-        while self.window.is_empty()
-            || !self
-                .head
-                .parse(self.window.bytes(), asked, limits)
-                .map_err(|_| Lost::Failed(Failure::BadReply))?
-        {
-            self.window.fill(from).await.map_err(|_| Lost::Failed(Failure::Reset))?;
-        }
-        Ok(())
-    }
-}
-
-/// What a reply that took so long says of its member, for the counters, the supervisor and the pool's patience.
-pub(crate) fn judge(request: &Outgoing<'_>, reply: &Reply, took: Duration) {
-    let member = &reply.connection.seat.member;
-    let status = reply.incoming.head.status();
-    member.counts.replies[class(status)].add(1);
-    member.counts.latency.observe(took);
-    request.pool.patience.borrow_mut().observe(took);
-    if status >= 500 && request.pool.plan().passive.server_errors {
-        member.failed(Failure::ServerError);
-    } else {
-        member.succeeded();
-    }
-}
-
-/// The same for a reply whose request was streamed, so that its time says nothing of the member.
-pub(crate) fn judge_streamed(connection: &Connection, incoming: &Incoming) {
-    let member = &connection.seat.member;
-    member.counts.replies[class(incoming.head.status())].add(1);
-    member.succeeded();
-}
-
-pub(crate) fn max_tries(pool: &Pool) -> u32 {
-    pool.plan().retries.tries.clamp(1, MAX_TRIES as u32)
-}
-
-/// A member for a further try, if one is free.
-pub(crate) fn another(worker: &Worker, request: &Outgoing<'_>, tried: &Tried) -> Option<Seat> {
-    match request.pool.pick(request.key, tried, &mut worker.random.borrow_mut()) {
-        Picked::Seat(seat) => Some(seat),
-        Picked::Full | Picked::Nobody => None,
     }
 }

@@ -9,6 +9,7 @@ pub mod probe;
 pub mod proxy_protocol;
 
 mod access_log;
+mod attempt;
 mod body;
 mod buffer;
 mod closing;
@@ -17,6 +18,8 @@ mod flow;
 mod forward;
 mod front;
 mod http;
+mod kit;
+mod listening;
 mod places;
 mod plan;
 mod pool;
@@ -44,8 +47,8 @@ use nines_control::view::{MemberKey, View};
 use nines_system::{HostId, Protocol, System};
 use tokio::sync::{mpsc, watch};
 
+use crate::listening::Vitals;
 use crate::plan::{Phase, Plan};
-use crate::worker::Vitals;
 
 /// Reports that may wait for the supervisor; past it the newest are dropped, for those before them say enough.
 const REPORTS: usize = 4096;

@@ -19,7 +19,6 @@ use crate::Shared;
 use crate::count::{MemberCounts, PoolCounts};
 use crate::places::{InUse, Places};
 use crate::socket::is_quiet;
-use crate::upstream::Connection;
 
 /// Tries of one request that are remembered, and so the most there can be.
 pub(crate) const MAX_TRIES: usize = 8;
@@ -234,8 +233,7 @@ impl Pool {
     }
 
     /// Keeps a connection for the next request, unless its member gets none at present.
-    pub(crate) fn keep(&self, connection: Connection) {
-        let Connection { stream, seat, .. } = connection;
+    pub(crate) fn keep(&self, seat: &Seat, stream: TcpStream) {
         let plan = self.plan();
         let stays = seat.member.eligible.get() && seat.member.address.get() == Some(seat.address);
         if stays && plan.send_proxy.is_none() {

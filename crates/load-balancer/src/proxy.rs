@@ -8,9 +8,9 @@ use nines_system::ProxyVersion;
 use tokio::net::TcpStream;
 
 use crate::front::Front;
+use crate::kit::Kit;
 use crate::proxy_protocol::{self, Header};
 use crate::window::Window;
-use crate::worker::Worker;
 
 pub(crate) struct Accepted {
     pub(crate) client: SocketAddr,
@@ -20,7 +20,7 @@ pub(crate) struct Accepted {
 
 /// Reads the header where the listener demands one. `None`: there was none, or it was malformed or late.
 pub(crate) async fn accept(
-    worker: &Worker,
+    kit: &Kit,
     front: &Front,
     stream: &TcpStream,
     peer: SocketAddr,
@@ -30,17 +30,17 @@ pub(crate) async fn accept(
         return Some(Accepted { client: peer, window: None });
     }
     let deadline = Instant::now() + patience;
-    let read = Box::pin(read(worker, stream, peer));
-    let accepted = worker.timers.timeout(|| deadline, read).await.ok().flatten();
+    let read = Box::pin(read(kit, stream, peer));
+    let accepted = kit.timers.timeout(|| deadline, read).await.ok().flatten();
     if accepted.is_none() {
         tracing::debug!(%peer, listener = %front.name, "no PROXY header");
     }
     accepted
 }
 
-async fn read(worker: &Worker, stream: &TcpStream, peer: SocketAddr) -> Option<Accepted> {
+async fn read(kit: &Kit, stream: &TcpStream, peer: SocketAddr) -> Option<Accepted> {
     poll_fn(|cx| stream.poll_read_ready(cx)).await.ok()?;
-    let mut window = Window::new(&worker.buffers);
+    let mut window = Window::new(&kit.buffers);
     loop {
         if let Some((length, header)) = proxy_protocol::parse(window.bytes()).ok()? {
             window.consume(length);

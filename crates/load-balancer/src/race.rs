@@ -14,10 +14,10 @@ use std::time::Instant;
 use nines_control::statistics::Refused;
 use nines_control::status::Failure;
 
-use crate::forward::{Lost, Outgoing, Reply, another, exchange, judge, max_tries};
+use crate::attempt::{Lost, Outgoing, Reply, another, exchange, judge, max_tries};
+use crate::kit::Kit;
 use crate::pool::{Member, Seat, Tried};
 use crate::upstream::Connection;
-use crate::worker::Worker;
 
 /// Where a try is to end.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Track {
 
 /// Runs tries until one reaches the goal, or none may be made any more. `tries` counts along.
 pub(crate) async fn run(
-    worker: &Worker,
+    kit: &Kit,
     request: &Outgoing<'_>,
     seat: Seat,
     goal: Goal,
@@ -86,9 +86,9 @@ pub(crate) async fn run(
     let start = Instant::now();
     tries.set(tries.get() + 1);
     let first = Track::new(&seat, start, false);
-    let mut in_place = pin!(Some(attempt(worker, request, seat, goal, false, &first)));
+    let mut in_place = pin!(Some(attempt(kit, request, seat, goal, false, &first)));
     let mut race =
-        Race { worker, request, goal, tries, start, first: &first, tried: Tried::default(), fresh: false };
+        Race { kit, request, goal, tries, start, first: &first, tried: Tried::default(), fresh: false };
     race.tried.add(first.index);
     let mut further = Further::default();
     loop {
@@ -102,7 +102,7 @@ pub(crate) async fn run(
                 }
                 poll_further(futures, cx)
             });
-            worker.timers.timeout(|| race.next_look(tracks), step).await
+            kit.timers.timeout(|| race.next_look(tracks), step).await
         };
         let lost = match happened {
             Ok((which, Ok(reached))) => return Ok(race.won(which, &further.tracks, reached)),
@@ -134,7 +134,7 @@ pub(crate) async fn run(
 
 /// One try: a connection, new or waiting for reuse, and, if that is the goal, the request and its reply's head.
 async fn attempt(
-    worker: &Worker,
+    kit: &Kit,
     request: &Outgoing<'_>,
     seat: Seat,
     goal: Goal,
@@ -155,7 +155,7 @@ async fn attempt(
     }
     track.stage.set(Stage::Waiting);
     let written = Cell::new(0);
-    let incoming = exchange(worker, request, &connection, &written).await?;
+    let incoming = exchange(kit, request, &connection, &written).await?;
     Ok(Reached::Reply(Reply { connection, incoming }))
 }
 
@@ -172,9 +172,9 @@ impl<'a> Further<'a> {
     fn start(&mut self, race: &Race<'a, '_>, seat: Seat, hedge: bool) {
         let track = Rc::new(Track::new(&seat, Instant::now(), hedge));
         self.tracks.push(track.clone());
-        let (worker, request, goal, fresh) = (race.worker, race.request, race.goal, race.fresh);
+        let (kit, request, goal, fresh) = (race.kit, race.request, race.goal, race.fresh);
         self.tries
-            .push(Some(Box::pin(async move { attempt(worker, request, seat, goal, fresh, &track).await })));
+            .push(Some(Box::pin(async move { attempt(kit, request, seat, goal, fresh, &track).await })));
     }
 }
 
@@ -190,7 +190,7 @@ fn poll_further(tries: &mut [Option<Try<'_>>], cx: &mut Context<'_>) -> Poll<(us
 }
 
 struct Race<'a, 't> {
-    worker: &'a Worker,
+    kit: &'a Kit,
     request: &'a Outgoing<'a>,
     goal: Goal,
     tries: &'t Cell<u32>,
@@ -291,12 +291,12 @@ impl Race<'_, '_> {
             return None;
         }
         let pool = self.request.pool;
-        let untried = another(self.worker, self.request, &self.tried);
+        let untried = another(self.kit, self.request, &self.tried);
         // A member that failed may be tried again if there is no other; one that is silent may not.
         let seat = if running {
             untried
         } else {
-            untried.or_else(|| another(self.worker, self.request, &Tried::default()))
+            untried.or_else(|| another(self.kit, self.request, &Tried::default()))
         }?;
         // A stale connection was nobody's fault, and a new one can't be stale: that try is free.
         let free = self.fresh && !hedge && self.tries.get() == 0;
@@ -321,10 +321,6 @@ impl Race<'_, '_> {
         let now = Instant::now();
         for loser in self.tracks(further).filter(|track| track.is_running() && track.outlasted.get()) {
             loser.member.failed(loser.silence());
-            if loser.stage.get() == Stage::Waiting {
-                // It would have taken at least this long: without it the pool would look faster than it is.
-                pool.patience.borrow_mut().observe(now.saturating_duration_since(loser.since.get()));
-            }
         }
         if let Reached::Reply(reply) = &reached {
             judge(self.request, reply, now.saturating_duration_since(track.since.get()));

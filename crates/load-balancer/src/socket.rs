@@ -3,6 +3,8 @@
 //! epoll is edge-triggered here: a read that does not fill its buffer has emptied the socket, and a write that is not
 //! taken whole has filled it, so readiness is put down at once and the next call waits for it.
 
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -57,6 +59,18 @@ pub(crate) fn poll_send(
             done => return Poll::Ready(done),
         }
     }
+}
+
+/// Writes all of `bytes`; `written` counts along.
+pub(crate) async fn send_all(to: &TcpStream, bytes: &[u8], written: &Cell<usize>) -> io::Result<()> {
+    poll_fn(|cx| {
+        while written.get() < bytes.len() {
+            let n = ready!(poll_send(to, cx, &bytes[written.get()..], &[]))?;
+            written.set(written.get() + n);
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await
 }
 
 /// Whether the socket would take bytes now, as far as is known without asking the kernel.

@@ -4,16 +4,12 @@
 //! no room to write) and can be waited for at the socket alone, so pipes need no readiness of their own.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use rustix::pipe::{PipeFlags, SpliceFlags};
 use tokio::net::TcpStream;
-
-use crate::buffer::Buffers;
-use crate::flow::{Broken, Flow};
 
 /// What a pipe is asked to hold. Without privileges all of a user's pipes share `pipe-user-pages-soft`, 64 MiB by default.
 const PIPE_BYTES: usize = 256 * 1024;
@@ -154,22 +150,4 @@ impl Drop for Pipe {
             _ => self.rack.open.set(self.rack.open.get() - 1),
         }
     }
-}
-
-/// Moves exactly `length` bytes, a body of known length, and tells `progress` how many at each step.
-///
-/// # Errors
-/// Which side failed, and how; the stream of `from` ending early is [`io::ErrorKind::UnexpectedEof`]. After an
-/// error, and when this future is dropped before its end, neither connection can be used for anything more.
-pub(crate) async fn transfer(
-    from: &TcpStream,
-    to: &TcpStream,
-    length: u64,
-    buffers: &Buffers,
-    pipes: &Pipes,
-    mut progress: impl FnMut(u64),
-) -> Result<(), Broken> {
-    let mut flow = Flow::of_length(from, to, length, buffers, pipes);
-    poll_fn(|context| flow.poll(context, &mut progress)).await?;
-    if flow.is_complete() { Ok(()) } else { Err(Broken::From) }
 }

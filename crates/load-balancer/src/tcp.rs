@@ -9,25 +9,26 @@ use nines_system::Balance;
 use tokio::net::TcpStream;
 
 use crate::access_log::{Record, now_us};
-use crate::forward::{self, Outgoing};
+use crate::attempt::Outgoing;
+use crate::forward;
 use crate::http1::{Asked, Limits, Method};
+use crate::listening::Served;
 use crate::pool::hash;
 use crate::proxy;
 use crate::relay::{Ended, Moved, Relay};
 use crate::timer::FAR;
-use crate::worker::Served;
 
 /// The PROXY header comes first, and at once.
 const PROXY_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
     let received = Instant::now();
-    let worker = served.worker.clone();
+    let kit = served.kit.clone();
     let front = served.listening.front();
     let Some((plan, pool)) = front.tcp() else { return };
     let idle = plan.idle;
     let pool = pool.clone();
-    let Some(accepted) = proxy::accept(&worker, &front, &stream, peer, idle.min(PROXY_PATIENCE)).await else {
+    let Some(accepted) = proxy::accept(&kit, &front, &stream, peer, idle.min(PROXY_PATIENCE)).await else {
         return;
     };
     let proxy::Accepted { client, window: ahead } = accepted;
@@ -48,8 +49,8 @@ pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
     };
     let tries = Cell::new(0);
     let connected = async {
-        let admitted = forward::admit(&worker, &pool, key, received).await?;
-        let connection = forward::connect(&worker, &request, admitted.seat, &tries).await?;
+        let admitted = forward::admit(&kit, &pool, key, received).await?;
+        let connection = forward::connect(&kit, &request, admitted.seat, &tries).await?;
         Ok::<_, Refused>((admitted.place, connection))
     };
     let moved = Moved::default();
@@ -70,12 +71,11 @@ pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
                 first_to_client: None,
                 idle,
                 moved: &moved,
-                buffers: &worker.buffers,
-                pipes: &worker.pipes,
-                timers: &worker.timers,
+                buffers: &kit.buffers,
+                pipes: &kit.pipes,
+                timers: &kit.timers,
             };
-            let ended =
-                relay.run(worker.timers.sleep(|| member.close_at.get().unwrap_or(received + FAR))).await;
+            let ended = relay.run(kit.timers.sleep(|| member.close_at.get().unwrap_or(received + FAR))).await;
             (word(&ended), Some(member))
         }
     };

@@ -6,8 +6,8 @@ use std::io;
 use nines_control::status::Failure;
 use tokio::net::TcpStream;
 
-use crate::forward;
-use crate::pool::Seat;
+use crate::pool::{Pool, Seat};
+use crate::socket::send_all;
 
 /// A connection to a member with the seat that it fills.
 pub(crate) struct Connection {
@@ -23,7 +23,7 @@ impl Connection {
         let stream = TcpStream::connect(seat.address).await.map_err(|error| failure(&error))?;
         let _ = stream.set_nodelay(true);
         seat.member.counts.connects.add(1);
-        forward::send(&stream, preface, &Cell::new(0)).await.map_err(|error| failure(&error))?;
+        send_all(&stream, preface, &Cell::new(0)).await.map_err(|error| failure(&error))?;
         Ok(Self { stream, seat, reused: false })
     }
 
@@ -33,6 +33,11 @@ impl Connection {
             Some(stream) => Ok(Self { stream, seat, reused: true }),
             None => Err(seat),
         }
+    }
+
+    /// Keeps it for the next request, unless its member gets none at present.
+    pub(crate) fn keep(self, pool: &Pool) {
+        pool.keep(&self.seat, self.stream);
     }
 }
 

@@ -6,98 +6,35 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use nines_control::random::Random;
 use nines_system::Protocol;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
-use crate::buffer::Buffers;
 use crate::closing;
-use crate::count::ListenerCounts;
 use crate::front::Front;
-use crate::http::Desk;
-use crate::http1::ResponseHead;
+use crate::kit::Kit;
+use crate::listening::{Listening, Open, Served, Vitals};
 use crate::plan::{Bound, Phase, Plan};
 use crate::pool::Pool;
-use crate::splice::Pipes;
-use crate::timer::Timers;
 use crate::{Shared, http, tcp};
 
-/// Bytes in one buffer: a request's or reply's head must fit, and a bulk read should fill it.
-const BUFFER_BYTES: usize = 64 * 1024;
-/// Buffers and heads kept while nobody uses them.
-const KEPT: usize = 256;
-const PIPES: usize = 256;
 /// How often idle connections are looked over, and the worker says that it still turns.
 const BEAT: Duration = Duration::from_millis(200);
 /// After `accept` failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) struct Worker {
-    pub(crate) index: usize,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) timers: Rc<Timers>,
-    pub(crate) buffers: Buffers,
-    pub(crate) pipes: Pipes,
-    pub(crate) random: RefCell<Random>,
+    index: usize,
+    shared: Arc<Shared>,
+    kit: Rc<Kit>,
     phase: Cell<Phase>,
-    /// When draining began.
-    draining_since: Cell<Option<Instant>>,
     /// By name, so that a reload finds what it keeps.
     pools: RefCell<BTreeMap<String, Rc<Pool>>>,
     listening: RefCell<Vec<Rc<Listening>>>,
-    #[allow(clippy::vec_box, reason = "handed out boxed, and moved as a pointer")]
-    reply_heads: RefCell<Vec<Box<ResponseHead>>>,
-    #[allow(clippy::vec_box, reason = "the same")]
-    desks: RefCell<Vec<Box<Desk>>>,
     vitals: Arc<Vitals>,
-}
-
-/// What others may see of a worker.
-#[derive(Debug, Default)]
-pub(crate) struct Vitals {
-    /// Milliseconds since the data plane started, at the latest beat.
-    pub(crate) beat_ms: AtomicU64,
-    /// Client connections now.
-    pub(crate) connections: AtomicU64,
-    /// Sockets that may still accept one.
-    pub(crate) open: AtomicU64,
-}
-
-/// A socket that may still accept a connection, counted while it may.
-struct Open(Arc<Vitals>);
-
-impl Open {
-    fn new(vitals: Arc<Vitals>) -> Self {
-        vitals.open.fetch_add(1, Ordering::Relaxed);
-        Self(vitals)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        // After the connections that it brought were counted.
-        self.0.open.fetch_sub(1, Ordering::Release);
-    }
-}
-
-/// One listening socket of this worker, and how its connections are served now.
-pub(crate) struct Listening {
-    address: SocketAddr,
-    front: RefCell<Rc<Front>>,
-    connections: Cell<u32>,
-    /// A connection ended while the listener was at its limit.
-    freed: Notify,
-    closed: Notify,
-}
-
-impl Listening {
-    pub(crate) fn front(&self) -> Rc<Front> {
-        self.front.borrow().clone()
-    }
 }
 
 /// Runs a worker until the plan's sender is gone.
@@ -115,20 +52,14 @@ pub(crate) fn run(
     let worker = Rc::new(Worker {
         index,
         shared,
-        timers: Rc::new(Timers::new(started)),
-        buffers: Buffers::new(BUFFER_BYTES, KEPT),
-        pipes: Pipes::new(PIPES),
-        random: RefCell::new(Random::seeded(0x6e69_6e65 + index as u64)),
+        kit: Rc::new(Kit::new(started, 0x6e69_6e65 + index as u64)),
         phase: Cell::new(Phase::Closed),
-        draining_since: Cell::new(None),
         pools: RefCell::default(),
         listening: RefCell::default(),
-        reply_heads: RefCell::default(),
-        desks: RefCell::default(),
         vitals,
     });
     runtime.block_on(async {
-        tokio::task::spawn_local(worker.timers.clone().drive());
+        tokio::task::spawn_local(worker.kit.timers.clone().drive());
         tokio::task::spawn_local(worker.clone().beat(started));
         worker.follow(plan).await;
     });
@@ -150,7 +81,7 @@ impl Worker {
             }
             self.take_phase(&current);
             if moved {
-                self.timers.wake_all();
+                self.kit.timers.wake_all();
             }
             if plan.changed().await.is_err() {
                 return;
@@ -195,8 +126,8 @@ impl Worker {
             Phase::Closed => {}
             Phase::Open => self.open(plan),
             Phase::Draining => {
-                if self.draining_since.get().is_none() {
-                    self.draining_since.set(Some(Instant::now()));
+                if self.kit.draining_since.get().is_none() {
+                    self.kit.draining_since.set(Some(Instant::now()));
                 }
                 for listening in self.listening.borrow_mut().drain(..) {
                     listening.closed.notify_one();
@@ -215,13 +146,7 @@ impl Worker {
                 bound.listen(self.index).and_then(|socket| socket.map(TcpListener::from_std).transpose());
             match socket {
                 Ok(Some(socket)) => {
-                    let listening = Rc::new(Listening {
-                        address: bound.address,
-                        front: RefCell::new(self.front(plan, bound)),
-                        connections: Cell::new(0),
-                        freed: Notify::new(),
-                        closed: Notify::new(),
-                    });
+                    let listening = Rc::new(Listening::new(bound.address, self.front(plan, bound)));
                     self.listening.borrow_mut().push(listening.clone());
                     tokio::task::spawn_local(self.clone().accept(
                         listening,
@@ -278,7 +203,7 @@ impl Worker {
     }
 
     fn serve(self: &Rc<Self>, listening: &Rc<Listening>, stream: TcpStream, peer: SocketAddr) {
-        let connection = Served::new(self.clone(), listening.clone());
+        let connection = Served::new(self.kit.clone(), self.vitals.clone(), listening.clone());
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let is_http = matches!(listening.front.borrow().listener().protocol, Protocol::Http(_));
         if is_http {
@@ -299,63 +224,6 @@ impl Worker {
             }
             tokio::time::sleep(BEAT).await;
         }
-    }
-
-    /// When this worker began to drain, if it has.
-    pub(crate) fn draining_since(&self) -> Option<Instant> {
-        self.draining_since.get()
-    }
-
-    /// A reply's head to parse into; [`Worker::keep_reply_head`] takes it back.
-    pub(crate) fn reply_head(&self) -> Box<ResponseHead> {
-        self.reply_heads.borrow_mut().pop().unwrap_or_default()
-    }
-
-    /// What a request is served with; [`Worker::keep_desk`] takes it back.
-    pub(crate) fn desk(&self) -> Box<Desk> {
-        self.desks.borrow_mut().pop().unwrap_or_default()
-    }
-
-    pub(crate) fn keep_desk(&self, mut desk: Box<Desk>) {
-        desk.shrink();
-        let mut desks = self.desks.borrow_mut();
-        if desks.len() < KEPT {
-            desks.push(desk);
-        }
-    }
-
-    pub(crate) fn keep_reply_head(&self, head: Box<ResponseHead>) {
-        let mut heads = self.reply_heads.borrow_mut();
-        if heads.len() < KEPT {
-            heads.push(head);
-        }
-    }
-}
-
-/// A client's connection while it is served: counted from its first moment to its last.
-pub(crate) struct Served {
-    pub(crate) worker: Rc<Worker>,
-    pub(crate) listening: Rc<Listening>,
-    counts: Arc<ListenerCounts>,
-}
-
-impl Served {
-    fn new(worker: Rc<Worker>, listening: Rc<Listening>) -> Self {
-        listening.connections.set(listening.connections.get() + 1);
-        worker.vitals.connections.fetch_add(1, Ordering::Relaxed);
-        let counts = listening.front.borrow().counts.clone();
-        counts.accepted.add(1);
-        counts.connections.add(1);
-        Self { worker, listening, counts }
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.listening.connections.set(self.listening.connections.get() - 1);
-        self.worker.vitals.connections.fetch_sub(1, Ordering::Relaxed);
-        self.counts.connections.sub(1);
-        self.listening.freed.notify_one();
     }
 }
 

@@ -11,11 +11,11 @@ use nines_control::status::Failure;
 use tokio::net::TcpStream;
 
 use super::exchange::{Exchange, Request};
+use crate::attempt::{Incoming, Lost};
 use crate::body::{Body, Cut, Stall};
-use crate::forward::{Incoming, Lost};
 use crate::http1::{Downstream, Version};
 use crate::pool::Member;
-use crate::socket::is_writable;
+use crate::socket::{is_writable, send_all};
 use crate::timer::{Elapsed, FAR};
 
 pub(super) struct Delivery<'a> {
@@ -114,7 +114,7 @@ impl<'a> Delivery<'a> {
     /// Passes on a reply whose head has been read, to a request that was sent whole. Says how it went out.
     pub(super) async fn reply(&self, incoming: &mut Incoming, out: &mut Vec<u8>) -> Result<Downstream, Halt> {
         let pass = pin!(self.pass(incoming, out));
-        match self.exchange.worker.timers.timeout(|| self.deadline(), pass).await {
+        match self.exchange.kit.timers.timeout(|| self.deadline(), pass).await {
             Ok(done) => done,
             Err(Elapsed) => Err(self.too_late()),
         }
@@ -128,11 +128,11 @@ impl<'a> Delivery<'a> {
         window: &mut crate::window::Window,
         out: &mut Vec<u8>,
     ) -> Result<Streamed, Halt> {
-        let worker = self.exchange.worker;
+        let kit = self.exchange.kit;
         self.stage.set(Stage::Request);
-        let mut upload = pin!(body.pass(worker, &self.exchange.client.stream, self.upstream, head, window));
+        let mut upload = pin!(body.pass(kit, &self.exchange.client.stream, self.upstream, head, window));
         let mut download = pin!(async {
-            let read = Incoming::read(worker, self.upstream, self.request.asked, &self.request.limits).await;
+            let read = Incoming::read(kit, self.upstream, self.request.asked, &self.request.limits).await;
             let mut incoming = read.map_err(Halt::NoReply)?;
             let sent = self.pass(&mut incoming, out).await?;
             Ok(Streamed { sent, incoming, whole: self.stage.get() != Stage::Request })
@@ -151,7 +151,7 @@ impl<'a> Delivery<'a> {
             }
             download.as_mut().poll(cx)
         });
-        match worker.timers.timeout(|| self.deadline(), both).await {
+        match kit.timers.timeout(|| self.deadline(), both).await {
             Ok(done) => done,
             Err(Elapsed) => Err(self.too_late()),
         }
@@ -159,14 +159,14 @@ impl<'a> Delivery<'a> {
 
     /// Passes on interim replies, the head and the body.
     async fn pass(&self, incoming: &mut Incoming, out: &mut Vec<u8>) -> Result<Downstream, Halt> {
-        let Exchange { worker, client, seen, .. } = self.exchange;
+        let Exchange { kit, client, seen, .. } = self.exchange;
         let Request { asked, version, limits, .. } = self.request;
         while incoming.head.is_interim() {
             if *version == Version::Http11 {
                 let to = Downstream { version: *version, keep_alive: true };
                 incoming.head.render(incoming.window.bytes(), to, out);
                 let written = Cell::new(0);
-                crate::forward::send(&client.stream, out, &written).await.map_err(|_| Halt::ClientGone)?;
+                send_all(&client.stream, out, &written).await.map_err(|_| Halt::ClientGone)?;
                 out.clear();
             }
             if self.stage.get() == Stage::Body {
@@ -195,7 +195,7 @@ impl<'a> Delivery<'a> {
             limits: *limits,
             moved: &seen.bytes_out,
         };
-        match body.pass(worker, self.upstream, &client.stream, out, &mut incoming.window).await {
+        match body.pass(kit, self.upstream, &client.stream, out, &mut incoming.window).await {
             Ok(()) => Ok(to),
             Err(Cut::Sink) => Err(Halt::ClientGone),
             Err(Cut::Source) => Err(Halt::CutShort(Failure::Reset)),

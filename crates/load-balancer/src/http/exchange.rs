@@ -1,34 +1,27 @@
-//! One request and its reply.
+//! One request and its reply: what everyone who has a part in answering it needs.
 
 use std::cell::Cell;
-use std::future::poll_fn;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use nines_control::statistics::Refused;
-use nines_system::{Balance, HashKey, HttpListener, Trust};
+use nines_system::HttpListener;
+use tokio::net::TcpStream;
 
-use super::delivery::{Delivery, Halt, Streamed};
-use super::log::{Entry, Outcome};
-use super::refuse::{explain, refusal};
-use super::{Client, Desk, Next};
-use crate::body::{Body, Stall};
-use crate::forward::{self, Incoming, Outgoing, Reply};
 use crate::front::Front;
-use crate::http1::{
-    Asked, ChunkedScanner, Downstream, Forwarding, Framing, Limits, Method, RequestHead, Version,
-};
-use crate::pool::{Member, Pool, hash};
-use crate::proxy;
-use crate::relay::{Moved, Relay};
-use crate::timer::Elapsed;
-use crate::upstream::Connection;
-use crate::window::Window;
-use crate::worker::Worker;
+use crate::http1::{Asked, ClientText, Framing, Limits, Version};
+use crate::kit::Kit;
+use crate::pool::{Member, Pool};
+
+/// Who is at the other end.
+pub(super) struct Client {
+    pub(super) stream: TcpStream,
+    pub(super) address: SocketAddr,
+    pub(super) text: ClientText,
+}
 
 pub(super) struct Exchange<'a> {
-    pub(super) worker: &'a Worker,
+    pub(super) kit: &'a Kit,
     pub(super) front: &'a Front,
     pub(super) http: &'a HttpListener,
     pub(super) client: &'a Client,
@@ -43,10 +36,12 @@ pub(super) struct Request<'a> {
     pub(super) version: Version,
     pub(super) limits: Limits,
     pub(super) keep_alive: bool,
-    framing: Framing,
-    repeatable: bool,
-    expects_continue: bool,
-    key: Option<u64>,
+    pub(super) framing: Framing,
+    /// Whether it may be sent to another member after bytes of it were written.
+    pub(super) repeatable: bool,
+    pub(super) expects_continue: bool,
+    /// For consistent hashing.
+    pub(super) key: Option<u64>,
 }
 
 /// What was seen on the way.
@@ -56,385 +51,6 @@ pub(super) struct Seen {
     pub(super) first_byte: Cell<Option<Duration>>,
     pub(super) bytes_in: Cell<u64>,
     pub(super) bytes_out: Cell<u64>,
-    tries: Cell<u32>,
-    member: Cell<Option<Rc<Member>>>,
-}
-
-/// How a request ended: what becomes of the connection, and a word for the log.
-struct End {
-    next: Next,
-    word: &'static str,
-}
-
-/// A reply that was passed on whole.
-struct Answered {
-    connection: Connection,
-    incoming: Incoming,
-    /// How it went out.
-    sent: Downstream,
-    /// Whether the request had been sent whole by then.
-    whole: bool,
-}
-
-/// Why no reply, or no whole one, was passed on.
-enum Failed {
-    Refused(Refused),
-    Halted(Halt),
-}
-
-impl From<Refused> for Failed {
-    fn from(cause: Refused) -> Self {
-        Self::Refused(cause)
-    }
-}
-
-impl<'a> Exchange<'a> {
-    pub(super) fn new(
-        worker: &'a Worker,
-        front: &'a Front,
-        http: &'a HttpListener,
-        client: &'a Client,
-    ) -> Self {
-        Self { worker, front, http, client, received: Instant::now(), seen: Seen::default() }
-    }
-
-    /// Answers the request whose head `desk.head` has read at the start of `window`.
-    pub(super) async fn run(&self, window: &mut Window, desk: &mut Desk) -> Next {
-        let entry = Entry::new(self.front, &desk.head, window.bytes());
-        let routed = self.front.route(desk.head.host(window.bytes()), desk.head.path(window.bytes()));
-        let pool = routed.map(|(pool, _)| pool);
-        let end = match routed {
-            None => {
-                let keeps = self.keeps(&desk.head) && desk.head.framing() == Framing::None;
-                window.consume(desk.head.len());
-                self.refuse(Refused::NoRoute, keeps, desk.head.asked(), &mut desk.reply).await
-            }
-            Some((pool, repeat_any)) => {
-                let request = self.take(pool, repeat_any, &desk.head, window, &mut desk.request);
-                self.answer(&request, window, desk).await
-            }
-        };
-        self.front.counts.bytes_in.add(self.seen.bytes_in.get());
-        self.front.counts.bytes_out.add(self.seen.bytes_out.get());
-        if let Some(entry) = entry {
-            self.log(&entry, pool, end.word);
-        }
-        end.next
-    }
-
-    fn keeps(&self, head: &RequestHead) -> bool {
-        head.keep_alive() && self.worker.draining_since().is_none()
-    }
-
-    /// Renders the head for a member and consumes it.
-    fn take<'p>(
-        &self,
-        pool: &'p Rc<Pool>,
-        repeat_any: bool,
-        head: &RequestHead,
-        window: &mut Window,
-        rendered: &mut Vec<u8>,
-    ) -> Request<'p> {
-        let bytes = window.bytes();
-        let client = self.client.address.ip();
-        let trusted = match &self.http.trust_forwarded {
-            Trust::Nobody => false,
-            Trust::Everybody => true,
-            Trust::Networks(networks) => networks.iter().any(|network| network.contains(client)),
-        };
-        rendered.clear();
-        head.render(bytes, &Forwarding { client: &self.client.text, trusted, proto: "http" }, rendered);
-        let request = Request {
-            pool,
-            asked: head.asked(),
-            version: head.version(),
-            limits: Front::limits(self.http),
-            keep_alive: self.keeps(head),
-            framing: head.framing(),
-            repeatable: (repeat_any || head.idempotent()) && !head.upgrade(),
-            expects_continue: head.expects_continue(),
-            key: key(&pool.plan().balance, client, head, bytes),
-        };
-        window.consume(head.len());
-        request
-    }
-
-    async fn answer(&self, request: &Request<'_>, window: &mut Window, desk: &mut Desk) -> End {
-        let Desk { request: bytes, reply: out, .. } = desk;
-        let forwarded = match self.collect(request, window, bytes).await {
-            Ok(complete) => self.forward(request, complete, window, bytes, out).await,
-            Err(failed) => Err(failed),
-        };
-        let cause = match forwarded {
-            Ok(end) => return end,
-            Err(Failed::Refused(cause)) => cause,
-            Err(Failed::Halted(halt)) => match halt.refusal() {
-                Some(cause) if self.seen.bytes_out.get() == 0 => cause,
-                _ => return self.break_off(&halt),
-            },
-        };
-        // Bytes of the body that may still come would pass for the next request.
-        let keeps = request.keep_alive && request.framing == Framing::None;
-        self.refuse(cause, keeps, request.asked, out).await
-    }
-
-    /// Puts the body behind the head, if it is at hand or small and worth waiting for. `false`: it is streamed.
-    async fn collect(
-        &self,
-        request: &Request<'_>,
-        window: &mut Window,
-        bytes: &mut Vec<u8>,
-    ) -> Result<bool, Failed> {
-        match request.framing {
-            Framing::None | Framing::UntilClose => Ok(true),
-            Framing::Chunked => {
-                let scanned = ChunkedScanner::new(&request.limits).advance(window.bytes());
-                let progress = scanned.map_err(|_| Refused::BadRequest)?;
-                if progress.done {
-                    bytes.extend_from_slice(&window.bytes()[..progress.consumed]);
-                    window.consume(progress.consumed);
-                }
-                Ok(progress.done)
-            }
-            Framing::Length(length) => {
-                let kept = u64::from(request.pool.plan().retries.body_bytes);
-                let worth_waiting = request.repeatable && !request.expects_continue && length <= kept;
-                match usize::try_from(length) {
-                    Ok(length) if length <= window.len() || worth_waiting => {
-                        self.collect_exactly(length, window, bytes).await.map(|()| true)
-                    }
-                    _ => Ok(false),
-                }
-            }
-        }
-    }
-
-    async fn collect_exactly(
-        &self,
-        length: usize,
-        window: &mut Window,
-        bytes: &mut Vec<u8>,
-    ) -> Result<(), Failed> {
-        let end = bytes.len() + length;
-        let stall = Stall::default();
-        loop {
-            let here = (end - bytes.len()).min(window.len());
-            bytes.extend_from_slice(&window.bytes()[..here]);
-            window.consume(here);
-            if bytes.len() == end {
-                return Ok(());
-            }
-            let deadline = || stall.of_client(bytes.len() as u64, self.http.timeouts.stall);
-            let fill = poll_fn(|cx| window.poll_fill(&self.client.stream, cx));
-            match self.worker.timers.timeout(deadline, fill).await {
-                Ok(Ok(n)) if n > 0 => {}
-                Ok(_) => return Err(Failed::Halted(Halt::ClientGone)),
-                Err(Elapsed) => return Err(Refused::ClientTimeout.into()),
-            }
-        }
-    }
-
-    /// Gets a reply from a member and passes it on.
-    async fn forward(
-        &self,
-        request: &Request<'_>,
-        complete: bool,
-        window: &mut Window,
-        bytes: &mut Vec<u8>,
-        out: &mut Vec<u8>,
-    ) -> Result<End, Failed> {
-        let preface =
-            proxy::preface(request.pool.plan().send_proxy, self.client.address, &self.client.stream);
-        let admitted = forward::admit(self.worker, request.pool, request.key, self.received).await?;
-        let outgoing = Outgoing {
-            pool: request.pool,
-            bytes: if complete { bytes } else { &[] },
-            asked: request.asked,
-            repeatable: request.repeatable,
-            key: request.key,
-            preface: &preface,
-            limits: request.limits,
-            received: self.received,
-        };
-        let tries = &self.seen.tries;
-        out.clear();
-        let answered = if complete {
-            let reply = forward::reply(self.worker, &outgoing, admitted.seat, tries).await?;
-            self.seen.bytes_in.set(bytes.len() as u64);
-            self.pass_on(request, reply, out).await?
-        } else {
-            let connection = forward::connect(self.worker, &outgoing, admitted.seat, tries).await?;
-            self.stream(request, connection, window, bytes, out).await?
-        };
-        if answered.incoming.head.switched() {
-            return Ok(self.relay(request, &answered.connection, answered.incoming, window).await);
-        }
-        Ok(self.finish(request, answered, window))
-    }
-
-    /// The reply to a request that has been sent whole.
-    async fn pass_on(
-        &self,
-        request: &Request<'_>,
-        reply: Reply,
-        out: &mut Vec<u8>,
-    ) -> Result<Answered, Failed> {
-        let Reply { connection, mut incoming } = reply;
-        match self.delivery(request, &connection).reply(&mut incoming, out).await {
-            Ok(sent) => Ok(Answered { connection, incoming, sent, whole: true }),
-            Err(halt) => Err(halted(&connection, halt)),
-        }
-    }
-
-    /// Sends a request whose body is still coming, and passes on its reply.
-    async fn stream(
-        &self,
-        request: &Request<'_>,
-        connection: Connection,
-        window: &mut Window,
-        bytes: &mut Vec<u8>,
-        out: &mut Vec<u8>,
-    ) -> Result<Answered, Failed> {
-        let body = Body {
-            framing: request.framing,
-            framed_as: request.framing,
-            limits: request.limits,
-            moved: &self.seen.bytes_in,
-        };
-        connection.seat.member.counts.tries.add(1);
-        match self.delivery(request, &connection).stream(&body, bytes, window, out).await {
-            Ok(Streamed { sent, incoming, whole }) => {
-                forward::judge_streamed(&connection, &incoming);
-                Ok(Answered { connection, incoming, sent, whole })
-            }
-            Err(halt) => Err(halted(&connection, halt)),
-        }
-    }
-
-    fn delivery<'d>(&'d self, request: &'d Request<'d>, connection: &'d Connection) -> Delivery<'d> {
-        if self.front.access_log.is_some() {
-            self.seen.member.set(Some(connection.seat.member.clone()));
-        }
-        Delivery::new(self, request, &connection.seat.member, &connection.stream)
-    }
-
-    /// After a whole reply: the connections are kept, if they can be.
-    fn finish(&self, request: &Request<'_>, answered: Answered, ahead: &Window) -> End {
-        let Answered { connection, incoming: Incoming { head, window }, sent, whole } = answered;
-        let next = if head.keeps_client(sent) {
-            Next::Idle
-        } else if whole && ahead.is_empty() {
-            Next::Close
-        } else {
-            Next::Linger
-        };
-        if whole && head.keep_alive() && window.is_empty() {
-            request.pool.keep(connection);
-        }
-        self.worker.keep_reply_head(head);
-        End { next, word: "done" }
-    }
-
-    /// The connection speaks another protocol now: bytes both ways until either side ends it.
-    async fn relay(
-        &self,
-        request: &Request<'_>,
-        connection: &Connection,
-        incoming: Incoming,
-        window: &mut Window,
-    ) -> End {
-        let moved = Moved::default();
-        let relay = Relay {
-            client: &self.client.stream,
-            member: &connection.stream,
-            first_to_member: Some(window.take()),
-            first_to_client: Some(incoming.window),
-            idle: request.pool.plan().timeouts.stall,
-            moved: &moved,
-            buffers: &self.worker.buffers,
-            pipes: &self.worker.pipes,
-            timers: &self.worker.timers,
-        };
-        let delivery = self.delivery(request, connection);
-        Box::pin(relay.run(self.worker.timers.sleep(|| delivery.upgrade_ends()))).await;
-        self.seen.bytes_in.set(self.seen.bytes_in.get() + moved.to_member.get());
-        self.seen.bytes_out.set(self.seen.bytes_out.get() + moved.to_client.get());
-        End { next: Next::Close, word: "upgraded" }
-    }
-
-    /// A reply that can't be completed: the client must notice that it is not whole.
-    fn break_off(&self, halt: &Halt) -> End {
-        if matches!(halt, Halt::ClientGone | Halt::ClientStalled) {
-            self.front.counts.client_gone.add(1);
-        } else {
-            // A reply that ends with its connection would pass for whole after an orderly end.
-            let _ = self.client.stream.set_zero_linger();
-        }
-        End { next: Next::Close, word: halt.word() }
-    }
-
-    async fn refuse(&self, cause: Refused, keeps: bool, asked: Asked, out: &mut Vec<u8>) -> End {
-        let (status, what) = explain(cause);
-        out.clear();
-        refusal(cause, status, what, !keeps, asked.method == Method::Head).render(out);
-        self.front.count_reply(status);
-        self.front.count_refused(cause);
-        self.seen.status.set(status);
-        let stall = Stall::default();
-        let written = Cell::new(0);
-        let deadline = || stall.of_client(written.get() as u64, self.http.timeouts.stall);
-        let send = std::pin::pin!(forward::send(&self.client.stream, out, &written));
-        let sent = self.worker.timers.timeout(deadline, send).await;
-        self.seen.bytes_out.set(written.get() as u64);
-        let next = match sent {
-            Ok(Ok(())) if keeps => Next::Idle,
-            Ok(Ok(())) => Next::Linger,
-            _ => Next::Close,
-        };
-        End { next, word: cause.word() }
-    }
-
-    fn log(&self, entry: &Entry, pool: Option<&Rc<Pool>>, ended: &'static str) {
-        let member = self.seen.member.take();
-        let outcome = Outcome {
-            client: self.client.address.ip(),
-            received: self.received,
-            pool: pool.map(|pool| pool.plan().name.as_str()),
-            member: member.as_ref().map(|member| member.name.as_str()),
-            tries: self.seen.tries.get(),
-            status: self.seen.status.get(),
-            first_byte: self.seen.first_byte.get(),
-            bytes_in: self.seen.bytes_in.get(),
-            bytes_out: self.seen.bytes_out.get(),
-            ended,
-        };
-        entry.write(self.front, &outcome);
-    }
-}
-
-/// Tells the supervisor of the member's part in it.
-fn halted(connection: &Connection, halt: Halt) -> Failed {
-    if let Some(failure) = halt.failure() {
-        connection.seat.member.failed(failure);
-    }
-    Failed::Halted(halt)
-}
-
-/// What consistent hashing goes by.
-fn key(balance: &Balance, client: IpAddr, head: &RequestHead, buffer: &[u8]) -> Option<u64> {
-    let Balance::Hash(key) = balance else { return None };
-    let value = match key {
-        HashKey::ClientAddress => None,
-        HashKey::Header(name) => head.field(buffer, name),
-        HashKey::Cookie(name) => head.cookie(buffer, name),
-    };
-    Some(value.map_or_else(|| hash_of(client), hash))
-}
-
-/// A request without the header or cookie goes by its client's address.
-fn hash_of(client: IpAddr) -> u64 {
-    match client {
-        IpAddr::V4(v4) => hash(&v4.octets()),
-        IpAddr::V6(v6) => hash(&v6.octets()),
-    }
+    pub(super) tries: Cell<u32>,
+    pub(super) member: Cell<Option<Rc<Member>>>,
 }

@@ -3,6 +3,7 @@
 //! What is done with a request is [`crate::forward`]'s matter, and does not depend on how it was read. Between requests
 //! a connection holds no buffer and no more memory than its addresses and a timer.
 
+mod answer;
 mod delivery;
 mod exchange;
 mod log;
@@ -16,13 +17,16 @@ use std::time::{Duration, Instant};
 use nines_system::HttpListener;
 use tokio::net::TcpStream;
 
-use self::exchange::Exchange;
+use self::answer::Next;
+use self::exchange::{Client, Exchange};
+use self::refuse::Unread;
 use crate::front::Front;
-use crate::http1::{ClientText, Rejection, RequestHead};
+use crate::http1::{ClientText, RequestHead};
+use crate::kit::Kit;
+use crate::listening::Served;
 use crate::proxy;
 use crate::timer::Elapsed;
 use crate::window::Window;
-use crate::worker::{Served, Worker};
 
 /// While the worker drains, a kept-alive connection that has been quiet for so long since then is closed. Until then
 /// its next request is still answered: closing it at once would cross that request on the wire.
@@ -31,58 +35,20 @@ const DRAIN_QUIET: Duration = Duration::from_secs(2);
 /// reset destroy the refusal on its way.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 * 1024;
-/// Bytes that a desk keeps from one request to the next.
-const DESK_BYTES: usize = 16 * 1024;
-
-/// Who is at the other end.
-struct Client {
-    stream: TcpStream,
-    address: SocketAddr,
-    text: ClientText,
-}
-
-/// What becomes of a client's connection after a request.
-enum Next {
-    /// The next request is awaited.
-    Idle,
-    Close,
-    /// Closed, after what the client still sends has been read.
-    Linger,
-}
-
-/// What one worker needs to serve a request, used again and again.
-#[derive(Default)]
-pub(crate) struct Desk {
-    head: RequestHead,
-    /// The request as a member gets it.
-    request: Vec<u8>,
-    /// The reply's head as the client gets it, and what goes out with it.
-    reply: Vec<u8>,
-}
-
-impl Desk {
-    /// Gives back what an unusually large request took.
-    pub(crate) fn shrink(&mut self) {
-        self.request.clear();
-        self.request.shrink_to(DESK_BYTES);
-        self.reply.clear();
-        self.reply.shrink_to(DESK_BYTES);
-    }
-}
 
 pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
     let Some((client, mut ahead, mut patience)) = Box::pin(greet(&served, stream, peer)).await else {
         return;
     };
     loop {
-        if ahead.is_none() && !is_asked(&served.worker, &client.stream, patience).await {
+        if ahead.is_none() && !is_asked(&served.kit, &client.stream, patience).await {
             return;
         }
         // Boxed, so that a connection that waits is small.
         match Box::pin(exchanges(&served, &client, ahead.take())).await {
             Next::Idle => {}
             Next::Close => return,
-            Next::Linger => return Box::pin(linger(&served.worker, &client.stream)).await,
+            Next::Linger => return Box::pin(linger(&served.kit, &client.stream)).await,
         }
         let front = served.listening.front();
         let Some(http) = front.http() else { return };
@@ -98,13 +64,13 @@ async fn greet(
 ) -> Option<(Client, Option<Window>, Duration)> {
     let front = served.listening.front();
     let patience = front.http()?.timeouts.head;
-    let accepted = proxy::accept(&served.worker, &front, &stream, peer, patience).await?;
+    let accepted = proxy::accept(&served.kit, &front, &stream, peer, patience).await?;
     let client = Client { stream, address: accepted.client, text: ClientText::new(accepted.client.ip()) };
     Some((client, accepted.window, patience))
 }
 
 /// Waits for the first byte of a request. `false`: it did not come in time, or the worker drains.
-async fn is_asked(worker: &Worker, stream: &TcpStream, patience: Duration) -> bool {
+async fn is_asked(kit: &Kit, stream: &TcpStream, patience: Duration) -> bool {
     let mut readable = poll_fn(|cx| stream.poll_read_ready(cx));
     // Most often it is there, or soon; then no clock is read.
     let since = Cell::new(None);
@@ -114,22 +80,22 @@ async fn is_asked(worker: &Worker, stream: &TcpStream, patience: Duration) -> bo
             since.set(Some(now));
             now
         });
-        let drained = worker.draining_since().map(|draining| draining.max(since) + DRAIN_QUIET);
+        let drained = kit.draining_since.get().map(|draining| draining.max(since) + DRAIN_QUIET);
         drained.map_or(since + patience, |drained| drained.min(since + patience))
     };
-    matches!(worker.timers.timeout(deadline, &mut readable).await, Ok(Ok(())))
+    matches!(kit.timers.timeout(deadline, &mut readable).await, Ok(Ok(())))
 }
 
 /// Answers requests until none is in hand.
 async fn exchanges(served: &Served, client: &Client, ahead: Option<Window>) -> Next {
-    let worker = &*served.worker;
-    let mut window = ahead.unwrap_or_else(|| Window::new(&worker.buffers));
-    let mut desk = worker.desk();
+    let kit = &*served.kit;
+    let mut window = ahead.unwrap_or_else(|| Window::new(&kit.buffers));
+    let mut desk = kit.desk();
     loop {
         let front = served.listening.front();
         let Some(http) = front.http() else { return Next::Close };
-        let next = match read_head(worker, http, &client.stream, &mut window, &mut desk.head).await {
-            Ok(true) => Exchange::new(worker, &front, http, client).run(&mut window, &mut desk).await,
+        let next = match read_head(kit, http, &client.stream, &mut window, &mut desk.head).await {
+            Ok(true) => Exchange::new(kit, &front, http, client).run(&mut window, &mut desk).await,
             Ok(false) => Next::Close,
             Err(unread) => {
                 refuse::unread(&front, unread, &client.stream, &mut desk.reply).await;
@@ -137,21 +103,15 @@ async fn exchanges(served: &Served, client: &Client, ahead: Option<Window>) -> N
             }
         };
         if !matches!(next, Next::Idle) || window.is_empty() {
-            worker.keep_desk(desk);
+            kit.keep_desk(desk);
             return next;
         }
     }
 }
 
-/// Why no request could be read.
-enum Unread {
-    Rejected(Rejection),
-    TooSlow,
-}
-
 /// Reads until a head is complete. `false`: the client has gone, or has nothing more to say.
 async fn read_head(
-    worker: &Worker,
+    kit: &Kit,
     http: &HttpListener,
     from: &TcpStream,
     window: &mut Window,
@@ -171,7 +131,7 @@ async fn read_head(
             since.set(Some(Instant::now()));
         }
         let fill = poll_fn(|cx| window.poll_fill(from, cx));
-        match worker.timers.timeout(deadline, fill).await {
+        match kit.timers.timeout(deadline, fill).await {
             Ok(Ok(n)) if n > 0 => {}
             Ok(_) => return Ok(false),
             Err(Elapsed) => return Err(Unread::TooSlow),
@@ -180,17 +140,17 @@ async fn read_head(
 }
 
 /// Sends no more, and reads until the client has closed as well.
-async fn linger(worker: &Worker, stream: &TcpStream) {
+async fn linger(kit: &Kit, stream: &TcpStream) {
     if rustix::net::shutdown(stream, rustix::net::Shutdown::Write).is_err() {
         return;
     }
     let deadline = Instant::now() + LINGER;
-    let mut window = Window::new(&worker.buffers);
+    let mut window = Window::new(&kit.buffers);
     let mut left = LINGER_BYTES;
     while left > 0 {
         window.consume(window.len());
         let fill = poll_fn(|cx| window.poll_fill(stream, cx));
-        match worker.timers.timeout(|| deadline, fill).await {
+        match kit.timers.timeout(|| deadline, fill).await {
             Ok(Ok(n)) if n > 0 => left = left.saturating_sub(n),
             _ => return,
         }

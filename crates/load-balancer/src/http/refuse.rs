@@ -5,13 +5,18 @@ use std::cell::Cell;
 use nines_control::statistics::Refused;
 use tokio::net::TcpStream;
 
-use super::Unread;
-use crate::forward;
 use crate::front::Front;
-use crate::http1::Refusal;
+use crate::http1::{Refusal, Rejection};
+use crate::socket::send_all;
 
 /// Seconds after which a client may try again when there was no room.
 const RETRY_AFTER: u32 = 1;
+
+/// Why no request could be read.
+pub(super) enum Unread {
+    Rejected(Rejection),
+    TooSlow,
+}
 
 /// The reply to a request that could not be read; its connection is of no further use.
 pub(super) async fn unread(front: &Front, unread: Unread, to: &TcpStream, out: &mut Vec<u8>) {
@@ -23,7 +28,7 @@ pub(super) async fn unread(front: &Front, unread: Unread, to: &TcpStream, out: &
     refusal(cause, status, what, true, false).render(out);
     front.count_reply(status);
     front.count_refused(cause);
-    let _ = forward::send(to, out, &Cell::new(0)).await;
+    let _ = send_all(to, out, &Cell::new(0)).await;
 }
 
 pub(super) fn refusal(
