@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use nines_system::{Check, Passive, Probe};
 
-use crate::status::{Failure, Health};
+use crate::status::Health;
+use crate::traffic::Failure;
 
 /// Probes turned into health by the rise and fall rule.
 #[derive(Debug, Clone)]

@@ -12,4 +12,5 @@ pub mod retry;
 mod schedule;
 pub mod statistics;
 pub mod status;
+pub mod traffic;
 pub mod view;

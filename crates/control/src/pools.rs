@@ -12,7 +12,8 @@ use nines_system::{PoolId, Probe, System};
 
 use crate::event::Kind;
 use crate::random::Random;
-use crate::status::{PoolStatus, Traffic, Wish};
+use crate::status::{PoolStatus, Wish};
+use crate::traffic::Traffic;
 use crate::view::{MemberKey, View};
 
 mod member;

@@ -126,7 +126,7 @@ pub struct MemberStatistics {
     pub tries: u64,
     /// Tries by how they ended, without those that were called off because another was faster.
     pub replies: [u64; 5],
-    pub failures: Vec<(crate::status::Failure, u64)>,
+    pub failures: Vec<(crate::traffic::Failure, u64)>,
     /// Connections opened to it.
     pub connects: u64,
     pub latency: Latency,

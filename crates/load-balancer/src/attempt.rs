@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use nines_control::statistics::Refused;
-use nines_control::status::Failure;
+use nines_control::traffic::Failure;
 use tokio::net::TcpStream;
 
 use crate::count::class;

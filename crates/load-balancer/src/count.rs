@@ -9,7 +9,7 @@ use std::time::Duration;
 use nines_control::statistics::{
     Latency, ListenerStatistics, MemberStatistics, PoolStatistics, Refused, Statistics,
 };
-use nines_control::status::Failure;
+use nines_control::traffic::Failure;
 
 /// Written by one thread only; a gauge or a counter.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::time::Instant;
 
 use nines_control::statistics::Refused;
-use nines_control::status::Failure;
+use nines_control::traffic::Failure;
 
 use crate::attempt::{Incoming, Lost, Outgoing, Reply, another, exchange, judge, max_tries};
 use crate::kit::Kit;

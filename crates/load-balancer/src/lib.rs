@@ -42,7 +42,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use nines_control::statistics::Statistics;
-use nines_control::status::{ListenerStatus, Traffic};
+use nines_control::status::ListenerStatus;
+use nines_control::traffic::Traffic;
 use nines_control::view::{MemberKey, View};
 use nines_system::{HostId, Protocol, System};
 use tokio::sync::{mpsc, watch};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nines_control::balance::{Balancer, Loads};
 use nines_control::random::Random;
 use nines_control::retry::{Budget, Patience};
-use nines_control::status::{Failure, Traffic};
+use nines_control::traffic::{Failure, Traffic};
 use nines_control::view::{MemberKey, MemberView, Serving, View};
 use nines_system::{PoolId, System};
 use tokio::net::TcpStream;

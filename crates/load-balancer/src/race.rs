@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use nines_control::statistics::Refused;
-use nines_control::status::Failure;
+use nines_control::traffic::Failure;
 
 use crate::attempt::{Lost, Outgoing, Reply, another, exchange, judge, max_tries};
 use crate::kit::Kit;

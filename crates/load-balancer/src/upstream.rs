@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io;
 
-use nines_control::status::Failure;
+use nines_control::traffic::Failure;
 use tokio::net::TcpStream;
 
 use crate::pool::{Pool, Seat};

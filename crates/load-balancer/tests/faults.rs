@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use nines_control::status::{Failure, Traffic};
+use nines_control::traffic::{Failure, Traffic};
 use support::{Client, Plane, Stage, eventually, header, server, server_that, status};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n";

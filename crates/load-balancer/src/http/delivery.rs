@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use nines_control::statistics::Refused;
-use nines_control::status::Failure;
+use nines_control::traffic::Failure;
 use tokio::net::TcpStream;
 
 use super::exchange::{Exchange, Request};

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use nines_control::statistics::Statistics;
-use nines_control::status::Traffic;
+use nines_control::traffic::Traffic;
 use nines_control::view::{MemberKey, MemberView, PoolView, Serving, View};
 use nines_load_balancer::{DataPlane, Reports};
 use nines_system::System;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::admin_socket;
+use crate::daemon::logging::LogFormat;
 use crate::daemon::part::{Part, PartError};
 use crate::daemon::{self, Orders};
 use crate::{EXIT_BAD, EXIT_FILE, EXIT_USAGE};
@@ -22,14 +23,6 @@ pub(crate) struct Args {
     /// How the log on stderr is written; NINES_LOG=debug shows more of it
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum LogFormat {
-    /// For a person
-    Text,
-    /// One object a line
-    Json,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {

@@ -4,10 +4,16 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::commands::run::LogFormat;
-
 /// How much is logged: `NINES_LOG=debug`, or by room as `tracing_subscriber::EnvFilter` has it.
 const VARIABLE: &str = "NINES_LOG";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For a person
+    Text,
+    /// One object a line
+    Json,
+}
 
 pub(crate) fn start(format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));

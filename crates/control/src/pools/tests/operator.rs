@@ -155,8 +155,10 @@ fn a_report_about_a_member_that_is_gone_is_no_news() {
     let gone = world.member("app1").key;
     world.reload(file("app2 app3", ""));
     for _ in 0..5 {
-        world
-            .handle(Input::Traffic { member: gone, traffic: Traffic::Failed(crate::status::Failure::Reset) });
+        world.handle(Input::Traffic {
+            member: gone,
+            traffic: Traffic::Failed(crate::traffic::Failure::Reset),
+        });
     }
     assert_eq!(world.eligible(), ["app2", "app3"]);
 }

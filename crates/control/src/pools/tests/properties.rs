@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::*;
 use super::world::*;
-use crate::status::Failure;
+use crate::traffic::Failure;
 
 #[derive(Debug, Clone)]
 enum Step {

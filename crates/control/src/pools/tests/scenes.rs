@@ -2,7 +2,8 @@
 
 use super::super::*;
 use super::world::*;
-use crate::status::{Failure, Health};
+use crate::status::Health;
+use crate::traffic::Failure;
 use crate::view::Serving;
 
 #[test]

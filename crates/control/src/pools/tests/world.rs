@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::*;
-use crate::status::{Failure, MemberStatus};
+use crate::status::MemberStatus;
+use crate::traffic::Failure;
 use crate::view::{MemberView, PoolView, Serving};
 
 pub(super) const HALF_A_MS: Duration = Duration::from_micros(500);
