@@ -14,8 +14,9 @@ use nines_control::statistics::{
     Latency, ListenerStatistics, MemberStatistics, PoolStatistics, Refused, Statistics,
 };
 use nines_control::status::{
-    Failure, FileStatus, Health, ListenerStatus, MemberStatus, Phase, PoolStatus, Status, Wish,
+    FileStatus, Health, ListenerStatus, MemberStatus, Phase, PoolStatus, Status, Wish,
 };
+use nines_control::traffic::Failure;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
