@@ -11,8 +11,9 @@ use nines_admin::{Gone, Source, bind, router, serve};
 use nines_control::event::{Event, Kind};
 use nines_control::statistics::{ListenerStatistics, MemberStatistics, PoolStatistics, Refused, Statistics};
 use nines_control::status::{
-    CheckStatus, Failure, FileStatus, Health, ListenerStatus, MemberStatus, Phase, PoolStatus, Status, Wish,
+    CheckStatus, FileStatus, Health, ListenerStatus, MemberStatus, Phase, PoolStatus, Status, Wish,
 };
+use nines_control::traffic::Failure;
 
 #[derive(Clone)]
 struct Fake(Arc<Mutex<Status>>);
