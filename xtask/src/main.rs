@@ -26,6 +26,8 @@ enum Chore {
     Setup(setup::Args),
     /// Install what is missing, then run every check and every test
     Test,
+    /// Look up known advisories of the dependencies; needs the network
+    Advisories,
     /// Measure nines beside HAProxy and nginx, on one core each, in one run
     Bench(bench::Args),
     /// Install what is missing, build, and rehearse examples/shop.toml
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Setup(args) => setup::run(&args).map(|()| ExitCode::SUCCESS),
         Chore::Test => test::run(),
+        Chore::Advisories => test::advisories().map(|()| ExitCode::SUCCESS),
         Chore::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
         Chore::Demo => demo::run(),
     };

@@ -27,9 +27,6 @@ struct Need {
     package: &'static str,
 }
 
-/// The lab: addresses, bridges and packet filters inside network namespaces of its own.
-const LAB: &[Need] = &[Need { file: "ip", package: "iproute2" }, Need { file: "nft", package: "nftables" }];
-
 /// The benchmark: the peers, and the load.
 const BENCH: &[Need] = &[
     Need { file: "haproxy", package: "haproxy" },
@@ -49,16 +46,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Installs what is missing for `purpose`.
 pub(crate) fn prepare(purpose: For) -> Result<()> {
-    let mut needs: Vec<&Need> = LAB.iter().collect();
-    if purpose == For::Bench {
-        needs.extend(BENCH);
+    match purpose {
+        // The lab speaks to the kernel itself, and Rust is what brought us here.
+        For::Demo => Ok(()),
+        For::Test => rust_components().and_then(|()| cargo_deny()),
+        For::Bench => debian_packages(BENCH),
     }
-    debian_packages(&needs)?;
-    if purpose == For::Test {
-        rust_components()?;
-        cargo_deny()?;
-    }
-    Ok(())
 }
 
 /// Installs packages and starts none of their services, neither now nor at the next boot.
@@ -79,7 +72,7 @@ if command -v systemctl >/dev/null; then
 fi
 "#;
 
-fn debian_packages(needs: &[&Need]) -> Result<()> {
+fn debian_packages(needs: &[Need]) -> Result<()> {
     let missing: Vec<&str> =
         needs.iter().filter(|need| shell::find(need.file).is_none()).map(|need| need.package).collect();
     if missing.is_empty() {
