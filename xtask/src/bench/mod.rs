@@ -32,10 +32,10 @@ pub(crate) struct Args {
     #[arg(value_parser = SCENARIOS.each_ref().map(|scenario| scenario.name))]
     scenarios: Vec<String>,
     /// How often each proxy is measured, in turns
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
     /// How long each measurement takes
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=60))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=60))]
     seconds: u32,
     /// Print JSON instead of tables
     #[arg(long)]
