@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::pin::pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nines_control::statistics::Refused;
 use nines_control::traffic::Failure;
@@ -24,24 +24,20 @@ pub(crate) struct Admitted {
     pub(crate) seat: Seat,
 }
 
-/// A place in the pool and a member, waiting in the pool's queue when there is none free.
+/// How often one who waits looks for a place without being woken: a new view or file may have made room.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A place in the pool and a member, waiting in the pool's queue when there is none free, or others wait already.
 pub(crate) async fn admit(
     kit: &Kit,
     pool: &Pool,
     key: Option<u64>,
     received: Instant,
 ) -> Result<Admitted, Refused> {
-    let nobody = Tried::default();
-    let attempt = || -> Result<Option<Admitted>, Refused> {
-        let Some(place) = pool.enter() else { return Ok(None) };
-        match pool.pick(key, &nobody, &mut kit.random.borrow_mut()) {
-            Picked::Seat(seat) => Ok(Some(Admitted { place, seat })),
-            Picked::Full => Ok(None),
-            Picked::Nobody => Err(Refused::NoMember),
-        }
-    };
     pool.budget.borrow_mut().request(received);
-    if let Some(admitted) = attempt()? {
+    if pool.places.queue.is_empty()
+        && let Some(admitted) = enter(kit, pool, key)?
+    {
         return Ok(admitted);
     }
     let limits = &pool.plan().limits;
@@ -49,16 +45,31 @@ pub(crate) async fn admit(
         return Err(Refused::QueueFull);
     }
     let _waiting = Waiting::new(pool);
-    let deadline = (received + limits.queue_timeout).min(received + pool.plan().timeouts.request);
+    let end = (received + limits.queue_timeout).min(received + pool.plan().timeouts.request);
     loop {
-        let mut freed = pin!(pool.places.freed.notified());
-        freed.as_mut().enable(); // before the look, so that a place freed meanwhile is not missed
-        if let Some(admitted) = attempt()? {
+        let freed = pin!(pool.places.freed.notified());
+        let now = Instant::now();
+        let look = end.min(now + LOOK);
+        let _ = kit.timers.timeout(|| look, freed).await;
+        if let Some(admitted) = enter(kit, pool, key)? {
             return Ok(admitted);
         }
-        if kit.timers.timeout(|| deadline, freed).await.is_err() {
+        if now >= end {
             return Err(Refused::QueueTimeout);
         }
+    }
+}
+
+/// A place and a member, if both are free.
+fn enter(kit: &Kit, pool: &Pool, key: Option<u64>) -> Result<Option<Admitted>, Refused> {
+    let Some(place) = pool.enter() else { return Ok(None) };
+    match pool.pick(key, &Tried::default(), &mut kit.random.borrow_mut()) {
+        Picked::Seat(seat) => Ok(Some(Admitted { place, seat })),
+        Picked::Full => {
+            place.give_back_unused();
+            Ok(None)
+        }
+        Picked::Nobody => Err(Refused::NoMember),
     }
 }
 

@@ -27,6 +27,10 @@ impl InUse {
         limit.is_some_and(|limit| self.0.load(Ordering::Acquire) >= limit)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+
     /// Gives back what [`InUse::take`] took under a limit.
     pub(crate) fn give_back(&self) {
         self.0.fetch_sub(1, Ordering::AcqRel);

@@ -250,6 +250,15 @@ impl Pool {
     }
 }
 
+impl Place {
+    /// Nobody is woken for it, least of all the one who gives it back: nothing has become free.
+    pub(crate) fn give_back_unused(mut self) {
+        if let Some(places) = self.0.take() {
+            places.pool.give_back();
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(places) = self.0.take() {
