@@ -131,8 +131,7 @@ impl Timers {
                 if next == NEVER {
                     return Poll::<()>::Pending;
                 }
-                let ahead = TICK.saturating_mul(u32::try_from(next).unwrap_or(u32::MAX));
-                sleep.as_mut().reset((self.start + ahead).into());
+                sleep.as_mut().reset((self.start + since_start(next)).into());
                 if sleep.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }
@@ -140,6 +139,12 @@ impl Timers {
         })
         .await;
     }
+}
+
+/// When a tick is, counted from the start of the wheel.
+fn since_start(tick: u64) -> Duration {
+    const TICK_MS: u64 = TICK.as_millis() as u64;
+    Duration::from_millis(tick.saturating_mul(TICK_MS))
 }
 
 impl Wheel {
@@ -318,6 +323,21 @@ mod tests {
                 assert_eq!(with_driver(&timers, timed).await, Err(Elapsed));
                 assert!(Instant::now() >= deadline);
             }
+        });
+    }
+
+    #[test]
+    fn a_timeout_fires_also_after_a_year_of_service() {
+        local(async {
+            let long_ago = Instant::now().checked_sub(FAR).expect("the clock goes below zero");
+            let timers = Rc::new(Timers::new(long_ago));
+            let deadline = Instant::now() + Duration::from_millis(20);
+            let driver = tokio::task::yield_now();
+            with_driver(&timers, async {
+                tokio::join!(driver, timers.sleep(|| deadline));
+            })
+            .await;
+            assert!(Instant::now() >= deadline);
         });
     }
 

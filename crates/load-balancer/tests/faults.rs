@@ -318,3 +318,65 @@ fn a_reload_keeps_connections_and_counters() {
     assert!(refused.to_string().contains("another program serves there"), "{refused}");
     assert_eq!(client.send(GET).reply().1, b"b", "the old plan stays in force");
 }
+
+#[test]
+fn what_a_member_did_not_read_of_a_request_is_not_taken_for_the_next_one() {
+    let stage = Stage::new();
+    let plane = Plane::start(&[stage.address], "", "");
+    let mut client = plane.connect();
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200_000);
+    client.send(format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", smuggled.len()));
+    let mut member = stage.accept();
+    member.head();
+    let mut upload = client.stream.try_clone().unwrap();
+    std::thread::spawn(move || {
+        let _ = std::io::Write::write_all(&mut upload, smuggled.as_bytes());
+    });
+    member.exactly(100_000);
+    member.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n");
+    drop(member);
+    let head = client.head();
+    assert!(matches!(status(&head), 413 | 502), "{head}");
+    assert_eq!(header(&head, "connection").as_deref(), Some("close"), "{head}");
+    assert!(client.is_closed());
+    assert!(stage.nobody_came(), "nothing of the body was a request");
+}
+
+#[test]
+fn a_member_that_reads_a_streamed_request_and_says_nothing_has_no_longer_than_any_other() {
+    let stage = Stage::new();
+    let mut plane = Plane::start(&[stage.address], "", "timeouts = { first_byte = \"200ms\" }");
+    let mut client = plane.connect();
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    let mut member = stage.accept();
+    member.head();
+    member.exactly(8);
+    let start = Instant::now();
+    client.send("0\r\n\r\n");
+    let (head, _) = client.reply();
+    assert_eq!((status(&head), header(&head, "nines-cause").as_deref()), (504, Some("first-byte-timeout")));
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}: the stall time is 30 s", start.elapsed());
+    assert_eq!(plane.reported().len(), 1);
+}
+
+#[test]
+fn a_reply_that_began_before_its_request_ended_may_go_on_for_long() {
+    let stage = Stage::new();
+    let timeouts =
+        "timeouts = { first_byte = \"100ms\", request = \"100ms\", connect = \"100ms\", stall = \"300ms\" }";
+    let plane = Plane::start(&[stage.address], "timeouts = { stall = \"300ms\" }", timeouts);
+    let mut client = plane.connect();
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    let mut member = stage.accept();
+    member.head();
+    member.send("HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\nfoo");
+    client.head();
+    assert_eq!(client.exactly(3), b"foo");
+    client.send("0\r\n\r\n");
+    assert_eq!(member.exactly(13), b"3\r\nabc\r\n0\r\n\r\n");
+    for _ in 0..20 {
+        std::thread::sleep(Duration::from_millis(40)); // in all, longer than any of the times
+        member.send(".");
+        assert_eq!(client.exactly(1), b".");
+    }
+}

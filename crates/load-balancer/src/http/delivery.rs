@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Instant;
 
@@ -24,7 +24,20 @@ pub(super) struct Delivery<'a> {
     pub(super) member: &'a Member,
     pub(super) upstream: &'a TcpStream,
     stage: Cell<Stage>,
+    /// Whether the whole request has been sent.
+    uploaded: Cell<bool>,
+    /// Whether the member has said anything at all.
+    answered: Cell<Answered>,
     stall: Stall,
+}
+
+/// How far the member's answer has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answered {
+    Nothing,
+    /// Only interim replies.
+    Interim,
+    Head,
 }
 
 /// What is waited for.
@@ -108,16 +121,21 @@ impl<'a> Delivery<'a> {
         member: &'a Member,
         upstream: &'a TcpStream,
     ) -> Self {
-        Self { exchange, request, member, upstream, stage: Cell::new(Stage::Body), stall: Stall::default() }
+        Self {
+            exchange,
+            request,
+            member,
+            upstream,
+            stage: Cell::new(Stage::Body),
+            uploaded: Cell::new(true),
+            answered: Cell::new(Answered::Nothing),
+            stall: Stall::default(),
+        }
     }
 
     /// Passes on a reply whose head has been read, to a request that was sent whole. Says how it went out.
     pub(super) async fn reply(&self, incoming: &mut Incoming, out: &mut Vec<u8>) -> Result<Downstream, Halt> {
-        let pass = pin!(self.pass(incoming, out));
-        match self.exchange.kit.timers.timeout(|| self.deadline(), pass).await {
-            Ok(done) => done,
-            Err(Elapsed) => Err(self.too_late()),
-        }
+        self.in_time(pin!(self.pass(incoming, out))).await
     }
 
     /// Sends the request's rest (`head`, then what the client still says) while the reply may be on its way.
@@ -130,30 +148,50 @@ impl<'a> Delivery<'a> {
     ) -> Result<Streamed, Halt> {
         let kit = self.exchange.kit;
         self.stage.set(Stage::Request);
+        self.uploaded.set(false);
         let mut upload = pin!(body.pass(kit, &self.exchange.client.stream, self.upstream, head, window));
         let mut download = pin!(async {
             let read = Incoming::read(kit, self.upstream, self.request.asked, &self.request.limits).await;
             let mut incoming = read.map_err(Halt::NoReply)?;
             let sent = self.pass(&mut incoming, out).await?;
-            Ok(Streamed { sent, incoming, whole: self.stage.get() != Stage::Request })
+            Ok(Streamed { sent, incoming, whole: self.uploaded.get() })
         });
         let both = poll_fn(|cx| {
             if self.stage.get() == Stage::Request
                 && let Poll::Ready(uploaded) = upload.as_mut().poll(cx)
             {
-                self.stage.set(Stage::Head { since: Instant::now() });
                 match uploaded {
-                    // A member that reads no more may still say why.
-                    Ok(()) | Err(Cut::Sink) => {}
+                    Ok(()) => self.uploaded.set(true),
+                    // A member that reads no more may still say why. What is left of the request is never read.
+                    Err(Cut::Sink) => {}
                     Err(Cut::Source) => return Poll::Ready(Err(Halt::ClientGone)),
                     Err(Cut::Malformed) => return Poll::Ready(Err(Halt::BadRequest)),
                 }
+                self.stage.set(match self.answered.get() {
+                    Answered::Head => Stage::Body,
+                    _ => Stage::Head { since: Instant::now() },
+                });
             }
             download.as_mut().poll(cx)
         });
-        match kit.timers.timeout(|| self.deadline(), both).await {
-            Ok(done) => done,
-            Err(Elapsed) => Err(self.too_late()),
+        self.in_time(both).await
+    }
+
+    /// Runs `part` as long as everyone keeps to their time. What is waited for has its own time, and a timer that has
+    /// been set does not hear of a nearer deadline by itself: so a new stage has a new timer.
+    async fn in_time<T>(&self, mut part: impl Future<Output = Result<T, Halt>> + Unpin) -> Result<T, Halt> {
+        loop {
+            let stage = self.stage.get();
+            let step = poll_fn(|cx| match Pin::new(&mut part).poll(cx) {
+                Poll::Ready(done) => Poll::Ready(Some(done)),
+                Poll::Pending if self.stage.get() != stage => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            });
+            match self.exchange.kit.timers.timeout(|| self.deadline(), step).await {
+                Ok(Some(done)) => return done,
+                Ok(None) => {}
+                Err(Elapsed) => return Err(self.too_late()),
+            }
         }
     }
 
@@ -169,15 +207,17 @@ impl<'a> Delivery<'a> {
                 send_all(&client.stream, out, &written).await.map_err(|_| Halt::ClientGone)?;
                 out.clear();
             }
+            self.answered.set(Answered::Interim);
             if self.stage.get() == Stage::Body {
                 self.stage.set(Stage::Head { since: Instant::now() });
             }
             incoming.next(self.upstream, *asked, limits).await.map_err(Halt::NoReply)?;
         }
         // What is still to come of the request would pass for the next one.
-        let uploaded = self.stage.get() != Stage::Request;
-        let to = Downstream { version: *version, keep_alive: self.request.keep_alive && uploaded };
-        if uploaded {
+        let keep_alive = self.request.keep_alive && self.uploaded.get();
+        let to = Downstream { version: *version, keep_alive };
+        self.answered.set(Answered::Head);
+        if self.stage.get() != Stage::Request {
             self.stage.set(Stage::Body);
         }
         seen.status.set(incoming.head.status());
