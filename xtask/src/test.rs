@@ -12,6 +12,10 @@ use crate::shell;
 /// `.config/nextest.toml` says the same to nextest.
 const ALONE: [&str; 2] = ["nines", "nines-lab"];
 
+/// Property tests draw the same cases in every run here, so that a change fails for what it changed; plain `cargo test`
+/// draws new ones each time.
+const PROPERTY_SEED: &str = "PROPTEST_RNG_SEED";
+
 struct Step {
     name: &'static str,
     command: Command,
@@ -71,5 +75,8 @@ fn steps() -> Vec<Step> {
 fn step(name: &'static str, arguments: &[&str]) -> Step {
     let mut command = shell::cargo();
     command.args(arguments);
+    if std::env::var_os(PROPERTY_SEED).is_none() {
+        command.env(PROPERTY_SEED, "1");
+    }
     Step { name, command }
 }

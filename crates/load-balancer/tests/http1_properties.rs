@@ -257,7 +257,9 @@ proptest! {
         if !head.is_interim() && !head.switched() {
             let persists = match to.version {
                 Version::Http11 => again.keep_alive(),
-                Version::Http10 => headers.iter().any(|header| header.1 == b"keep-alive"),
+                Version::Http10 => {
+                    headers.iter().any(|(name, value)| name == "connection" && value == b"keep-alive")
+                }
             };
             // After 426 the client is asked to upgrade on this connection, which Connection has to say.
             prop_assert!(head.status() == 426 || persists == head.keeps_client(to));
