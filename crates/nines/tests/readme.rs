@@ -16,6 +16,22 @@ fn document(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap()
 }
 
+/// The project's documents, by their paths from the root.
+fn documents() -> Vec<String> {
+    let mut documents =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "fuzz/README.md"].map(str::to_owned).to_vec();
+    for entry in std::fs::read_dir(root().join("docs")).unwrap() {
+        documents.push(format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()));
+    }
+    documents
+}
+
+/// Where a document's links lead, those out of the project and those within the document left out.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+    targets.filter(|target| !target.contains("://") && !target.starts_with('#'))
+}
+
 /// The commands that `nines --help` lists.
 fn commands() -> BTreeSet<String> {
     let help = Command::new(NINES).arg("--help").output().unwrap().stdout;
@@ -64,6 +80,19 @@ fn other_documents_name_no_command_that_does_not_exist() {
     for name in documents {
         let unknown: Vec<String> = named(&document(&name)).into_iter().filter(|name| !exists(name)).collect();
         assert!(unknown.is_empty(), "{name} names {unknown:?}");
+    }
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    assert_eq!(links("[a](b.md) [c](https://d) `e(f)` [g](#h)").collect::<Vec<_>>(), ["b.md"]);
+    for name in documents() {
+        let text = document(&name);
+        for link in links(&text) {
+            let (file, _) = link.split_once('#').unwrap_or((link, ""));
+            let target = root().join(&name).with_file_name(file);
+            assert!(target.exists(), "{name} links to {link}, which is not there");
+        }
     }
 }
 
