@@ -57,7 +57,10 @@ async fn read(kit: &Kit, stream: &TcpStream, peer: SocketAddr) -> Option<Accepte
 /// What a connection to a member begins with, so that it learns of `client`.
 pub(crate) fn preface(version: Option<ProxyVersion>, client: SocketAddr, stream: &TcpStream) -> Vec<u8> {
     let mut preface = Vec::new();
-    if let (Some(version), Ok(local)) = (version, stream.local_addr()) {
+    // Not asked for where it is not needed: it is a system call.
+    if let Some(version) = version
+        && let Ok(local) = stream.local_addr()
+    {
         let local = SocketAddr::new(local.ip().to_canonical(), local.port());
         proxy_protocol::write(version, client, local, &mut preface);
     }

@@ -419,7 +419,7 @@ pub struct PoolLimits {
     pub queue: u32,
     /// How long one may wait. Default 5 s.
     pub queue_timeout: Duration,
-    /// Idle connections kept open to each member by each worker. Default 128.
+    /// Idle connections kept open to each member by each worker. Default 1,000.
     pub idle_connections: u32,
 }
 

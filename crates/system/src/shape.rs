@@ -397,7 +397,7 @@ pub(crate) static POOL_LIMITS: Section = Section {
         key("queue", whole(0, 1_000_000), "Requests that may wait for a place.").or("1000"),
         key("queue_timeout", millis(1, HOUR), "How long one may wait; then 503.").or("5s"),
         key("idle_connections", whole(0, 100_000), "Idle connections kept to each member by each worker.")
-            .or("128"),
+            .or("1000"),
     ],
 };
 
