@@ -55,7 +55,8 @@ pub(crate) struct Member {
 
 struct Idle {
     stream: TcpStream,
-    since: Instant,
+    /// When a sweep first found it: most are gone again before, and then no clock is read for them.
+    since: Option<Instant>,
 }
 
 /// A member's part in one try, given back when dropped.
@@ -303,14 +304,17 @@ impl Member {
     fn keep(&self, stream: TcpStream, bound: u32) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < bound as usize {
-            idle.push(Idle { stream, since: Instant::now() });
+            idle.push(Idle { stream, since: None });
             self.counts.idle_connections.set(idle.len() as u64);
         }
     }
 
     fn sweep(&self, now: Instant, age: Duration) {
         let mut idle = self.idle.borrow_mut();
-        idle.retain(|idle| now.saturating_duration_since(idle.since) < age && is_quiet(&idle.stream));
+        idle.retain_mut(|idle| {
+            let since = *idle.since.get_or_insert(now);
+            now.saturating_duration_since(since) < age && is_quiet(&idle.stream)
+        });
         self.counts.idle_connections.set(idle.len() as u64);
     }
 

@@ -221,7 +221,9 @@ impl<'a> Delivery<'a> {
             self.stage.set(Stage::Body);
         }
         seen.status.set(incoming.head.status());
-        seen.first_byte.set(Some(self.exchange.received.elapsed()));
+        if self.exchange.front.access_log.is_some() {
+            seen.first_byte.set(Some(self.exchange.received.elapsed()));
+        }
         self.exchange.front.count_reply(incoming.head.status());
         incoming.head.render(incoming.window.bytes(), to, out);
         incoming.window.consume(incoming.head.len());
