@@ -9,6 +9,9 @@ mod kind;
 mod mistake;
 pub mod model;
 mod read;
+mod reference;
+#[cfg(test)]
+mod roundtrip;
 mod schema;
 mod shape;
 mod units;
@@ -17,6 +20,7 @@ pub use explain::explain;
 pub use mistake::{Mark, Mistake, Mistakes, Span, nearest};
 pub use model::*;
 pub use read::{parse, parse_with_warnings};
+pub use reference::reference;
 pub use schema::schema;
 
 /// A system file to begin with: it works as it is, and says what its parts are for.

@@ -7,6 +7,9 @@ use std::ops::Range;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+/// Nobody reads more of them at one time.
+const SHOWN: usize = 100;
+
 /// A range of bytes in the text of the file.
 pub type Span = Range<usize>;
 
@@ -121,12 +124,13 @@ impl Mistakes {
         (before.matches('\n').count() + 1, line.chars().count() + 1)
     }
 
-    /// As a compiler shows them, each with the lines that it is about. Ends with a newline unless empty.
+    /// As a compiler shows them, the first hundred, each with the lines that it is about. Ends with a newline
+    /// unless empty.
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.decor_style(DecorStyle::Ascii);
         let mut out = String::new();
-        for mistake in &self.list {
+        for mistake in self.list.iter().take(SHOWN) {
             if !out.is_empty() {
                 out.push('\n');
             }
@@ -143,6 +147,9 @@ impl Mistakes {
                 .elements(mistake.help.iter().map(|help| Level::HELP.message(help.as_str())));
             out.push_str(&renderer.render(&[report]));
             out.push('\n');
+        }
+        if self.list.len() > SHOWN {
+            out.push_str(&format!("\nand {} more\n", self.list.len() - SHOWN));
         }
         out
     }

@@ -26,23 +26,29 @@ const ANY_SHARE: Kind = Kind::Share { min: 0.0, max: 1.0, exclusive: false };
 const CONNECTIONS: Kind = whole(1, 10_000_000);
 const PORT: Kind = whole(1, 65_535);
 
-static NAME: Syntax = Syntax { what: "a name", example: "web" };
+static NAME: Syntax = Syntax { what: "a name", example: "shop" };
+static ZONE_NAME: Syntax = Syntax { what: "the name of a zone", example: "a" };
+static HOST_NAME: Syntax = Syntax { what: "the name of a host", example: "lb1" };
+static POOL_NAME: Syntax = Syntax { what: "the name of a pool", example: "web" };
 static ADDRESS: Syntax = Syntax { what: "an IP address or a DNS name", example: "10.0.1.21" };
 static MEMBER: Syntax = Syntax { what: "a host and a port", example: "app1:8080" };
 static BIND: Syntax = Syntax { what: "an address and a port, or a port alone", example: ":80" };
 static SOCKET: Syntax = Syntax { what: "an IP address and a port", example: "127.0.0.1:9009" };
-static LOG: Syntax = Syntax { what: "\"stdout\" or an absolute path", example: "/var/log/nines/access.log" };
+static LOG: Syntax = Syntax { what: "`stdout` or an absolute path", example: "/var/log/nines/access.log" };
 static NETWORK: Syntax = Syntax { what: "a network", example: "10.0.0.0/8" };
 static HOST_PATTERN: Syntax =
-    Syntax { what: "a host name, *.SUFFIX, or * for any", example: "*.shop.example" };
+    Syntax { what: "a host name, `*.` and its ending, or `*` for any", example: "*.shop.example" };
 static PATH: Syntax = Syntax { what: "a path that begins with a slash", example: "/api" };
 static STATUS: Syntax = Syntax { what: "an HTTP status or a range of them", example: "200-399" };
+static PROBE_PATH: Syntax = Syntax { what: "a path that begins with a slash", example: "/healthz" };
 static TEXT: Syntax = Syntax { what: "a text", example: "ok" };
+static HOST_HEADER: Syntax = Syntax { what: "a host name", example: "shop.example" };
+static WORD: Syntax = Syntax { what: "a word", example: "./app" };
 static HASH_KEY: Syntax =
-    Syntax { what: "client-address, header:NAME or cookie:NAME", example: "cookie:session" };
+    Syntax { what: "`client-address`, `header:NAME` or `cookie:NAME`", example: "cookie:session" };
 static COMMAND: Syntax = Syntax { what: "a command line without quotes", example: "./app --port {port}" };
 
-const COMMAND_KIND: Kind = Kind::Either(&[Kind::Text(&COMMAND), Kind::List(&Kind::Text(&TEXT))]);
+const COMMAND_KIND: Kind = Kind::Either(&[Kind::Text(&COMMAND), Kind::List(&Kind::Text(&WORD))]);
 
 pub(crate) static SYSTEM: Section = Section {
     what: "the system file",
@@ -58,7 +64,7 @@ pub(crate) static SYSTEM: Section = Section {
         .or("99.9 %"),
         key(
             "zones",
-            Kind::Either(&[Kind::Named(&Kind::Table(&ZONE)), Kind::List(&Kind::Text(&NAME))]),
+            Kind::Either(&[Kind::Named(&Kind::Table(&ZONE)), Kind::List(&Kind::Text(&ZONE_NAME))]),
             "Failure domains: availability zones or datacentres.",
         )
         .also(&["datacenters", "datacentres", "failure_domains"])
@@ -100,7 +106,7 @@ pub(crate) static HOST: Section = Section {
     keys: &[
         key(
             "zone",
-            Kind::Text(&NAME),
+            Kind::Text(&ZONE_NAME),
             "The zone that it stands in. Needed as soon as there is more than one.",
         )
         .otherwise("the only zone"),
@@ -117,7 +123,7 @@ pub(crate) static LOAD_BALANCER: Section = Section {
     what: "a load balancer",
     about: "Hosts that receive client traffic. Each of them does the same.",
     keys: &[
-        key("hosts", Kind::List(&Kind::Text(&NAME)), "The hosts that it runs on.").required(),
+        key("hosts", Kind::List(&Kind::Text(&HOST_NAME)), "The hosts that it runs on.").required(),
         key("listeners", Kind::List(&Kind::Table(&LISTENER)), "Where clients connect.")
             .also(&["ports", "listen"])
             .required(),
@@ -143,7 +149,7 @@ pub(crate) static LISTENER: Section = Section {
             .otherwise("protocol and port: `http-80`"),
         key("bind", Kind::Text(&BIND), "A port of every address (`:80`), or of one (`10.0.1.10:80`).").also(&["listen", "port", "address"]).required(),
         key("protocol", Kind::Word(&["http", "tcp"]), "What is spoken.").also(&["mode"]).or("http"),
-        key("pool", Kind::Text(&NAME), "The pool that gets everything that no route takes.")
+        key("pool", Kind::Text(&POOL_NAME), "The pool that gets everything that no route takes.")
             .otherwise("only what a route takes is served"),
         key("routes", Kind::List(&Kind::Table(&ROUTE)), "HTTP: which requests go to which pool.")
             .otherwise("none"),
@@ -201,7 +207,7 @@ pub(crate) static ROUTE: Section = Section {
             "Path prefix, on borders of segments: `/api` takes `/api` and `/api/x`, not `/apix`.",
         )
         .or("/"),
-        key("pool", Kind::Text(&NAME), "Where they go.").required(),
+        key("pool", Kind::Text(&POOL_NAME), "Where they go.").required(),
         key(
             "repeat",
             Kind::Word(&["idempotent", "any-method"]),
@@ -283,7 +289,7 @@ pub(crate) static CHECK: Section = Section {
     what: "a check",
     about: "A probe (`http`, `command`, or `tcp` when neither is there), and the rule that turns probes into health.",
     keys: &[
-        key("http", Kind::Text(&PATH), "Probe by GET of this path.")
+        key("http", Kind::Text(&PROBE_PATH), "Probe by GET of this path.")
             .also(&["path", "url", "uri"])
             .otherwise("no HTTP probe"),
         key("tcp", Kind::Flag, "Probe by a TCP connect.").otherwise("true where there is no other probe"),
@@ -305,7 +311,7 @@ pub(crate) static CHECK: Section = Section {
         .or("200-399"),
         key("body", Kind::Text(&TEXT), "With `http`: what the first 64 KiB of the body must contain.")
             .otherwise("not looked at"),
-        key("host", Kind::Text(&TEXT), "With `http`: the Host header.").otherwise("the member's name"),
+        key("host", Kind::Text(&HOST_HEADER), "With `http`: the Host header.").otherwise("the member's name"),
         key("interval", millis(10, HOUR), "From probe to probe.").or("1s"),
         key(
             "fast_interval",

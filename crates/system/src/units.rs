@@ -139,3 +139,90 @@ fn scaled(number: &str, size: u128) -> Option<u128> {
     };
     whole.checked_add(part)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn nanos(text: &str) -> u128 {
+        duration(text).unwrap().as_nanos()
+    }
+
+    #[test]
+    fn durations_are_numbers_with_units() {
+        assert_eq!(nanos("500ms"), 500_000_000);
+        assert_eq!(nanos(" 1.5 s "), 1_500_000_000);
+        assert_eq!(nanos("1min 30s"), 90_000_000_000);
+        assert_eq!(nanos("1h30m"), 5_400_000_000_000);
+        assert_eq!(nanos("0s"), 0);
+        assert_eq!(nanos("0.000000001s"), 1);
+        assert_eq!(nanos("2d"), 172_800_000_000_000);
+    }
+
+    #[test]
+    fn what_is_no_duration_says_why() {
+        assert_eq!(duration("500"), Err(Wrong::NoUnit));
+        assert_eq!(duration("1s 500"), Err(Wrong::NoUnit));
+        assert_eq!(duration("1 sec"), Err(Wrong::UnknownUnit("sec".to_owned())));
+        for text in ["", "s", "-1s", "+1s", "1..5s", "1.s", ".5s", "99999999999999999999d", "soon"] {
+            assert_eq!(duration(text), Err(Wrong::NoNumber), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_know_both_kinds_of_kilo() {
+        assert_eq!(bytes("64KiB"), Ok(65_536));
+        assert_eq!(bytes("64kB"), Ok(64_000));
+        assert_eq!(bytes("1.5 MiB"), Ok(1_572_864));
+        assert_eq!(bytes("64"), Err(Wrong::NoUnit));
+        assert_eq!(bytes("64KB/s"), Err(Wrong::UnknownUnit("KB/s".to_owned())));
+        assert_eq!(bytes("99999999999999GiB"), Err(Wrong::NoNumber));
+    }
+
+    #[test]
+    fn a_percentage_is_the_nearest_fraction() {
+        assert_eq!(share("99.99 %"), Ok(0.9999));
+        assert_eq!(share("99.999%"), Ok(0.99999));
+        assert_eq!(share("20 %"), Ok(0.2));
+        assert_eq!(share("0.5"), Err(Wrong::NoUnit));
+        assert_eq!(share("5 % of it"), Err(Wrong::UnknownUnit("% of it".to_owned())));
+        assert_eq!(share("-5 %"), Err(Wrong::NoNumber));
+        assert_eq!(share("NaN %"), Err(Wrong::NoNumber));
+    }
+
+    #[test]
+    fn quantities_are_written_as_people_write_them() {
+        assert_eq!(write_duration(Duration::from_millis(1500)), "1500ms");
+        assert_eq!(write_duration(Duration::from_secs(300)), "5min");
+        assert_eq!(write_duration(Duration::ZERO), "0s");
+        assert_eq!(write_bytes(65_536), "64KiB");
+        assert_eq!(write_bytes(1000), "1000B");
+        assert_eq!(write_share(0.9999), "99.99 %");
+        assert_eq!(write_share(0.5), "50 %");
+        assert_eq!(write_share(0.001), "0.1 %");
+        assert_eq!(write_share(1.0), "100 %");
+        assert_eq!(write_share(0.0), "0 %");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(seconds in 0_u64..1 << 40, nanos in 0_u32..1_000_000_000, size: u64, part in 0.0..=1.0) {
+            let time = Duration::new(seconds, nanos);
+            prop_assert_eq!(duration(&write_duration(time)), Ok(time));
+            prop_assert_eq!(bytes(&write_bytes(size)), Ok(size));
+            prop_assert_eq!(share(&write_share(part)), Ok(part));
+        }
+
+        #[test]
+        fn any_text_is_a_quantity_or_not(text: String) {
+            let _ = (duration(&text), bytes(&text), share(&text));
+        }
+
+        #[test]
+        fn nearly_quantities_too(text in "[0-9.%msdhKiB ]{0,30}") {
+            let _ = (duration(&text), bytes(&text), share(&text));
+        }
+    }
+}

@@ -52,6 +52,64 @@ fn a_good_file_has_no_mistake() {
     assert_eq!(said(GOOD), "nothing");
 }
 
+#[test]
+fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
+    let text = with("\"1s\"", "500").replace("lb1\"]", "lb2\"]").replace("name", "nmae");
+    let mistakes = nines_system::parse("shop.toml", &text).unwrap_err();
+    let told: Vec<_> =
+        mistakes.iter().map(|mistake| (mistakes.position(mistake), mistake.title.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ((1, 1), "the system file has no key `nmae`"),
+            ((10, 10), "there is no host `lb2`"),
+            ((15, 41), "`interval` needs a unit"),
+        ]
+    );
+}
+
+#[test]
+fn a_syntax_error_does_not_hide_mistakes_in_other_tables() {
+    let text = with("app1 = {", "app1 = ").replace("\"1s\"", "500");
+    let mistakes = nines_system::parse("shop.toml", &text).unwrap_err();
+    let lines: Vec<_> = mistakes.iter().map(|mistake| mistakes.position(mistake).0).collect();
+    assert_eq!(lines, [6, 15], "{mistakes}");
+}
+
+#[test]
+fn columns_count_characters_and_lines_may_end_as_on_windows() {
+    let text = GOOD.replace("name = \"shop\"", "\"näme\" = \"größer\" # ←").replace('\n', "\r\n");
+    let text = text.replace("\"1s\" }", "\"1s\", host = \"wörld\", rise = 0 }");
+    let mistakes = nines_system::parse("shop.toml", &text).unwrap_err();
+    let places: Vec<_> = mistakes.iter().map(|mistake| mistakes.position(mistake)).collect();
+    assert_eq!(places, [(1, 1), (15, 54), (15, 70)], "{mistakes}");
+}
+
+#[test]
+fn what_is_defined_and_not_used_is_warned_of() {
+    let text = with("app2 = { zone = \"b\"", "app2 = { zone = \"a\"").replace("\"app2:8080\"", "")
+        + "\n[pools.idle]\nmembers = [\"app1:9090\"]\n";
+    let (_, warnings) = nines_system::parse_with_warnings("shop.toml", &text).unwrap();
+    let told: Vec<_> = warnings.iter().map(|warning| warning.title.as_str()).collect();
+    assert_eq!(
+        told,
+        ["no host is in zone `b`", "nothing runs on host `app2`", "nothing sends to pool `idle`"]
+    );
+    assert!(
+        warnings.render(false).starts_with("warning: no host is in zone `b`\n --> shop.toml:2:15\n"),
+        "{warnings}"
+    );
+    let (_, warnings) = nines_system::parse_with_warnings("shop.toml", GOOD).unwrap();
+    assert!(warnings.is_empty());
+}
+
+#[test]
+fn colour_is_only_there_when_asked_for() {
+    let mistakes = nines_system::parse("shop.toml", "").unwrap_err();
+    assert!(!mistakes.render(false).contains('\x1b'));
+    assert!(mistakes.render(true).contains('\x1b'));
+}
+
 mistake! {
     an_unclosed_text:
     r#"name = "shop""# => r#"name = "shop"#,
@@ -224,7 +282,7 @@ error: the system file has no `name`
 1 | # nothing
   | ^ `name` is missing
   |
-  = help: add name = "web": what the system is called in reports
+  = help: add name = "shop": what the system is called in reports
 "#
 }
 
@@ -1048,5 +1106,141 @@ error: load balancer `front` has no host
    |         ^^ empty
    |
    = help: name the hosts that it runs on: hosts = ["lb1"]
+"#
+}
+
+mistake! {
+    a_route_with_a_query:
+    r#"pool = "web" }"# => r#"routes = [{ path = "/api?x=1", pool = "web" }] }"#,
+    r#"
+error: `/api?x=1` has a query
+  --> shop.toml:11:49
+   |
+11 | listeners = [{ bind = ":80", routes = [{ path = "/api?x=1", pool = "web" }] }]
+   |                                                 ^^^^^^^^^^ never matches
+   |
+   = help: routes go by path alone: write "/api"
+"#
+}
+
+mistake! {
+    a_host_header_that_is_none:
+    r#"interval = "1s""# => r#"host = "two words""#,
+    r#"
+error: that can't be a Host header
+  --> shop.toml:15:37
+   |
+15 | check = { http = "/healthz", host = "two words" }
+   |                                     ^^^^^^^^^^^ not a host
+   |
+   = help: write a name, such as "shop.example"
+"#
+}
+
+mistake! {
+    an_access_log_in_a_relative_place:
+    r#"hosts = ["lb1"]"# => r#"hosts = ["lb1"]
+access_log = "log/access""#,
+    r#"
+error: can't write the access log to `log/access`
+  --> shop.toml:11:14
+   |
+11 | access_log = "log/access"
+   |              ^^^^^^^^^^^^ neither "stdout" nor an absolute path
+   |
+   = help: write "stdout", or a path that begins with `/`
+"#
+}
+
+mistake! {
+    an_admin_address_without_a_host:
+    r#"hosts = ["lb1"]"# => r#"hosts = ["lb1"]
+admin = ":9009""#,
+    r#"
+error: `:9009` is not an IP address and a port
+  --> shop.toml:11:9
+   |
+11 | admin = ":9009"
+   |         ^^^^^^^ not an IP address and a port
+   |
+   = help: write "127.0.0.1:9009" for this host only, or the address of the network that may see it
+"#
+}
+
+mistake! {
+    a_hash_of_nothing:
+    "check =" => r#"balance = { hash = "header" }
+check ="#,
+    r#"
+error: can't hash by `header`
+  --> shop.toml:15:20
+   |
+15 | balance = { hash = "header" }
+   |                    ^^^^^^^^ nothing to hash
+   |
+   = help: write "client-address", "header:x-user" or "cookie:session"
+"#
+}
+
+mistake! {
+    a_date_where_a_number_belongs:
+    r#"interval = "1s""# => "fall = 1979-05-27",
+    r#"
+error: `fall` must be a whole number, not a date
+  --> shop.toml:15:37
+   |
+15 | check = { http = "/healthz", fall = 1979-05-27 }
+   |                                     ^^^^^^^^^^ a date
+   |
+   = help: for example 1
+"#
+}
+
+mistake! {
+    no_hosts_at_all:
+    r#"[hosts]
+lb1 = { zone = "a", address = "10.0.1.10" }
+app1 = { zone = "a", address = "10.0.1.21" }
+app2 = { zone = "b", address = "10.0.2.21" }"# => "[hosts]",
+    r#"
+error: there is no host
+ --> shop.toml:4:1
+  |
+4 | [hosts]
+  | ^^^^^^^ empty
+  |
+  = help: add one: app1 = "10.0.1.21"
+"#
+}
+
+mistake! {
+    a_host_twice_in_a_load_balancer:
+    r#"hosts = ["lb1"]"# => r#"hosts = ["lb1", "lb1"]"#,
+    r#"
+error: load balancer `front` has a host twice
+  --> shop.toml:10:17
+   |
+10 | hosts = ["lb1", "lb1"]
+   |          -----  ^^^^^ again
+   |          |
+   |          first
+   |
+   = help: take one out
+"#
+}
+
+mistake! {
+    no_pools_at_all:
+    r#"[pools.web]
+members = ["app1:8080", "app2:8080"]
+check = { http = "/healthz", interval = "1s" }"# => "",
+    r#"
+error: there is no pool `web`
+  --> shop.toml:11:37
+   |
+11 | listeners = [{ bind = ":80", pool = "web" }]
+   |                                     ^^^^^ not defined
+   |
+   = help: define it: [pools.web]
 "#
 }

@@ -323,15 +323,10 @@ fn routes(fields: &Fields<'_>, pools: &Names<'_>) -> Option<Vec<Route>> {
 fn route(item: Item<'_>, pools: &Names<'_>) -> Option<Route> {
     let fields = item.fields(&shape::ROUTE)?;
     let host = fields.get("host").map_or(Some(HostPattern::Any), |item| texts::host_pattern(&item));
-    let path = fields.get("path").map_or(Some("/"), |item| texts::path(&item));
+    let path = fields.get("path").map_or(Some("/"), |item| texts::path_prefix(&item));
     let repeat_any_method = fields.word("repeat") == "any-method";
     let pool = pools.refer(&fields.require("pool")?)?;
-    // A slash at the end makes no difference to a prefix on segment borders.
-    let path = match path?.trim_end_matches('/') {
-        "" => "/",
-        path => path,
-    };
-    Some(Route { host: host?, path: path.to_owned(), pool: PoolId(pool), repeat_any_method })
+    Some(Route { host: host?, path: path?.to_owned(), pool: PoolId(pool), repeat_any_method })
 }
 
 /// Notes a route that another takes everything from.

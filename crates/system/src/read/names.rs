@@ -48,7 +48,9 @@ impl<'a> Names<'a> {
     /// The thing that a text refers to; a name that nothing has is noted, with the place where it could be.
     pub(crate) fn find(&self, name: &str, span: Span, notes: &crate::mistake::Notes) -> Option<usize> {
         let found = self.list.iter().position(|(other, _)| *other == name);
-        if found.is_none() {
+        // That a file has no hosts at all is a mistake of its own, and noted.
+        let told = self.list.is_empty() && self.what == "host";
+        if found.is_none() && !told {
             let what = self.what;
             let all = self.list.iter().map(|(name, _)| *name);
             let mistake =
@@ -60,7 +62,10 @@ impl<'a> Names<'a> {
                 (None, Some(section)) => mistake.and(section.clone(), format!("{what}s are defined here")),
                 (None, None) => mistake,
             };
-            notes.add(mistake.help(suggestion(name, &format!("{what}s"), all)));
+            notes.add(mistake.help(match self.list.is_empty() {
+                true => format!("define it: [{}s.{name}]", what.replace(' ', "_")),
+                false => suggestion(name, &format!("{what}s"), all),
+            }));
         }
         found
     }

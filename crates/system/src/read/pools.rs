@@ -227,8 +227,8 @@ fn probe(fields: &Fields<'_>, bare: Probe) -> Option<Probe> {
         Some(item) => texts::status(&item).map(|range| vec![range]),
         None => Some(vec![(200, 399)]),
     };
-    let text = |name| fields.text(name).map(str::to_owned);
-    let (body, host) = (text("body"), text("host"));
+    let body = fields.text("body").map(str::to_owned);
+    let host = fields.get("host").and_then(|item| texts::host_header(&item)).map(str::to_owned);
     Some(Probe::Http(HttpProbe { path: path?.to_owned(), status: status?, body, host }))
 }
 

@@ -195,6 +195,30 @@ pub(crate) fn path<'a>(item: &Item<'a>) -> Option<&'a str> {
     None
 }
 
+/// The same as a prefix: a route sees no query, and a slash at its end makes no difference.
+pub(crate) fn path_prefix<'a>(item: &Item<'a>) -> Option<&'a str> {
+    let path = path(item)?;
+    if let Some((before, _)) = path.split_once('?') {
+        let help = format!("routes go by path alone: write \"{before}\"");
+        item.note(format!("`{path}` has a query"), "never matches", help);
+        return None;
+    }
+    match path.trim_end_matches('/') {
+        "" => Some("/"),
+        prefix => Some(prefix),
+    }
+}
+
+/// A Host header's value.
+pub(crate) fn host_header<'a>(item: &Item<'a>) -> Option<&'a str> {
+    let text = item.text()?;
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        item.note("that can't be a Host header", "not a host", "write a name, such as \"shop.example\"");
+        return None;
+    }
+    Some(text)
+}
+
 /// `200` or `200-399`.
 pub(crate) fn status(item: &Item<'_>) -> Option<(u16, u16)> {
     if item.value.get_ref().is_integer() {

@@ -1,0 +1,131 @@
+//! What an operator sees of `check`, `schema` and `init`.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn nines(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_nines")).args(args).current_dir(folder).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+const WRONG: &str = r#"name = "shop"
+hosts = { app1 = "10.0.1.21" }
+pools = { web = { members = ["app1:8080"], check = { interval = 500 } } }
+"#;
+
+#[test]
+fn a_file_that_is_right_gets_a_summary() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("shop.toml"), nines_system::example()).unwrap();
+    let out = nines(folder.path(), &["check", "shop.toml"]);
+    assert_eq!(out.status.code(), Some(0));
+    assert_eq!(text(&out.stderr), "");
+    let summary = "\
+shop: the file is right
+
+objective             99.99 %
+zone a                lb1, app1
+zone b                app2, app3
+load balancer front   on lb1
+                      http :80 to web
+pool web              app1:8080, app2:8080, app3:8080
+                      checked by GET /healthz every 1s, least requests
+";
+    assert_eq!(text(&out.stdout), summary);
+}
+
+#[test]
+fn a_file_that_is_wrong_is_shown_on_stderr_with_exit_78() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("shop.toml"), WRONG).unwrap();
+    let out = nines(folder.path(), &["check", "shop.toml"]);
+    assert_eq!(out.status.code(), Some(78));
+    assert_eq!(text(&out.stdout), "");
+    let expected = "\
+error: `interval` needs a unit
+ --> shop.toml:3:65
+  |
+3 | pools = { web = { members = [\"app1:8080\"], check = { interval = 500 } } }
+  |                                                                 ^^^ a number without a unit
+  |
+  = help: write \"500ms\"; units: ns, us, ms, s, min, h, d
+
+shop.toml: 1 mistake
+";
+    assert_eq!(text(&out.stderr), expected);
+}
+
+#[test]
+fn a_file_that_can_not_be_read_is_exit_78_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("latin1.toml"), b"name = \"caf\xe9\"").unwrap();
+    for (file, why) in [("none.toml", "No such file"), (".", "directory"), ("latin1.toml", "UTF-8")] {
+        let out = nines(folder.path(), &["check", file]);
+        assert_eq!(out.status.code(), Some(78), "{file}");
+        let said = text(&out.stderr);
+        assert!(said.starts_with(&format!("nines: can't read {file}: ")) && said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn a_program_gets_the_same_as_json() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("wrong.toml"), WRONG).unwrap();
+    let out = nines(folder.path(), &["check", "wrong.toml", "--json"]);
+    assert_eq!((out.status.code(), text(&out.stderr)), (Some(78), ""));
+    let answer: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(answer["ok"], false);
+    let mistake = &answer["mistakes"][0];
+    assert_eq!((&mistake["line"], &mistake["column"]), (&Value::from(3), &Value::from(65)));
+    assert_eq!(mistake["message"], "`interval` needs a unit");
+    assert!(mistake["help"].as_str().unwrap().starts_with("write \"500ms\""));
+
+    std::fs::write(folder.path().join("right.toml"), WRONG.replace("500", "\"500ms\"")).unwrap();
+    let out = nines(folder.path(), &["check", "right.toml", "--json"]);
+    assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), ""));
+    let answer: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(answer["ok"], true);
+    assert_eq!(answer["mistakes"], Value::Array(Vec::new()));
+    assert_eq!(answer["warnings"][0]["message"], "nothing sends to pool `web`");
+    assert_eq!(answer["summary"]["pools"][0]["members"][0], "app1:8080");
+}
+
+#[test]
+fn an_explained_file_is_a_file_again() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("shop.toml"), nines_system::example()).unwrap();
+    let explained = nines(folder.path(), &["check", "shop.toml", "--explain"]);
+    assert_eq!(explained.status.code(), Some(0));
+    assert!(text(&explained.stdout).contains("race_connect = \"50ms\""));
+    std::fs::write(folder.path().join("explained.toml"), &explained.stdout).unwrap();
+    let again = nines(folder.path(), &["check", "explained.toml", "--explain"]);
+    assert_eq!(text(&again.stdout), text(&explained.stdout));
+}
+
+#[test]
+fn init_writes_a_file_that_is_right_and_never_over_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = nines(folder.path(), &["init"]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    assert_eq!(nines(folder.path(), &["check", "nines.toml"]).status.code(), Some(0));
+
+    std::fs::write(folder.path().join("mine.toml"), "mine").unwrap();
+    let out = nines(folder.path(), &["init", "mine.toml"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(text(&out.stderr).contains("mine.toml is there already"), "{}", text(&out.stderr));
+    assert_eq!(std::fs::read_to_string(folder.path().join("mine.toml")).unwrap(), "mine");
+}
+
+#[test]
+fn the_schema_is_json() {
+    let out = nines(&std::env::temp_dir(), &["schema"]);
+    assert_eq!(out.status.code(), Some(0));
+    let schema: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!(schema["required"], serde_json::json!(["name", "hosts"]));
+}
