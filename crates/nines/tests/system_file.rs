@@ -1,4 +1,5 @@
 //! What an operator sees of `check`, `schema` and `init`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
 
 use std::path::Path;
 use std::process::{Command, Output};

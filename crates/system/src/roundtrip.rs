@@ -202,7 +202,7 @@ fn route() -> impl Strategy<Value = Route> {
 }
 
 fn listener() -> impl Strategy<Value = Listener> {
-    let http = (vec(route(), 1..4), trust(), (time(), time(), time()), 1024_u32..=1 << 20, 1_u16..=1000)
+    let http = (vec(route(), 1..4), trust(), (time(), time(), time()), 1024_u32..=64 << 10, 1_u16..=256)
         .prop_map(|(routes, trust_forwarded, (head, idle, stall), head_bytes, headers)| {
             let mut distinct: Vec<Route> = Vec::new();
             for route in routes {
