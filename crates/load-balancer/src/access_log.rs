@@ -2,10 +2,10 @@
 //! a worker. When the writer falls behind its bound, lines are dropped and their number is logged.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::fs::OpenOptions;
+use std::fs::{Metadata, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -53,9 +53,21 @@ pub(crate) fn now_us() -> u64 {
 pub(crate) struct AccessLog {
     lines: SyncSender<Vec<u8>>,
     dropped: Arc<AtomicU64>,
+    /// Device and inode, of a file.
+    identity: Option<(u64, u64)>,
 }
 
 impl AccessLog {
+    /// Whether what would be opened now is what is open.
+    fn is_in_place(&self, target: &Target) -> bool {
+        match target {
+            Target::Stdout => true,
+            Target::File(path) => {
+                std::fs::metadata(path).is_ok_and(|now| Some(identity(&now)) == self.identity)
+            }
+        }
+    }
+
     pub(crate) fn write(&self, record: &Record<'_>) {
         let Ok(mut line) = serde_json::to_vec(record) else { return };
         line.push(b'\n');
@@ -70,18 +82,19 @@ impl AccessLog {
 pub(crate) struct Logs(Mutex<BTreeMap<PathBuf, AccessLog>>);
 
 impl Logs {
-    /// Opens what the load balancers of `host` ask for and is not open yet.
+    /// Opens what the load balancers of `host` ask for and is not open yet, or was moved away since: that is how a log
+    /// is rotated.
     pub(crate) fn open(&self, system: &System, host: HostId) -> Result<(), StartError> {
         let mut logs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for id in system.load_balancers_on(host) {
             let Some(target) = &system[id].access_log else { continue };
-            if let Entry::Vacant(vacant) = logs.entry(path(target)) {
-                let log = start(target).map_err(|source| StartError::AccessLog {
-                    path: vacant.key().display().to_string(),
-                    source,
-                })?;
-                vacant.insert(log);
+            let path = path(target);
+            if logs.get(&path).is_some_and(|log| log.is_in_place(target)) {
+                continue;
             }
+            let log = start(target)
+                .map_err(|error| StartError::AccessLog { path: path.display().to_string(), error })?;
+            logs.insert(path, log);
         }
         Ok(())
     }
@@ -99,14 +112,22 @@ fn path(target: &Target) -> PathBuf {
     }
 }
 
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
 fn start(target: &Target) -> io::Result<AccessLog> {
-    let output: Box<dyn Write + Send> = match target {
-        Target::Stdout => Box::new(io::stdout()),
-        Target::File(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
+    let (output, identity): (Box<dyn Write + Send>, _) = match target {
+        Target::Stdout => (Box::new(io::stdout()), None),
+        Target::File(path) => {
+            let file = OpenOptions::new().create(true).append(true).open(path)?;
+            let identity = identity(&file.metadata()?);
+            (Box::new(file), Some(identity))
+        }
     };
     let (lines, received) = sync_channel(LINES);
     let dropped = Arc::new(AtomicU64::new(0));
-    let log = AccessLog { lines, dropped: dropped.clone() };
+    let log = AccessLog { lines, dropped: dropped.clone(), identity };
     std::thread::Builder::new()
         .name("access-log".to_owned())
         .spawn(move || write_all(&received, BufWriter::new(output), &dropped))?;

@@ -89,12 +89,12 @@ impl Reports {
 /// Why the data plane can't start, or can't take a new file.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("listener {listener} can't bind {address}: {source}{}", advice(source))]
-    Bind { listener: String, address: SocketAddr, source: io::Error },
-    #[error("worker {worker} can't start: {source}")]
-    Worker { worker: usize, source: io::Error },
-    #[error("the access log {path} can't be opened: {source}")]
-    AccessLog { path: String, source: io::Error },
+    #[error("listener {listener} can't bind {address}: {error}{}", advice(error))]
+    Bind { listener: String, address: SocketAddr, error: io::Error },
+    #[error("worker {worker} can't start: {error}")]
+    Worker { worker: usize, error: io::Error },
+    #[error("the access log {path} can't be opened: {error}")]
+    AccessLog { path: String, error: io::Error },
 }
 
 fn advice(error: &io::Error) -> &'static str {
@@ -142,7 +142,7 @@ impl DataPlane {
                         tracing::error!(worker = index, %error, "worker ended");
                     }
                 })
-                .map_err(|source| StartError::Worker { worker: index, source })?;
+                .map_err(|error| StartError::Worker { worker: index, error })?;
         }
         Ok((Self { plan, shared, started, vitals }, Reports(received)))
     }

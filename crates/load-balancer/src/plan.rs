@@ -81,8 +81,8 @@ pub(crate) fn bind(
                 Some(kept) => (kept.address, kept.sockets.clone()),
                 None => {
                     let ours = present.iter().any(|other| other.address.port() == listener.port);
-                    sockets(wanted, listener.port, workers, ours).map_err(|(address, source)| {
-                        StartError::Bind { listener: name.clone(), address, source }
+                    sockets(wanted, listener.port, workers, ours).map_err(|(address, error)| {
+                        StartError::Bind { listener: name.clone(), address, error }
                     })?
                 }
             };

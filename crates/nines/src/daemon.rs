@@ -245,7 +245,7 @@ impl Daemon {
                     tracing::warn!("{}", mistakes.render(false).trim_end());
                 }
                 let why = format!("{error:#}");
-                self.journal.note(
+                self.journal.warn(
                     Kind::Reload,
                     subject,
                     format!("refused, the old one stays in force: {why}"),

@@ -65,7 +65,7 @@ fn main() -> ExitCode {
         if reader_is_gone(&error) {
             return ExitCode::SUCCESS;
         }
-        anstream::eprintln!("nines: {error:#}");
+        terminal::tell(format_args!("nines: {error:#}"));
         ExitCode::from(EXIT_BAD)
     })
 }

@@ -1,6 +1,7 @@
 //! Lines and tables for a person at a terminal.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write as _};
+use std::io::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
@@ -10,6 +11,11 @@ pub(crate) const DIM: Style = Style::new().dimmed();
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 pub(crate) const UNSURE: Style = AnsiColor::Yellow.on_default();
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// A line of narration, on stderr. That nobody can read it any more is no reason to fail.
+pub(crate) fn tell(line: impl Display) {
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
 
 /// Columns of the terminal on stdout; `None` where there is none, and lines are as long as they are.
 pub(crate) fn width() -> Option<usize> {

@@ -287,6 +287,19 @@ fn without_a_daemon_every_command_says_what_it_tried() {
 }
 
 #[test]
+fn narration_that_nobody_can_read_changes_no_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("shop.toml");
+    std::fs::write(&file, "name = 3").unwrap();
+    let file = file.to_str().unwrap();
+    for (args, code) in [(&["check", file][..], 78), (&["rehearse", file], 78), (&["drain", "app1"], 1)] {
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let status = Command::new(env!("CARGO_BIN_EXE_nines")).args(args).stderr(full).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{args:?}");
+    }
+}
+
+#[test]
 fn a_file_or_host_that_is_wrong_stops_the_daemon_before_it_starts() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("shop.toml");
@@ -296,7 +309,7 @@ fn a_file_or_host_that_is_wrong_stops_the_daemon_before_it_starts() {
     };
     let output = run("name = 3", "lb1");
     assert_eq!(output.status.code(), Some(78));
-    assert!(text(&output.stderr).contains("shop.toml:1"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("shop.toml: 2 mistakes"), "{}", text(&output.stderr));
 
     let good = "\
 name = \"shop\"
@@ -306,5 +319,9 @@ app1 = \"127.0.0.2\"
 ";
     let output = run(good, "lb2");
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("did you mean lb1?"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).ends_with("has no host called lb2 (did you mean lb1?); it has lb1, app1\n"),
+        "{}",
+        text(&output.stderr)
+    );
 }

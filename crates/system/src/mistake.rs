@@ -104,6 +104,11 @@ impl Mistakes {
         Self { path: path.to_owned(), text: text.to_owned(), list, level }
     }
 
+    /// How messages call the file.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     pub fn len(&self) -> usize {
         self.list.len()
     }

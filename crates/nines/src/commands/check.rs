@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use nines_system::{Mistake, Mistakes};
 use serde_json::{Value, json};
 
+use crate::terminal::tell;
 use crate::{EXIT_FILE, summary};
 
 #[derive(clap::Args)]
@@ -28,7 +29,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (answer, code) = match read.as_ref().map(|text| nines_system::parse_with_warnings(&path, text)) {
         Ok(Ok((system, warnings))) => {
             if !args.json {
-                anstream::eprint!("{}", warnings.render(true));
+                if !warnings.is_empty() {
+                    tell(warnings.render(true));
+                }
                 let explained = args.explain.then(|| nines_system::explain(&system));
                 write!(out, "{}", explained.unwrap_or_else(|| summary::text(&system)))?;
             }
@@ -41,16 +44,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         Ok(Err(mistakes)) => {
             if !args.json {
-                let count = mistakes.len();
-                let noun = if count == 1 { "mistake" } else { "mistakes" };
-                anstream::eprintln!("{}\n{path}: {count} {noun}", mistakes.render(true));
+                super::tell_all(&mistakes);
             }
             (json!({ "ok": false, "mistakes": listed(&mistakes) }), EXIT_FILE.into())
         }
         Err(error) => {
             let message = format!("can't read {path}: {error}");
             if !args.json {
-                anstream::eprintln!("nines: {message}");
+                tell(format_args!("nines: {message}"));
             }
             (json!({ "ok": false, "mistakes": [{ "message": message }] }), EXIT_FILE.into())
         }

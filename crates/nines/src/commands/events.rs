@@ -8,7 +8,7 @@ use nines_admin::Client;
 use nines_control::event::{Event, Kind};
 
 use crate::admin_socket::Daemon;
-use crate::terminal::{self, BAD, BOLD, Cell, DIM, GOOD, PLAIN, UNSURE};
+use crate::terminal::{self, BAD, BOLD, Cell, DIM, GOOD, PLAIN, UNSURE, tell};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -49,7 +49,7 @@ async fn watch(client: &Client, mut latest: u64, json: bool) -> anyhow::Result<(
             }
             Err(error) => {
                 if !gone {
-                    anstream::eprintln!("nines: {error}; waiting for it to come back");
+                    tell(format_args!("nines: {error}; waiting for it to come back"));
                 }
                 gone = true;
                 latest = 0;

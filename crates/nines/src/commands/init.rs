@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
+use crate::terminal::tell;
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Where to write it; a file that is there stays as it is
@@ -23,6 +25,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         file => file.with_context(|| format!("can't write {path}"))?,
     };
     file.write_all(nines_system::example().as_bytes()).with_context(|| format!("can't write {path}"))?;
-    anstream::eprintln!("wrote {path}; next: nines check {path}, then nines rehearse {path}");
+    tell(format_args!("wrote {path}; next: nines check {path}, then nines rehearse {path}"));
     Ok(ExitCode::SUCCESS)
 }

@@ -10,6 +10,17 @@ pub(crate) mod stand_in;
 pub(crate) mod status;
 pub(crate) mod wish;
 
+use nines_system::Mistakes;
+
+use crate::terminal::tell;
+
+/// Every mistake of a file, and how many there are.
+fn tell_all(mistakes: &Mistakes) {
+    let count = mistakes.len();
+    let noun = if count == 1 { "mistake" } else { "mistakes" };
+    tell(format_args!("{}\n{}: {count} {noun}", mistakes.render(true), mistakes.path()));
+}
+
 /// For a command's conversation with a daemon.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)

@@ -19,7 +19,8 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::stage::LabStage;
-use crate::{EXIT_BAD, EXIT_FILE, EXIT_USAGE, terminal};
+use crate::terminal::{self, tell};
+use crate::{EXIT_BAD, EXIT_FILE, EXIT_USAGE};
 use progress::Progress;
 
 /// As a shell tells that SIGINT ended a program.
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let plan = match Plan::of(&system).narrow(&args.only, &args.fault) {
         Ok(plan) => plan,
         Err(unknown) => {
-            anstream::eprintln!("nines: {unknown}");
+            tell(format_args!("nines: {unknown}"));
             return Ok(EXIT_USAGE.into());
         }
     };
@@ -66,10 +67,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     for (host, why) in &plan.left_out {
-        anstream::eprintln!("nines: {host} is not broken: {why}");
+        tell(format_args!("nines: {host} is not broken: {why}"));
     }
     if plan.cases.is_empty() {
-        anstream::eprintln!("nines: nothing to rehearse; `nines rehearse --list` says what there is");
+        tell("nines: nothing to rehearse; `nines rehearse --list` says what there is");
         return Ok(EXIT_USAGE.into());
     }
     let logs = args.keep_logs.as_deref().map(directory).transpose()?;
@@ -85,10 +86,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn read(path: &Path) -> Option<System> {
     let name = path.display().to_string();
     match std::fs::read_to_string(path) {
-        Err(error) => anstream::eprintln!("nines: can't read {name}: {error}"),
+        Err(error) => tell(format_args!("nines: can't read {name}: {error}")),
         Ok(text) => match nines_system::parse(&name, &text) {
             Ok(system) => return Some(system),
-            Err(mistakes) => anstream::eprint!("{}", mistakes.render(true)),
+            Err(mistakes) => super::tell_all(&mistakes),
         },
     }
     None
@@ -171,7 +172,7 @@ fn play(
     }
     Ok(match ended? {
         true => {
-            anstream::eprintln!("nines: interrupted after {} of {}", report.results.len(), plan.cases.len());
+            tell(format_args!("nines: interrupted after {} of {}", report.results.len(), plan.cases.len()));
             EXIT_INTERRUPTED.into()
         }
         false if report.verdict == Verdict::Held => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@ use crate::admin_socket;
 use crate::daemon::logging::LogFormat;
 use crate::daemon::part::{Part, PartError};
 use crate::daemon::{self, Orders};
+use crate::terminal::tell;
 use crate::{EXIT_BAD, EXIT_FILE, EXIT_USAGE};
 
 #[derive(clap::Args)]
@@ -37,8 +38,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn refuse(error: &PartError) -> ExitCode {
     match error {
-        PartError::Wrong(mistakes) => anstream::eprint!("{}", mistakes.render(true)),
-        other => anstream::eprintln!("nines: {other}"),
+        PartError::Wrong(mistakes) => super::tell_all(mistakes),
+        other => tell(format_args!("nines: {other}")),
     }
     ExitCode::from(match error {
         PartError::Wrong(_) | PartError::Unreadable(..) => EXIT_FILE,

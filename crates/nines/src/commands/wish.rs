@@ -8,6 +8,7 @@ use nines_control::status::Wish;
 
 use crate::EXIT_BAD;
 use crate::admin_socket::Daemon;
+use crate::terminal::tell;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -40,9 +41,9 @@ pub(crate) fn run(args: &Args, wish: Wish) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Err(ClientError::Refused(problem)) => {
-            anstream::eprintln!("nines: {}", problem.error);
+            tell(format_args!("nines: {}", problem.error));
             if !problem.known.is_empty() {
-                anstream::eprintln!("known: {}", problem.known.join(", "));
+                tell(format_args!("known: {}", problem.known.join(", ")));
             }
             Ok(ExitCode::from(EXIT_BAD))
         }

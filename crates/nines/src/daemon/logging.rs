@@ -23,7 +23,9 @@ pub(crate) fn start(format: LogFormat) -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .with_env_filter(filter)
         .with_ansi(colour)
-        .with_target(false);
+        .with_target(false)
+        // A log that can't be written, on a full disk say, must not end the service: by default it would be a panic.
+        .log_internal_errors(false);
     let started = match format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),

@@ -22,7 +22,7 @@ pub(crate) enum PartError {
     Unreadable(PathBuf, io::Error),
     #[error("{}", first_of(.0))]
     Wrong(Mistakes),
-    #[error("{path} has no host called {host}{}; there is {}", meant(.host, .known), .known.join(", "))]
+    #[error("{path} has no host called {host}{}; it has {}", meant(.host, .known), .known.join(", "))]
     UnknownHost { path: String, host: String, known: Vec<String> },
     #[error("{path} gives host {host} nothing to do: no load balancer names it in its hosts")]
     NothingToDo { path: String, host: String },
@@ -42,7 +42,7 @@ fn first_of(mistakes: &Mistakes) -> String {
 
 fn meant(host: &str, known: &[String]) -> String {
     let nearest = nines_system::nearest(host, known.iter().map(String::as_str));
-    nearest.map_or(String::new(), |nearest| format!(", did you mean {nearest}?"))
+    nearest.map_or(String::new(), |nearest| format!(" (did you mean {nearest}?)"))
 }
 
 impl Part {

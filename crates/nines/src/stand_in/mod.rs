@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
+use crate::terminal::tell;
 pub(crate) use app::App;
 
 /// How long requests in flight may take after SIGTERM.
@@ -31,7 +32,7 @@ const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(10);
 /// Serves until SIGTERM or SIGINT; then finishes what is in flight, closes idle connections, and returns.
 pub(crate) async fn serve(address: SocketAddr, app: App) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    anstream::eprintln!("{} stands in at {}", app.name(), listener.local_addr()?);
+    tell(format_args!("{} stands in at {}", app.name(), listener.local_addr()?));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     // Whoever holds a `work` has something in flight; when all are gone, `done` ends.

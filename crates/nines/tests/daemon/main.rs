@@ -108,7 +108,9 @@ fn a_bad_file_is_refused_and_the_old_one_keeps_serving() {
     assert_eq!(get(file.listeners[0], "/").unwrap().status, 200);
     let screen = String::from_utf8(daemon.nines(&["status"]).stdout).unwrap();
     assert!(screen.contains("The latest reload was refused"), "{screen}");
-    assert!(daemon.log().contains("--> "), "the log shows the place");
+    let log = daemon.log();
+    assert!(log.contains("--> "), "the log shows the place: {log}");
+    assert!(log.lines().any(|line| line.contains(" WARN refused")), "{log}");
 
     let status = daemon.reload(&file.text());
     assert_eq!((status.file.generation, status.file.refused), (2, None));
@@ -153,7 +155,9 @@ fn a_listener_that_cannot_be_bound_changes_nothing() {
     let port = file.listeners[0];
     file.listeners = vec![taken.local_addr().unwrap().port()];
     let status = daemon.reload(&file.text());
-    assert!(status.file.refused.is_some_and(|why| why.contains("can't bind")));
+    let refused = status.file.refused.unwrap();
+    assert!(refused.contains("can't bind"), "{refused}");
+    assert_eq!(refused.matches("in use").count(), 1, "{refused}");
     assert_eq!(get(port, "/").unwrap().status, 200);
     assert_eq!(daemon.status().listeners.len(), 1);
 }
@@ -233,6 +237,43 @@ fn the_drain_is_bounded_and_a_second_signal_cuts_it_short() {
         assert_eq!(daemon.exit_code(), Some(signals - 1), "cut off before its time is not fine");
         assert!(client.reply().is_err());
     }
+}
+
+#[test]
+fn a_log_that_cannot_be_written_does_not_end_the_service() {
+    let members = members(1);
+    let file = File::new(&members);
+    let daemon = Daemon::start_with_log(&file, "/dev/full");
+    daemon.until("it serves", |status| status.phase == Phase::Serving);
+    assert_eq!(daemon.reload(&file.text()).file.generation, 2);
+    eventually("it answers", || get(file.listeners[0], "/").ok().filter(|reply| reply.status == 200));
+}
+
+#[test]
+fn a_rotated_access_log_is_opened_anew_with_a_reload() {
+    let members = members(1);
+    let mut file = File::new(&members);
+    let logs = tempfile::tempdir().unwrap();
+    let (log, old) = (logs.path().join("access.log"), logs.path().join("access.log.1"));
+    file.load_balancer = format!("access_log = \"{}\"", log.display());
+    let daemon = Daemon::serving(&file);
+    let lines = |path: &std::path::Path, target: &str| -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        lines.filter(|line: &serde_json::Value| line["target"] == target).collect()
+    };
+    get(file.listeners[0], "/before").unwrap();
+    let line = eventually("it is logged", || lines(&log, "/before").pop());
+    assert_eq!(line["member"], daemon.status().pools[0].members[0].name);
+    assert_eq!((&line["tries"], &line["ended"]), (&1.into(), &"done".into()));
+
+    std::fs::rename(&log, &old).unwrap();
+    daemon.reload(&file.text());
+    for _ in 0..10 {
+        get(file.listeners[0], "/after").unwrap();
+    }
+    eventually("all go into the new one", || (lines(&log, "/after").len() == 10).then_some(()));
+    assert_eq!(lines(&old, "/before").len(), 1);
 }
 
 #[test]

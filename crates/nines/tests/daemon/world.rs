@@ -124,9 +124,14 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it without waiting for anything but its first answer.
     pub(crate) fn start(file: &File) -> Self {
+        Self::start_with_log(file, "log")
+    }
+
+    /// `log`: where it writes its log, in its directory or anywhere.
+    pub(crate) fn start_with_log(file: &File, log: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("shop.toml"), file.text()).unwrap();
-        let log = std::fs::File::create(directory.path().join("log")).unwrap();
+        let log = std::fs::File::create(directory.path().join(log)).unwrap();
         let child = Self::command(&directory).stderr(log).spawn().unwrap();
         let daemon = Self {
             process: Process(child),

@@ -7,7 +7,7 @@ use nines_rehearsal::sequence::{Glance, Phase};
 use nines_rehearsal::{Case, CaseReport};
 
 use super::table;
-use crate::terminal::thousands;
+use crate::terminal::{tell, thousands};
 
 pub(crate) struct Progress {
     /// Hidden where stderr is no terminal.
@@ -46,7 +46,7 @@ impl Progress {
     pub(crate) fn ended(&self, report: &CaseReport) {
         self.bar.inc(1);
         if !self.terminal {
-            anstream::eprintln!("{}", table::sentence(report));
+            tell(table::sentence(report));
         }
     }
 
