@@ -1,5 +1,6 @@
-//! A status as Prometheus reads it: OpenMetrics 1.0 text, names by Prometheus' conventions (docs/metrics.md lists them).
+//! A status as Prometheus and its kin read it, names by Prometheus' conventions (docs/metrics.md lists them).
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use nines_control::event;
@@ -10,15 +11,55 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// OpenMetrics 1.0, for those who ask for it, as Prometheus does.
+    OpenMetrics,
+    /// What came before it, Prometheus' text format 0.0.4, which everybody reads.
+    Text,
+}
 
-pub(crate) fn text(status: Status) -> String {
+impl Format {
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+pub(crate) fn page(status: Status, format: Format) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape(status)));
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry)
+    let mut page = String::new();
+    prometheus_client::encoding::text::encode(&mut page, &registry)
         .expect("writing to a String does not fail");
-    text
+    match format {
+        Format::OpenMetrics => page,
+        Format::Text => older(&page),
+    }
+}
+
+/// OpenMetrics as text format 0.0.4: a family is called as its samples are, an info is a gauge, and nothing marks the end.
+fn older(page: &str) -> String {
+    let kinds = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let kinds: BTreeMap<&str, &str> = kinds.collect();
+    let mut older = String::with_capacity(page.len());
+    for line in page.lines().filter(|line| *line != "# EOF") {
+        let mut words = line.splitn(4, ' ');
+        let line = match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some(what), Some(name), Some(rest)) => match kinds.get(name) {
+                Some(&"counter") => &format!("# {what} {name}_total {rest}"),
+                Some(&"info") if what == "TYPE" => &format!("# TYPE {name}_info gauge"),
+                Some(&"info") => &format!("# {what} {name}_info {rest}"),
+                _ => line,
+            },
+            _ => line,
+        };
+        older.push_str(line);
+        older.push('\n');
+    }
+    older
 }
 
 /// One picture of the daemon; every metric is read off it, so that the numbers of a scrape go together.

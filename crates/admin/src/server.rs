@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::Listener;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use tokio::task::JoinSet;
 
 use crate::api::{Events, Problem, Touched, VERSION, WishOrder};
+use crate::metrics::Format;
 use crate::{Gone, Source, metrics};
 
 /// Connections at one time on each listener; more wait in the kernel.
@@ -27,27 +29,35 @@ const BODY_BYTES: usize = 64 * 1024;
 
 /// Every endpoint: for the Unix socket, whose permissions say who may.
 pub fn router<S: Source>(source: S) -> Router {
-    endpoints::<S>()
-        .route("/wish", post(wish::<S>))
-        .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .with_state(source)
+    finished(questions().route("/wish", post(wish::<S>)), source)
 }
 
 /// The endpoints that change nothing: for a TCP address, where anybody may ask.
 pub fn read_only<S: Source>(source: S) -> Router {
-    endpoints::<S>().layer(DefaultBodyLimit::max(BODY_BYTES)).with_state(source)
+    finished(questions(), source)
 }
 
-fn endpoints<S: Source>() -> Router<S> {
+fn questions<S: Source>() -> Router<S> {
     Router::new()
         .route("/status", get(status::<S>))
         .route("/events", get(events::<S>))
         .route("/metrics", get(metrics::<S>))
         .route("/healthz", get(healthz::<S>))
+}
+
+/// With an answer to whatever is none of these endpoints, or asked in another way.
+fn finished<S: Source>(endpoints: Router<S>, source: S) -> Router {
+    endpoints
         .fallback(async || {
             let known = "ask for /status, /events, /metrics or /healthz";
-            (StatusCode::NOT_FOUND, Json(Problem::new(format!("nothing here; {known}"))))
+            Refusal(StatusCode::NOT_FOUND, Problem::new(format!("nothing here; {known}")))
         })
+        .method_not_allowed_fallback(async || {
+            let known = "GET asks, and POST is for /wish";
+            Refusal(StatusCode::METHOD_NOT_ALLOWED, Problem::new(format!("not with this method; {known}")))
+        })
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .with_state(source)
 }
 
 /// Serves until dropped, and drops its connections with it.
@@ -72,13 +82,34 @@ pub async fn serve(mut listener: impl Listener, router: Router) {
     }
 }
 
-impl IntoResponse for Gone {
+/// Every answer that is not 2xx, but that of `/healthz`.
+struct Refusal(StatusCode, Problem);
+
+impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (StatusCode::SERVICE_UNAVAILABLE, Json(Problem::new(self.to_string()))).into_response()
+        (self.0, Json(self.1)).into_response()
     }
 }
 
-async fn status<S: Source>(State(source): State<S>) -> Result<Response, Gone> {
+impl From<Gone> for Refusal {
+    fn from(gone: Gone) -> Self {
+        Self(StatusCode::SERVICE_UNAVAILABLE, Problem::new(gone.to_string()))
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(rejection: QueryRejection) -> Self {
+        Self(rejection.status(), Problem::new(rejection.body_text()))
+    }
+}
+
+impl From<JsonRejection> for Refusal {
+    fn from(rejection: JsonRejection) -> Self {
+        Self(rejection.status(), Problem::new(rejection.body_text()))
+    }
+}
+
+async fn status<S: Source>(State(source): State<S>) -> Result<Response, Refusal> {
     Ok(Json(source.status().await?).into_response())
 }
 
@@ -92,20 +123,26 @@ struct EventsQuery {
 
 async fn events<S: Source>(
     State(source): State<S>,
-    Query(query): Query<EventsQuery>,
-) -> Result<Json<Events>, Gone> {
+    query: Result<Query<EventsQuery>, QueryRejection>,
+) -> Result<Json<Events>, Refusal> {
+    let Query(query) = query?;
     let wait = Duration::from_millis(query.wait_ms).min(WAIT_MAX);
     // Past the wait the answer is what there is: an empty list.
     let _ = tokio::time::timeout(wait, source.newer(query.after)).await;
     Ok(Json(Events { version: VERSION, events: source.events(query.after).await? }))
 }
 
-async fn metrics<S: Source>(State(source): State<S>) -> Result<Response, Gone> {
-    let text = metrics::text(source.status().await?);
-    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
+async fn metrics<S: Source>(State(source): State<S>, headers: HeaderMap) -> Result<Response, Refusal> {
+    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let format = match accepted.any(|types| types.contains("application/openmetrics-text")) {
+        true => Format::OpenMetrics,
+        false => Format::Text,
+    };
+    let page = metrics::page(source.status().await?, format);
+    Ok(([(header::CONTENT_TYPE, format.content_type())], page).into_response())
 }
 
-async fn healthz<S: Source>(State(source): State<S>) -> Result<Response, Gone> {
+async fn healthz<S: Source>(State(source): State<S>) -> Result<Response, Refusal> {
     Ok(match source.status().await?.phase {
         Phase::Serving => (StatusCode::OK, "serving\n"),
         Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
@@ -114,9 +151,12 @@ async fn healthz<S: Source>(State(source): State<S>) -> Result<Response, Gone> {
     .into_response())
 }
 
-async fn wish<S: Source>(State(source): State<S>, Json(order): Json<WishOrder>) -> Result<Response, Gone> {
-    Ok(match source.wish(order.target, order.wish).await? {
-        Ok(touched) => Json(Touched { version: VERSION, touched }).into_response(),
-        Err(problem) => (StatusCode::NOT_FOUND, Json(problem)).into_response(),
-    })
+async fn wish<S: Source>(
+    State(source): State<S>,
+    order: Result<Json<WishOrder>, JsonRejection>,
+) -> Result<Json<Touched>, Refusal> {
+    let Json(order) = order?;
+    let touched = source.wish(order.target, order.wish).await?;
+    let touched = touched.map_err(|problem| Refusal(StatusCode::NOT_FOUND, problem))?;
+    Ok(Json(Touched { version: VERSION, touched }))
 }

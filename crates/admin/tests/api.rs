@@ -175,8 +175,25 @@ impl Drop for Served {
 
 /// Status code, head and body of an answer.
 async fn get(path: &Path, target: &str) -> (u16, String, String) {
+    ask(path, &format!("GET {target}"), "").await
+}
+
+/// `accept: …` and the like, each with its line's end.
+async fn ask(path: &Path, method_and_target: &str, headers: &str) -> (u16, String, String) {
     let stream = tokio::net::UnixStream::connect(path).await.unwrap();
-    exchange(stream, &format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await
+    let head = format!("{method_and_target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
+    exchange(stream, &head).await
+}
+
+/// The page as Prometheus gets it.
+async fn open_metrics(path: &Path) -> String {
+    let (code, head, page) =
+        ask(path, "GET /metrics", "accept: application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1\r\n")
+            .await;
+    assert_eq!(code, 200);
+    let head = head.to_ascii_lowercase();
+    assert!(head.contains("content-type: application/openmetrics-text; version=1.0.0"), "{head}");
+    page
 }
 
 async fn exchange(
@@ -299,12 +316,7 @@ async fn without_a_daemon_the_client_says_where_it_asked() {
 #[tokio::test]
 async fn metrics_are_well_formed_and_count() {
     let served = Served::start();
-    let (code, head, page) = get(&served.path(), "/metrics").await;
-    assert_eq!(code, 200);
-    assert!(
-        head.to_ascii_lowercase().contains("content-type: application/openmetrics-text; version=1.0.0"),
-        "{head}"
-    );
+    let page = open_metrics(&served.path()).await;
     let samples = samples(&page);
     for (sample, value) in [
         (r#"nines_build_info{version="0.1.0"}"#, 1.0),
@@ -331,9 +343,57 @@ async fn metrics_are_well_formed_and_count() {
 }
 
 #[tokio::test]
+async fn who_does_not_ask_for_open_metrics_gets_the_older_text() {
+    let served = Served::start();
+    let (code, head, page) = get(&served.path(), "/metrics").await;
+    assert_eq!(code, 200);
+    assert!(head.to_ascii_lowercase().contains("content-type: text/plain; version=0.0.4"), "{head}");
+    // There a sample belongs to the family of its own name, but for a histogram's.
+    let mut families = BTreeMap::new();
+    let mut helped = BTreeSet::new();
+    for line in page.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            helped.insert(rest.split_once(' ').unwrap().0);
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+            families.insert(name, kind);
+        } else {
+            let name = line.split(['{', ' ']).next().unwrap();
+            let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
+            let family = family.unwrap_or(name);
+            assert!(families.contains_key(family) && helped.contains(family), "{line}");
+        }
+    }
+    assert_eq!(families["nines_requests_total"], "counter");
+    assert_eq!(families["nines_build_info"], "gauge");
+    let open = samples(&open_metrics(&served.path()).await);
+    assert_eq!(open, samples_in(&page), "the same samples in both");
+}
+
+#[tokio::test]
+async fn every_refusal_is_a_problem_in_json() {
+    let served = Served::start();
+    for (request, headers, expected) in [
+        ("GET /nothing", "", 404),
+        ("GET /events?after=x", "", 400),
+        ("POST /status", "content-length: 0\r\n", 405),
+        ("GET /wish", "", 405),
+        ("POST /wish", "content-length: 0\r\n", 415),
+        ("POST /wish", "content-type: application/json\r\ncontent-length: 0\r\n", 400),
+    ] {
+        let (code, _, body) = ask(&served.path(), request, headers).await;
+        assert_eq!(code, expected, "{request}");
+        let problem: Problem = serde_json::from_str(&body).unwrap_or_else(|_| panic!("{request}: {body}"));
+        assert_eq!(problem.version, 1);
+        assert!(!problem.error.is_empty(), "{request}");
+    }
+}
+
+#[tokio::test]
 async fn every_metric_is_documented_and_no_other() {
     let served = Served::start();
-    let (_, _, page) = get(&served.path(), "/metrics").await;
+    let page = open_metrics(&served.path()).await;
     let served: BTreeSet<String> = page
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
@@ -356,8 +416,15 @@ async fn every_metric_is_documented_and_no_other() {
 async fn names_from_outside_cannot_break_the_metrics() {
     let served = Served::start();
     served.fake.status.lock().unwrap().statistics.pools[0].name = "a\"b\\c\nd".to_owned();
-    let (_, _, page) = get(&served.path(), "/metrics").await;
+    let page = open_metrics(&served.path()).await;
     assert!(samples(&page).contains_key(r#"nines_retries_total{pool="a\"b\\c\nd"}"#), "{page}");
+}
+
+/// Every sample, without a look at how it stands.
+fn samples_in(page: &str) -> BTreeMap<String, f64> {
+    let lines = page.lines().filter(|line| !line.starts_with('#'));
+    let pairs = lines.map(|line| line.rsplit_once(' ').unwrap());
+    pairs.map(|(sample, value)| (sample.to_owned(), value.parse().unwrap())).collect()
 }
 
 /// Checks a page line by line against OpenMetrics 1.0, and returns its samples.
