@@ -21,7 +21,7 @@ use crate::places::{InUse, Places};
 use crate::socket::is_quiet;
 
 /// Tries of one request that are remembered, and so the most there can be.
-pub(crate) const MAX_TRIES: usize = 8;
+pub(crate) const MAX_TRIES: usize = 10;
 
 pub(crate) struct Pool {
     system: Arc<System>,

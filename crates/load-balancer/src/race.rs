@@ -87,8 +87,17 @@ pub(crate) async fn run(
     tries.set(tries.get() + 1);
     let first = Track::new(&seat, start, false);
     let mut in_place = pin!(Some(attempt(kit, request, seat, goal, false, &first)));
-    let mut race =
-        Race { kit, request, goal, tries, start, first: &first, tried: Tried::default(), fresh: false };
+    let connecting_since = Cell::new(start);
+    let mut race = Race {
+        kit,
+        request,
+        goal,
+        tries,
+        connecting_since,
+        first: &first,
+        tried: Tried::default(),
+        fresh: false,
+    };
     race.tried.add(first.index);
     let mut further = Further::default();
     loop {
@@ -109,13 +118,15 @@ pub(crate) async fn run(
             Ok((which, Err(lost))) => vec![(which, lost)],
             Err(_) => race.overdue(&further.tracks)?,
         };
-        for (which, lost) in lost {
+        for &(which, lost) in &lost {
             if which == 0 {
                 in_place.set(None);
             } else {
                 further.tries[which - 1] = None;
             }
             race.lost(which, &further.tracks, lost);
+        }
+        for (_, lost) in lost {
             let running = race.any_running(&further.tracks);
             let wanted = race.further(false, running);
             match wanted {
@@ -170,7 +181,11 @@ type Try<'a> = Pin<Box<dyn Future<Output = Result<Reached, Lost>> + 'a>>;
 
 impl<'a> Further<'a> {
     fn start(&mut self, race: &Race<'a, '_>, seat: Seat, hedge: bool) {
-        let track = Rc::new(Track::new(&seat, Instant::now(), hedge));
+        let now = Instant::now();
+        if !race.tracks(&self.tracks).any(|track| track.stage.get() == Stage::Connecting) {
+            race.connecting_since.set(now);
+        }
+        let track = Rc::new(Track::new(&seat, now, hedge));
         self.tracks.push(track.clone());
         let (kit, request, goal, fresh) = (race.kit, race.request, race.goal, race.fresh);
         self.tries
@@ -194,7 +209,9 @@ struct Race<'a, 't> {
     request: &'a Outgoing<'a>,
     goal: Goal,
     tries: &'t Cell<u32>,
-    start: Instant,
+    /// Since when a connection has been wanted without a break: the time to connect is for all tries together, but one
+    /// that is made because a member failed after long work has it for itself.
+    connecting_since: Cell<Instant>,
     first: &'t Track,
     tried: Tried,
     /// A reused connection proved stale: from now on new ones only.
@@ -218,7 +235,7 @@ impl Race<'_, '_> {
     fn limit(&self, track: &Track) -> Instant {
         let timeouts = &self.request.pool.plan().timeouts;
         match track.stage.get() {
-            Stage::Connecting => self.start + timeouts.connect,
+            Stage::Connecting => self.connecting_since.get() + timeouts.connect,
             Stage::Waiting | Stage::Over => track.since.get() + timeouts.first_byte,
         }
     }
@@ -253,7 +270,9 @@ impl Race<'_, '_> {
     fn overdue(&self, further: &[Rc<Track>]) -> Result<Vec<(usize, Lost)>, Refused> {
         let now = Instant::now();
         if now >= self.deadline() {
-            for track in self.tracks(further).filter(|track| track.is_running()) {
+            // One that has only just begun has done nothing wrong.
+            let silent = |track: &&Track| track.is_running() && now >= self.patience_ends(track);
+            for track in self.tracks(further).filter(silent) {
                 track.member.failed(track.silence());
             }
             return Err(Refused::RequestTimeout);
@@ -319,8 +338,11 @@ impl Race<'_, '_> {
             pool.counts.hedges_won.add(1);
         }
         let now = Instant::now();
-        for loser in self.tracks(further).filter(|track| track.is_running() && track.outlasted.get()) {
-            loser.member.failed(loser.silence());
+        // Where even the winner took longer than usual it is the request that is slow, and nobody is to blame.
+        if !track.outlasted.get() {
+            for loser in self.tracks(further).filter(|track| track.is_running() && track.outlasted.get()) {
+                loser.member.failed(loser.silence());
+            }
         }
         if let Reached::Reply(reply) = &reached {
             judge(self.request, reply, now.saturating_duration_since(track.since.get()));

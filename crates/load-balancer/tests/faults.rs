@@ -29,11 +29,17 @@ fn frozen() -> SocketAddr {
 
 /// A port whose SYNs are not answered: its backlog is full.
 fn deaf() -> (SocketAddr, Vec<std::net::TcpStream>) {
+    let (socket, address, held) = deaf_until_accepted();
+    std::mem::forget(socket);
+    (address, held)
+}
+
+/// The same, with the socket that can end it.
+fn deaf_until_accepted() -> (socket2::Socket, SocketAddr, Vec<std::net::TcpStream>) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     socket.listen(0).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
-    std::mem::forget(socket);
     let connect = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(200));
     let mut held = Vec::new();
     loop {
@@ -41,7 +47,7 @@ fn deaf() -> (SocketAddr, Vec<std::net::TcpStream>) {
             Ok(stream) => held.push(stream),
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::TimedOut);
-                return (address, held);
+                return (socket, address, held);
             }
         }
     }
@@ -379,4 +385,46 @@ fn a_reply_that_began_before_its_request_ended_may_go_on_for_long() {
         member.send(".");
         assert_eq!(client.exactly(1), b".");
     }
+}
+
+#[test]
+fn a_request_that_is_slow_everywhere_is_no_ones_fault() {
+    let slow = |name: &'static str| {
+        server_that(move |_| {
+            std::thread::sleep(Duration::from_millis(500));
+            format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{name}").into_bytes()
+        })
+    };
+    let retries = "retries = { silence = { min = \"50ms\", max = \"50ms\" } }";
+    let mut plane = Plane::start(&[slow("a"), slow("b")], "", retries);
+    for _ in 0..2 {
+        assert_eq!(status(&plane.connect().send(GET).reply().0), 200);
+    }
+    assert!(plane.statistics().pools[0].hedges > 0);
+    assert_eq!(plane.reported(), []);
+}
+
+#[test]
+fn a_try_after_long_work_was_lost_has_its_own_time_to_connect() {
+    let worker = Stage::new();
+    let (listener, deaf, held) = deaf_until_accepted();
+    let pool = "balance = \"round-robin\"\ntimeouts = { connect = \"2s\" }\n\
+                retries = { silence = { min = \"30s\", max = \"30s\" } }";
+    let plane = Plane::start(&[worker.address, deaf], "", pool);
+    let mut client = plane.connect();
+    client.send(GET);
+    let mut member = worker.accept();
+    member.head();
+    std::thread::sleep(Duration::from_millis(2200)); // longer than connecting may take
+    drop(member);
+    std::thread::sleep(Duration::from_millis(100));
+    listener.set_read_timeout(Some(support::PATIENCE)).unwrap(); // for accept as well
+    for _ in held {
+        listener.accept().unwrap();
+    }
+    let (second, _) = listener.accept().unwrap();
+    let mut second = Client::new(second.into());
+    second.head();
+    second.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    assert_eq!(client.reply().1, b"ok");
 }
