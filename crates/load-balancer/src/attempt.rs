@@ -1,7 +1,7 @@
 //! One try at a request: what is sent to a member, and what comes back or does not.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nines_control::statistics::Refused;
 use nines_control::traffic::Failure;
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use crate::count::class;
 use crate::http1::{Asked, Limits, ResponseHead};
 use crate::kit::Kit;
-use crate::pool::{MAX_TRIES, Picked, Pool, Seat, Tried};
+use crate::pool::{MAX_TRIES, Member, Picked, Pool, Seat, Tried};
 use crate::socket::send_all;
 use crate::upstream::Connection;
 use crate::window::Window;
@@ -116,25 +116,32 @@ impl Incoming {
     }
 }
 
-/// What a reply that took so long says of its member, for the counters, the supervisor and the pool's patience.
-pub(crate) fn judge(request: &Outgoing<'_>, reply: &Reply, took: Duration) {
-    let member = &reply.connection.seat.member;
-    let status = reply.incoming.head.status();
-    member.counts.replies[class(status)].add(1);
-    member.counts.latency.observe(took);
+/// What the time of a reply to a request that was sent at `sent_at` says of its member and its pool.
+pub(crate) fn judge(request: &Outgoing<'_>, reply: &Reply, sent_at: Instant) {
+    let now = Instant::now();
+    let took = now.saturating_duration_since(sent_at);
+    request.pool.counts.latency.observe(now.saturating_duration_since(request.received));
+    reply.connection.seat.member.counts.latency.observe(took);
     request.pool.patience.borrow_mut().observe(took);
-    if status >= 500 && request.pool.plan().passive.server_errors {
+}
+
+/// A member's final status, for the counters and, where the pool wants it so, as a failure.
+pub(crate) fn answered(pool: &Pool, member: &Member, status: u16) {
+    member.counts.replies[class(status)].add(1);
+    if is_failure(pool, status) {
         member.failed(Failure::ServerError);
-    } else {
+    }
+}
+
+/// The reply has been passed on whole. Only then it is a success: a member that breaks off all its replies is broken.
+pub(crate) fn completed(pool: &Pool, member: &Member, status: u16) {
+    if !is_failure(pool, status) {
         member.succeeded();
     }
 }
 
-/// The same for a reply whose request was streamed, so that its time says nothing of the member.
-pub(crate) fn judge_streamed(connection: &Connection, incoming: &Incoming) {
-    let member = &connection.seat.member;
-    member.counts.replies[class(incoming.head.status())].add(1);
-    member.succeeded();
+fn is_failure(pool: &Pool, status: u16) -> bool {
+    status >= 500 && pool.plan().passive.server_errors
 }
 
 pub(crate) fn max_tries(pool: &Pool) -> u32 {

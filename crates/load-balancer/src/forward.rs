@@ -110,7 +110,7 @@ pub(crate) async fn reply(
         let written = match once(kit, request, &connection, sent_at).await {
             Ok(incoming) => {
                 let reply = Reply { connection, incoming };
-                judge(request, &reply, Instant::now().saturating_duration_since(sent_at));
+                judge(request, &reply, sent_at);
                 return Ok(reply);
             }
             Err(unanswered) => unanswered,

@@ -337,7 +337,6 @@ impl Race<'_, '_> {
         if track.hedge {
             pool.counts.hedges_won.add(1);
         }
-        let now = Instant::now();
         // Where even the winner took longer than usual it is the request that is slow, and nobody is to blame.
         if !track.outlasted.get() {
             for loser in self.tracks(further).filter(|track| track.is_running() && track.outlasted.get()) {
@@ -345,7 +344,7 @@ impl Race<'_, '_> {
             }
         }
         if let Reached::Reply(reply) = &reached {
-            judge(self.request, reply, now.saturating_duration_since(track.since.get()));
+            judge(self.request, reply, track.since.get());
         }
         reached
     }

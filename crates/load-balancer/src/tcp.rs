@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use nines_control::statistics::Refused;
+use nines_control::traffic::Failure;
 use nines_system::Balance;
 use tokio::net::TcpStream;
 
@@ -13,7 +14,7 @@ use crate::attempt::Outgoing;
 use crate::forward;
 use crate::http1::{Asked, Limits, Method};
 use crate::listening::Served;
-use crate::pool::hash;
+use crate::pool::hash_of;
 use crate::proxy;
 use crate::relay::{Ended, Moved, Relay};
 use crate::timer::FAR;
@@ -22,7 +23,7 @@ use crate::timer::FAR;
 const PROXY_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
-    let received = Instant::now();
+    let (received, time_us) = (Instant::now(), now_us());
     let kit = served.kit.clone();
     let front = served.listening.front();
     let Some((plan, pool)) = front.tcp() else { return };
@@ -34,7 +35,7 @@ pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
     let proxy::Accepted { client, window: ahead } = accepted;
     let preface = proxy::preface(pool.plan().send_proxy, client, &stream);
     let key = match pool.plan().balance {
-        Balance::Hash(_) => Some(hash(client.ip().to_string().as_bytes())),
+        Balance::Hash(_) => Some(hash_of(client.ip())),
         _ => None,
     };
     let request = Outgoing {
@@ -62,7 +63,6 @@ pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
         }
         Ok((_place, connection)) => {
             let member = connection.seat.member.clone();
-            member.succeeded();
             member.counts.tries.add(1);
             let relay = Relay {
                 client: &stream,
@@ -76,6 +76,11 @@ pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
                 timers: &kit.timers,
             };
             let ended = relay.run(kit.timers.sleep(|| member.close_at.get().unwrap_or(received + FAR))).await;
+            if matches!(ended, Ended::MemberFailed) && moved.to_client.get() == 0 {
+                member.failed(Failure::Reset);
+            } else {
+                member.succeeded();
+            }
             (word(&ended), Some(member))
         }
     };
@@ -83,7 +88,7 @@ pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
     front.counts.bytes_out.add(moved.to_client.get());
     if let Some(log) = &front.access_log {
         log.write(&Record {
-            time_us: now_us(),
+            time_us,
             listener: &front.name,
             client: client.ip(),
             method: "",

@@ -428,3 +428,50 @@ fn a_try_after_long_work_was_lost_has_its_own_time_to_connect() {
     second.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     assert_eq!(client.reply().1, b"ok");
 }
+
+#[test]
+fn a_member_that_breaks_off_all_its_replies_is_never_said_to_have_recovered() {
+    let stage = Stage::new();
+    let mut plane = Plane::start(&[stage.address], "", "");
+    for _ in 0..3 {
+        let mut client = plane.connect();
+        client.send(GET);
+        let mut member = stage.accept();
+        member.head();
+        member.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx");
+        client.head();
+        drop(member);
+        assert!(client.exactly(1) == b"x" && client.is_closed());
+    }
+    let reset = (nines_control::view::MemberKey(0), Traffic::Failed(Failure::Reset));
+    assert_eq!(plane.reported(), [reset; 3]);
+    assert_eq!(plane.statistics().pools[0].latency.counts.iter().sum::<u64>(), 3);
+}
+
+#[test]
+fn a_5xx_counts_as_a_failure_where_asked_for_also_when_the_request_was_streamed() {
+    let stage = Stage::new();
+    let mut plane = Plane::start(&[stage.address], "", "passive = { server_errors = true }");
+    let mut client = plane.connect();
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    let mut member = stage.accept();
+    member.head();
+    client.send("0\r\n\r\n");
+    assert_eq!(member.exactly(13), b"3\r\nabc\r\n0\r\n\r\n");
+    member.send("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(status(&client.head()), 500);
+    let failed = (nines_control::view::MemberKey(0), Traffic::Failed(Failure::ServerError));
+    assert_eq!(plane.reported(), [failed]);
+}
+
+#[test]
+fn a_client_that_waits_for_100_is_not_blamed_for_a_silent_member() {
+    let times = "timeouts = { first_byte = \"300ms\" }";
+    let mut plane = Plane::start(&[frozen()], "timeouts = { stall = \"100ms\" }", times);
+    let mut client = plane.connect();
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    let (head, _) = client.reply();
+    assert_eq!((status(&head), header(&head, "nines-cause").as_deref()), (504, Some("first-byte-timeout")));
+    let silent = (nines_control::view::MemberKey(0), Traffic::Failed(Failure::Silent));
+    assert_eq!(plane.reported(), [silent]);
+}

@@ -144,3 +144,22 @@ fn members_are_told_of_the_client_in_either_version() {
         }
     }
 }
+
+#[test]
+fn a_tcp_member_that_accepts_only_to_reset_is_reported_each_time() {
+    let stage = Stage::new();
+    let mut plane = Plane::start(&[stage.address], TCP, "");
+    drop(stage.accept());
+    plane.reported();
+    for _ in 0..3 {
+        let mut client = plane.connect();
+        client.send("x");
+        let mut member = stage.accept();
+        member.exactly(1);
+        socket2::SockRef::from(&member.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        drop(member);
+        assert!(client.is_closed());
+    }
+    let reset = nines_control::traffic::Traffic::Failed(nines_control::traffic::Failure::Reset);
+    assert_eq!(plane.reported(), [(nines_control::view::MemberKey(0), reset); 3]);
+}

@@ -7,19 +7,20 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use nines_control::statistics::Refused;
+use nines_control::traffic::Failure;
 use nines_system::{Balance, HashKey, HttpListener, Trust};
 
 use super::delivery::{Delivery, Halt, Streamed};
 use super::exchange::{Client, Exchange, Request, Seen};
 use super::log::{Entry, Outcome};
 use super::refuse::{explain, refusal};
-use crate::attempt::{self, Incoming, Outgoing, Reply};
+use crate::attempt::{self, Incoming, Lost, Outgoing, Reply};
 use crate::body::{Body, Stall};
 use crate::forward;
 use crate::front::Front;
 use crate::http1::{Asked, ChunkedScanner, Downstream, Forwarding, Framing, Method, RequestHead};
 use crate::kit::{Desk, Kit};
-use crate::pool::{Pool, hash};
+use crate::pool::{Pool, hash, hash_of};
 use crate::proxy;
 use crate::relay::{Moved, Relay};
 use crate::socket::send_all;
@@ -237,6 +238,8 @@ impl<'a> Exchange<'a> {
             let connection = forward::connect(self.kit, &outgoing, admitted.seat, tries).await?;
             self.stream(request, connection, window, bytes, out).await?
         };
+        let status = answered.incoming.head.status();
+        attempt::completed(request.pool, &answered.connection.seat.member, status);
         if answered.incoming.head.switched() {
             return Ok(self.relay(request, &answered.connection, answered.incoming, window).await);
         }
@@ -274,10 +277,7 @@ impl<'a> Exchange<'a> {
         };
         connection.seat.member.counts.tries.add(1);
         match self.delivery(request, &connection).stream(&body, bytes, window, out).await {
-            Ok(Streamed { sent, incoming, whole }) => {
-                attempt::judge_streamed(&connection, &incoming);
-                Ok(Answered { connection, incoming, sent, whole })
-            }
+            Ok(Streamed { sent, incoming, whole }) => Ok(Answered { connection, incoming, sent, whole }),
             Err(halt) => Err(halted(&connection, halt)),
         }
     }
@@ -385,13 +385,15 @@ impl<'a> Exchange<'a> {
 
 /// Tells the supervisor of the member's part in it.
 fn halted(connection: &Connection, halt: Halt) -> Failed {
-    if let Some(failure) = halt.failure() {
+    // That a member closes a connection which it has kept for long enough is no fault.
+    let stale = connection.reused && matches!(halt, Halt::NoReply(Lost::Failed(Failure::Reset)));
+    if let Some(failure) = halt.failure().filter(|_| !stale) {
         connection.seat.member.failed(failure);
     }
     Failed::Halted(halt)
 }
 
-/// What consistent hashing goes by.
+/// What consistent hashing goes by: a request without the header or cookie by its client's address.
 fn key(balance: &Balance, client: IpAddr, head: &RequestHead, buffer: &[u8]) -> Option<u64> {
     let Balance::Hash(key) = balance else { return None };
     let value = match key {
@@ -400,12 +402,4 @@ fn key(balance: &Balance, client: IpAddr, head: &RequestHead, buffer: &[u8]) -> 
         HashKey::Cookie(name) => head.cookie(buffer, name),
     };
     Some(value.map_or_else(|| hash_of(client), hash))
-}
-
-/// A request without the header or cookie goes by its client's address.
-fn hash_of(client: IpAddr) -> u64 {
-    match client {
-        IpAddr::V4(v4) => hash(&v4.octets()),
-        IpAddr::V6(v6) => hash(&v6.octets()),
-    }
 }

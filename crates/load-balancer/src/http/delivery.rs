@@ -11,7 +11,7 @@ use nines_control::traffic::Failure;
 use tokio::net::TcpStream;
 
 use super::exchange::{Exchange, Request};
-use crate::attempt::{Incoming, Lost};
+use crate::attempt::{self, Incoming, Lost};
 use crate::body::{Body, Cut, Stall};
 use crate::http1::{Downstream, Version};
 use crate::pool::Member;
@@ -28,6 +28,8 @@ pub(super) struct Delivery<'a> {
     uploaded: Cell<bool>,
     /// Whether the member has said anything at all.
     answered: Cell<Answered>,
+    /// Bytes that go out before what the client may hold back.
+    lead: Cell<u64>,
     stall: Stall,
 }
 
@@ -89,7 +91,8 @@ impl Halt {
             Self::BadRequest => Some(Refused::BadRequest),
             Self::RequestTooSlow => Some(Refused::ClientTimeout),
             Self::TimeUp => Some(Refused::RequestTimeout),
-            Self::CutShort(_) | Self::Drained => Some(Refused::Reset),
+            Self::CutShort(failure) => Some(Lost::Failed(*failure).refusal()),
+            Self::Drained => Some(Refused::Reset),
             Self::ClientGone | Self::ClientStalled => None,
         }
     }
@@ -129,6 +132,7 @@ impl<'a> Delivery<'a> {
             stage: Cell::new(Stage::Body),
             uploaded: Cell::new(true),
             answered: Cell::new(Answered::Nothing),
+            lead: Cell::new(0),
             stall: Stall::default(),
         }
     }
@@ -149,6 +153,7 @@ impl<'a> Delivery<'a> {
         let kit = self.exchange.kit;
         self.stage.set(Stage::Request);
         self.uploaded.set(false);
+        self.lead.set(head.len() as u64);
         let mut upload = pin!(body.pass(kit, &self.exchange.client.stream, self.upstream, head, window));
         let mut download = pin!(async {
             let read = Incoming::read(kit, self.upstream, self.request.asked, &self.request.limits).await;
@@ -224,6 +229,7 @@ impl<'a> Delivery<'a> {
         if self.exchange.front.access_log.is_some() {
             seen.first_byte.set(Some(self.exchange.received.elapsed()));
         }
+        attempt::answered(self.request.pool, self.member, incoming.head.status());
         self.exchange.front.count_reply(incoming.head.status());
         incoming.head.render(incoming.window.bytes(), to, out);
         incoming.window.consume(incoming.head.len());
@@ -248,10 +254,16 @@ impl<'a> Delivery<'a> {
     /// Whether it is the client that everyone waits for.
     fn client_waited_for(&self) -> bool {
         match self.stage.get() {
-            Stage::Request => is_writable(self.upstream),
+            Stage::Request => is_writable(self.upstream) && !self.is_continue_awaited(),
             Stage::Head { .. } => false,
             Stage::Body => !is_writable(&self.exchange.client.stream),
         }
+    }
+
+    /// The client holds its body back until the member wants it, and the member has said nothing yet.
+    fn is_continue_awaited(&self) -> bool {
+        let silent = self.answered.get() == Answered::Nothing;
+        silent && self.request.expects_continue && self.exchange.seen.bytes_in.get() <= self.lead.get()
     }
 
     fn deadline(&self) -> Instant {
@@ -265,6 +277,8 @@ impl<'a> Delivery<'a> {
                 let moved = seen.bytes_in.get() + seen.bytes_out.get();
                 if self.client_waited_for() {
                     self.stall.of_client(moved, self.exchange.http.timeouts.stall)
+                } else if self.is_continue_awaited() {
+                    self.stall.of_member(moved, timeouts.first_byte)
                 } else {
                     self.stall.of_member(moved, timeouts.stall)
                 }

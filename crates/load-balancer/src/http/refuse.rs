@@ -1,12 +1,16 @@
 //! Replies that come from nines itself, and what causes them.
 
 use std::cell::Cell;
+use std::pin::pin;
+use std::time::Instant;
 
 use nines_control::statistics::Refused;
 use tokio::net::TcpStream;
 
+use super::LINGER;
 use crate::front::Front;
 use crate::http1::{Refusal, Rejection};
+use crate::kit::Kit;
 use crate::socket::send_all;
 
 /// Seconds after which a client may try again when there was no room.
@@ -19,7 +23,7 @@ pub(super) enum Unread {
 }
 
 /// The reply to a request that could not be read; its connection is of no further use.
-pub(super) async fn unread(front: &Front, unread: Unread, to: &TcpStream, out: &mut Vec<u8>) {
+pub(super) async fn unread(kit: &Kit, front: &Front, unread: Unread, to: &TcpStream, out: &mut Vec<u8>) {
     let (cause, status, what) = match unread {
         Unread::Rejected(rejection) => (Refused::BadRequest, rejection.status, rejection.reason),
         Unread::TooSlow => (Refused::ClientTimeout, 408, "the request did not come in time"),
@@ -28,7 +32,10 @@ pub(super) async fn unread(front: &Front, unread: Unread, to: &TcpStream, out: &
     refusal(cause, status, what, true, false).render(out);
     front.count_reply(status);
     front.count_refused(cause);
-    let _ = send_all(to, out, &Cell::new(0)).await;
+    // It fits into any socket's buffer, unless the client reads nothing at all.
+    let end = Instant::now() + LINGER;
+    let written = Cell::new(0);
+    let _ = kit.timers.timeout(|| end, pin!(send_all(to, out, &written))).await;
 }
 
 pub(super) fn refusal(
