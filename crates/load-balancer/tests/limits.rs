@@ -63,11 +63,19 @@ fn a_member_that_comes_up_takes_over_those_who_wait() {
     let limits = "limits = { member_connections = 1, queue = 5, queue_timeout = \"20s\" }";
     let plane = Plane::start(&[full.address, spare], "", limits);
     let mut view = (*support::view(&[full.address, spare])).clone();
+    view.pools[0].serving = nines_control::view::Serving::Nobody;
+    plane.plane.publish(std::sync::Arc::new(view.clone()));
+    eventually("the first view is taken", || status(&plane.connect().send(GET).reply().0) == 503);
+    view.pools[0].serving = nines_control::view::Serving::Healthy;
     view.pools[0].members[1].eligible = false;
     plane.plane.publish(std::sync::Arc::new(view));
-    let mut first = plane.connect();
-    first.send(GET);
-    let mut member = full.accept();
+    let (mut first, mut member) = loop {
+        let mut client = plane.connect();
+        client.send(GET);
+        if let Some(member) = full.accept_within(std::time::Duration::from_millis(200)) {
+            break (client, member);
+        }
+    };
     member.head();
     let mut second = plane.connect();
     second.send(GET);

@@ -213,6 +213,10 @@ impl Stage {
         Client::new(self.accepted.recv_timeout(PATIENCE).expect("a connection"))
     }
 
+    pub(crate) fn accept_within(&self, wait: Duration) -> Option<Client> {
+        self.accepted.recv_timeout(wait).ok().map(Client::new)
+    }
+
     pub(crate) fn nobody_came(&self) -> bool {
         self.accepted.try_recv().is_err()
     }
