@@ -39,7 +39,7 @@ pub(crate) struct Record<'a> {
     pub(crate) total_us: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
-    /// `done`, `client-gone`, `cut-short`, `stalled`, `upgraded`, or why nines answered itself.
+    /// `done`, `client-gone`, `cut-short`, `stalled`, `drained`, `upgraded`, `idle`, or why nines answered itself.
     pub(crate) ended: &'a str,
 }
 
@@ -53,6 +53,8 @@ pub(crate) fn now_us() -> u64 {
 pub(crate) struct AccessLog {
     lines: SyncSender<Vec<u8>>,
     dropped: Arc<AtomicU64>,
+    /// Lines that the writer has not written out yet.
+    waiting: Arc<AtomicU64>,
     /// Device and inode, of a file.
     identity: Option<(u64, u64)>,
 }
@@ -71,7 +73,9 @@ impl AccessLog {
     pub(crate) fn write(&self, record: &Record<'_>) {
         let Ok(mut line) = serde_json::to_vec(record) else { return };
         line.push(b'\n');
+        self.waiting.fetch_add(1, Ordering::AcqRel);
         if self.lines.try_send(line).is_err() {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -97,6 +101,12 @@ impl Logs {
             logs.insert(path, log);
         }
         Ok(())
+    }
+
+    /// Whether every line has been written out.
+    pub(crate) fn are_written(&self) -> bool {
+        let logs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.values().all(|log| log.waiting.load(Ordering::Acquire) == 0)
     }
 
     pub(crate) fn of(&self, system: &System, id: LoadBalancerId) -> Option<AccessLog> {
@@ -126,22 +136,31 @@ fn start(target: &Target) -> io::Result<AccessLog> {
         }
     };
     let (lines, received) = sync_channel(LINES);
-    let dropped = Arc::new(AtomicU64::new(0));
-    let log = AccessLog { lines, dropped: dropped.clone(), identity };
+    let log = AccessLog { lines, dropped: Arc::default(), waiting: Arc::default(), identity };
+    let (dropped, waiting) = (log.dropped.clone(), log.waiting.clone());
     std::thread::Builder::new()
         .name("access-log".to_owned())
-        .spawn(move || write_all(&received, BufWriter::new(output), &dropped))?;
+        .spawn(move || write_all(&received, BufWriter::new(output), &dropped, &waiting))?;
     Ok(log)
 }
 
 /// Writes lines until nobody can send any; what is there is written out whenever there is a pause.
-fn write_all(lines: &Receiver<Vec<u8>>, mut output: BufWriter<Box<dyn Write + Send>>, dropped: &AtomicU64) {
+fn write_all(
+    lines: &Receiver<Vec<u8>>,
+    mut output: BufWriter<Box<dyn Write + Send>>,
+    dropped: &AtomicU64,
+    waiting: &AtomicU64,
+) {
     while let Ok(first) = lines.recv() {
         let mut written = output.write_all(&first);
+        let mut count = 1;
         while let Ok(line) = lines.try_recv() {
             written = written.and_then(|()| output.write_all(&line));
+            count += 1;
         }
-        if let Err(error) = written.and_then(|()| output.flush()) {
+        let flushed = written.and_then(|()| output.flush());
+        waiting.fetch_sub(count, Ordering::AcqRel);
+        if let Err(error) = flushed {
             tracing::error!(%error, "the access log can't be written");
             std::thread::sleep(Duration::from_secs(1));
         }

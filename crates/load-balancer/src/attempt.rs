@@ -1,6 +1,7 @@
 //! One try at a request: what is sent to a member, and what comes back or does not.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Instant;
 
 use nines_control::statistics::Refused;
@@ -29,6 +30,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) preface: &'a [u8],
     pub(crate) limits: Limits,
     pub(crate) received: Instant,
+    /// The member of the latest try that was lost: for the log.
+    pub(crate) lost_at: Cell<Option<Rc<Member>>>,
 }
 
 /// A member's reply, its head read and its body still on the way.

@@ -115,6 +115,7 @@ pub(crate) async fn reply(
             }
             Err(unanswered) => unanswered,
         };
+        request.lost_at.set(Some(connection.seat.member.clone()));
         if let Lost::Failed(failure) = written.lost {
             connection.seat.member.failed(failure);
         }

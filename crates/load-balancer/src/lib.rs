@@ -180,12 +180,12 @@ impl DataPlane {
         self.change(|plan| plan.phase = Phase::Draining);
     }
 
-    /// Waits until nothing is accepted any more and no client is connected.
+    /// Waits until nothing is accepted any more, no client is connected and the access logs are written out.
     pub async fn drained(&self) {
         let busy = |vitals: &Arc<Vitals>| {
             vitals.open.load(Ordering::Acquire) > 0 || vitals.connections.load(Ordering::Relaxed) > 0
         };
-        while self.vitals.iter().any(busy) {
+        while self.vitals.iter().any(busy) || !self.shared.access_logs.are_written() {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
     }

@@ -275,6 +275,7 @@ impl Race<'_, '_> {
             for track in self.tracks(further).filter(silent) {
                 track.member.failed(track.silence());
             }
+            self.request.lost_at.set(Some(self.first.member.clone()));
             return Err(Refused::RequestTimeout);
         }
         let overdue = |(which, track): (usize, &Track)| {
@@ -294,6 +295,7 @@ impl Race<'_, '_> {
     fn lost(&mut self, which: usize, further: &[Rc<Track>], lost: Lost) {
         let track = if which == 0 { self.first } else { &further[which - 1] };
         track.stage.set(Stage::Over);
+        self.request.lost_at.set(Some(track.member.clone()));
         match lost {
             Lost::Failed(failure) => track.member.failed(failure),
             Lost::Stale => {

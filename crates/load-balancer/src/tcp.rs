@@ -47,6 +47,7 @@ pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
         preface: &preface,
         limits: Limits { head_bytes: 0, headers: 0 },
         received,
+        lost_at: Cell::new(None),
     };
     let tries = Cell::new(0);
     let connected = async {
@@ -59,7 +60,7 @@ pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
         Err(cause) => {
             front.count_refused(cause);
             let _ = stream.set_zero_linger(); // a reset says more than an orderly end without a word
-            (cause.word(), None)
+            (cause.word(), request.lost_at.take())
         }
         Ok((_place, connection)) => {
             let member = connection.seat.member.clone();

@@ -227,15 +227,22 @@ impl<'a> Exchange<'a> {
             preface: &preface,
             limits: request.limits,
             received: self.received,
+            lost_at: Cell::new(None),
+        };
+        let nobody_answered = |cause: Refused| {
+            self.seen.member.set(outgoing.lost_at.take());
+            cause
         };
         let tries = &self.seen.tries;
         out.clear();
         let answered = if complete {
-            let reply = forward::reply(self.kit, &outgoing, admitted.seat, tries).await?;
+            let reply = forward::reply(self.kit, &outgoing, admitted.seat, tries).await;
+            let reply = reply.map_err(nobody_answered)?;
             self.seen.bytes_in.set(bytes.len() as u64);
             self.pass_on(request, reply, out).await?
         } else {
-            let connection = forward::connect(self.kit, &outgoing, admitted.seat, tries).await?;
+            let connection = forward::connect(self.kit, &outgoing, admitted.seat, tries).await;
+            let connection = connection.map_err(nobody_answered)?;
             self.stream(request, connection, window, bytes, out).await?
         };
         let status = answered.incoming.head.status();

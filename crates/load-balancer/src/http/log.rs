@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use nines_control::statistics::Refused;
+
 use crate::access_log::{Record, now_us};
 use crate::front::Front;
 use crate::http1::RequestHead;
@@ -62,4 +64,26 @@ impl Entry {
             ended: outcome.ended,
         });
     }
+}
+
+/// A request that could not be read, of which nothing is known but who sent it.
+pub(super) fn unread(front: &Front, client: IpAddr, status: u16, bytes_out: u64, cause: Refused) {
+    let Some(log) = &front.access_log else { return };
+    log.write(&Record {
+        time_us: now_us(),
+        listener: &front.name,
+        client,
+        method: "",
+        host: "",
+        target: "",
+        pool: None,
+        member: None,
+        tries: 0,
+        status,
+        first_byte_us: None,
+        total_us: 0,
+        bytes_in: 0,
+        bytes_out,
+        ended: cause.word(),
+    });
 }

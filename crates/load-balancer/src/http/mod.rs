@@ -98,7 +98,7 @@ async fn exchanges(served: &Served, client: &Client, ahead: Option<Window>) -> N
             Ok(true) => Exchange::new(kit, &front, http, client).run(&mut window, &mut desk).await,
             Ok(false) => Next::Close,
             Err(unread) => {
-                refuse::unread(kit, &front, unread, &client.stream, &mut desk.reply).await;
+                refuse::unread(kit, &front, unread, client, &mut desk.reply).await;
                 Next::Linger
             }
         };

@@ -5,9 +5,9 @@ use std::pin::pin;
 use std::time::Instant;
 
 use nines_control::statistics::Refused;
-use tokio::net::TcpStream;
 
-use super::LINGER;
+use super::exchange::Client;
+use super::{LINGER, log};
 use crate::front::Front;
 use crate::http1::{Refusal, Rejection};
 use crate::kit::Kit;
@@ -23,7 +23,7 @@ pub(super) enum Unread {
 }
 
 /// The reply to a request that could not be read; its connection is of no further use.
-pub(super) async fn unread(kit: &Kit, front: &Front, unread: Unread, to: &TcpStream, out: &mut Vec<u8>) {
+pub(super) async fn unread(kit: &Kit, front: &Front, unread: Unread, client: &Client, out: &mut Vec<u8>) {
     let (cause, status, what) = match unread {
         Unread::Rejected(rejection) => (Refused::BadRequest, rejection.status, rejection.reason),
         Unread::TooSlow => (Refused::ClientTimeout, 408, "the request did not come in time"),
@@ -35,7 +35,9 @@ pub(super) async fn unread(kit: &Kit, front: &Front, unread: Unread, to: &TcpStr
     // It fits into any socket's buffer, unless the client reads nothing at all.
     let end = Instant::now() + LINGER;
     let written = Cell::new(0);
-    let _ = kit.timers.timeout(|| end, pin!(send_all(to, out, &written))).await;
+    let _ = kit.timers.timeout(|| end, pin!(send_all(&client.stream, out, &written))).await;
+    front.counts.bytes_out.add(written.get() as u64);
+    log::unread(front, client.address.ip(), status, written.get() as u64, cause);
 }
 
 pub(super) fn refusal(
