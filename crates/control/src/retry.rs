@@ -63,6 +63,10 @@ const FADE_EVERY: u32 = 16;
 /// What is waited before enough was seen.
 const AT_FIRST: Duration = Duration::from_millis(250);
 
+/// A member that was heard from this recently is slow at worst, not silent: a pause of its own (a garbage collection,
+/// a busy core) makes others answer in its place, but is not held against it.
+pub const SILENT_AFTER: Duration = Duration::from_millis(200);
+
 /// How long a member may be silent before another one is asked too: twice what 99 of 100 replies took lately,
 /// within the pool's bounds.
 ///

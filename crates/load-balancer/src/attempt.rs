@@ -125,6 +125,7 @@ pub(crate) fn judge(request: &Outgoing<'_>, reply: &Reply, sent_at: Instant) {
     let took = now.saturating_duration_since(sent_at);
     request.pool.counts.latency.observe(now.saturating_duration_since(request.received));
     reply.connection.seat.member.counts.latency.observe(took);
+    reply.connection.seat.member.was_heard(now);
     request.pool.patience.borrow_mut().observe(took);
 }
 

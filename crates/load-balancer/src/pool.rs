@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nines_control::balance::{Balancer, Loads};
 use nines_control::random::Random;
-use nines_control::retry::{Budget, Patience};
+use nines_control::retry::{Budget, Patience, SILENT_AFTER};
 use nines_control::traffic::{Failure, Traffic};
 use nines_control::view::{MemberKey, MemberView, Serving, View};
 use nines_system::{PoolId, System};
@@ -48,6 +48,8 @@ pub(crate) struct Member {
     idle: RefCell<Vec<Idle>>,
     /// The latest traffic failed, and the supervisor was told.
     failing: Cell<bool>,
+    /// When its latest reply began.
+    heard: Cell<Option<Instant>>,
     in_use: Arc<InUse>,
     pub(crate) counts: Arc<MemberCounts>,
     reports: mpsc::Sender<(MemberKey, Traffic)>,
@@ -149,6 +151,7 @@ impl Pool {
                         in_flight: Cell::new(0),
                         idle: RefCell::default(),
                         failing: Cell::new(false),
+                        heard: Cell::new(None),
                         in_use: places.member(&member.name),
                         counts: shared.counts.member(&plan.name, &member.name, worker),
                         reports: shared.reports.clone(),
@@ -324,6 +327,18 @@ impl Member {
         self.counts.failures[position].add(1);
         self.failing.set(true);
         let _ = self.reports.try_send((self.key, Traffic::Failed(failure)));
+    }
+
+    /// Another member answered in its place. Held against it only if nothing was heard from it for a while.
+    pub(crate) fn was_outlasted(&self, failure: Failure, now: Instant) {
+        let lately = |heard| now.saturating_duration_since(heard) < SILENT_AFTER;
+        if !self.heard.get().is_some_and(lately) {
+            self.failed(failure);
+        }
+    }
+
+    pub(crate) fn was_heard(&self, now: Instant) {
+        self.heard.set(Some(now));
     }
 
     /// Notes a try that went well; the supervisor hears of the first after a failure.

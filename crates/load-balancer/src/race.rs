@@ -342,7 +342,7 @@ impl Race<'_, '_> {
         // Where even the winner took longer than usual it is the request that is slow, and nobody is to blame.
         if !track.outlasted.get() {
             for loser in self.tracks(further).filter(|track| track.is_running() && track.outlasted.get()) {
-                loser.member.failed(loser.silence());
+                loser.member.was_outlasted(loser.silence(), Instant::now());
             }
         }
         if let Reached::Reply(reply) = &reached {

@@ -475,3 +475,25 @@ fn a_client_that_waits_for_100_is_not_blamed_for_a_silent_member() {
     let silent = (nines_control::view::MemberKey(0), Traffic::Failed(Failure::Silent));
     assert_eq!(plane.reported(), [silent]);
 }
+
+#[test]
+fn a_short_pause_is_answered_elsewhere_and_held_against_nobody() {
+    let pauses = server_that(|head| {
+        if head.starts_with("GET /pause") {
+            std::thread::sleep(Duration::from_millis(120));
+        }
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na".to_vec()
+    });
+    let pool = "retries = { silence = { min = \"20ms\", max = \"20ms\" } }\nbalance = \"round-robin\"";
+    let mut plane = Plane::start(&[pauses, server("b")], "", pool);
+    // A machine that is slow itself may take longer than a pause may: then it is tried again.
+    eventually("a pause without a report", || {
+        let mut client = plane.connect();
+        let before = plane.statistics().pools[0].hedges_won;
+        for path in ["/", "/", "/pause", "/pause"] {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+            assert_eq!(status(&client.send(request).reply().0), 200);
+        }
+        plane.statistics().pools[0].hedges_won > before && plane.reported().is_empty()
+    });
+}
