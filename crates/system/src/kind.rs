@@ -149,6 +149,10 @@ impl Kind {
             Kind::Word(words) => format!("\"{}\"", words.first().unwrap_or(&"")),
             Kind::List(kind) => format!("[{}]", kind.example()),
             Kind::Table(section) => section.example(),
+            // The short form, where there is one.
+            Kind::Named(Kind::Either(kinds)) => {
+                format!("{{ name = {} }}", kinds.last().map_or_else(String::new, Kind::example))
+            }
             Kind::Named(kind) => format!("{{ name = {} }}", kind.example()),
             Kind::Either(kinds) => kinds.first().map_or_else(String::new, Kind::example),
             Kind::Later => String::new(),

@@ -69,6 +69,39 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
+fn one_mistake_in_a_listener_does_not_hide_the_others() {
+    // Its host and its pool are not known; its port, its name and its routes still count.
+    let text = with("[\"lb1\"]", "[\"lb1\", \"lb9\"]").replace(
+        r#"{ bind = ":80", pool = "web" }"#,
+        r#"{ bind = ":80", pool = "wbe" },
+    { bind = ":80", pool = "web", routes = [{ path = "/a", pool = "nope" }, { path = "/a", pool = "web" }] },
+"#,
+    );
+    let mistakes = nines_system::parse("shop.toml", &text).unwrap_err();
+    let told: Vec<_> = mistakes.iter().map(|mistake| mistake.title.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "there is no host `lb9`",
+            "there is no pool `wbe`",
+            "port 80 is used twice on the same host",
+            "there is no pool `nope`",
+            "a route is never reached",
+        ]
+    );
+}
+
+#[test]
+fn what_an_empty_file_is_told_to_add_is_right() {
+    let mistakes = nines_system::parse("shop.toml", "").unwrap_err();
+    let hints = mistakes.iter().flat_map(|mistake| &mistake.help);
+    let added: Vec<_> =
+        hints.filter_map(|hint| Some(hint.strip_prefix("add ")?.split_once(": ")?.0)).collect();
+    assert_eq!(added, ["name = \"shop\"", "hosts = { name = \"10.0.1.21\" }"]);
+    assert_eq!(said(&added.join("\n")), "nothing");
+}
+
+#[test]
 fn a_syntax_error_does_not_hide_mistakes_in_other_tables() {
     let text = with("app1 = {", "app1 = ").replace("\"1s\"", "500");
     let mistakes = nines_system::parse("shop.toml", &text).unwrap_err();

@@ -63,35 +63,34 @@ fn load_balancer(
     pools: &Named<'_, Pool>,
     bound: &mut Vec<Bound>,
 ) -> Option<LoadBalancer> {
-    let hosts = own_hosts(name, fields, &hosts.names);
+    let (hosts, all_hosts) = own_hosts(name, fields, &hosts.names);
     let admin = fields.get("admin").and_then(|item| {
         let socket = texts::socket(&item)?;
         let (address, port) = (Some(socket.ip()), socket.port());
-        let hosts = hosts.clone().unwrap_or_default();
-        bind(
-            bound,
-            Bound { what: format!("`admin` of `{name}`"), hosts, address, port, span: item.span() },
-            item.notes,
-        );
+        let what = format!("`admin` of `{name}`");
+        bind(bound, Bound { what, hosts: hosts.clone(), address, port, span: item.span() }, item.notes);
         Some(socket)
     });
-    let listeners = listeners(name, fields, pools, hosts.as_deref().unwrap_or_default(), bound);
+    let listeners = listeners(name, fields, pools, &hosts, bound);
     Some(LoadBalancer {
         name: name.to_owned(),
         admin,
         workers: fields.maybe_whole("workers"),
         access_log: fields.get("access_log").and_then(|item| texts::access_log(&item)),
         drain: fields.time("drain"),
-        hosts: hosts?,
+        hosts: all_hosts.then_some(hosts)?,
         listeners: listeners?,
     })
 }
 
-fn own_hosts(name: &str, fields: &Fields<'_>, hosts: &Names<'_>) -> Option<Vec<HostId>> {
-    let list = fields.require("hosts")?;
+/// The hosts that could be read, and whether these are all.
+fn own_hosts(name: &str, fields: &Fields<'_>, hosts: &Names<'_>) -> (Vec<HostId>, bool) {
+    let Some((list, items)) = fields.require("hosts").and_then(|list| Some((list, list.items()?))) else {
+        return (Vec::new(), false);
+    };
     let mut own: Vec<(HostId, Span)> = Vec::new();
     let mut whole = true;
-    for item in list.items()? {
+    for item in items {
         let Some(id) = hosts.refer(&item).map(HostId) else {
             whole = false;
             continue;
@@ -112,7 +111,7 @@ fn own_hosts(name: &str, fields: &Fields<'_>, hosts: &Names<'_>) -> Option<Vec<H
             "name the hosts that it runs on: hosts = [\"lb1\"]",
         );
     }
-    whole.then(|| own.into_iter().map(|(id, _)| id).collect())
+    (own.into_iter().map(|(id, _)| id).collect(), whole)
 }
 
 fn listeners(
@@ -127,31 +126,24 @@ fn listeners(
     let mut listeners = Vec::new();
     let mut whole = true;
     for item in list.items()? {
-        let Some((listener, bind_span, name_span)) = listener(item, pools) else {
+        let Some(fields) = item.fields(&shape::LISTENER) else {
             whole = false;
             continue;
         };
-        let what = format!("listener `{}` of `{load_balancer}`", listener.name);
-        let (address, port) = (listener.address, listener.port);
-        bind(
-            bound,
-            Bound { what, hosts: hosts.to_vec(), address, port, span: bind_span.clone() },
-            item.notes,
-        );
-        let name_span = name_span.unwrap_or(bind_span);
-        match names.iter().find(|(other, _)| *other == listener.name) {
-            Some((name, first)) => item.notes.add(
-                Mistake::new(
-                    format!("two listeners of `{load_balancer}` are named `{name}`"),
-                    name_span,
-                    "again",
-                )
-                .and(first.clone(), "first")
-                .help("give one of them another `name`"),
-            ),
-            None => names.push((listener.name.clone(), name_span)),
+        let place = place(&fields);
+        if let Some(place) = &place {
+            let what = format!("listener `{}` of `{load_balancer}`", place.name);
+            let (address, port, span) = (place.address, place.port, place.span.clone());
+            let free = bind(bound, Bound { what, hosts: hosts.to_vec(), address, port, span }, item.notes);
+            // The same port twice makes the same name twice, where nobody has chosen one.
+            if free || place.name_span != place.span {
+                named(load_balancer, place, &mut names, item.notes);
+            }
         }
-        listeners.push(listener);
+        match listener(&fields, place, pools) {
+            Some(listener) => listeners.push(listener),
+            None => whole = false,
+        }
     }
     if listeners.is_empty() && whole {
         list.note(
@@ -163,8 +155,8 @@ fn listeners(
     whole.then_some(listeners)
 }
 
-/// Notes when the port is already taken on a host that both share.
-fn bind(bound: &mut Vec<Bound>, new: Bound, notes: &Notes) {
+/// Notes when the port is already taken on a host that both share; tells whether it was free.
+fn bind(bound: &mut Vec<Bound>, new: Bound, notes: &Notes) -> bool {
     let any = |address: Option<IpAddr>| address.is_none_or(|address| address.is_unspecified());
     let taken = bound.iter().find(|old| {
         old.port == new.port
@@ -182,32 +174,61 @@ fn bind(bound: &mut Vec<Bound>, new: Bound, notes: &Notes) {
             .help("give one of them another port"),
         );
     }
+    let free = taken.is_none();
     bound.push(new);
+    free
 }
 
-/// A listener, where its `bind` stands, and where its name does.
-fn listener(item: Item<'_>, pools: &Named<'_, Pool>) -> Option<(Listener, Span, Option<Span>)> {
-    let fields = item.fields(&shape::LISTENER)?;
+/// Where a listener listens, and what it is called; known even if nothing else of it could be read.
+struct Place {
+    name: String,
+    address: Option<IpAddr>,
+    port: u16,
+    /// Of its `bind`.
+    span: Span,
+    /// Of its `name`, or else of the `bind` that names it.
+    name_span: Span,
+}
+
+fn place(fields: &Fields<'_>) -> Option<Place> {
     let name = fields.get("name").map(|item| texts::name(&item));
-    let bind_item = fields.require("bind");
-    let bind = bind_item.and_then(|item| texts::bind(&item));
-    let kind = fields.word("protocol");
-    let protocol = match kind {
-        "tcp" => tcp(&fields, pools),
-        _ => http(&fields, &pools.names),
+    let bind = fields.require("bind")?;
+    let (address, port) = texts::bind(&bind)?;
+    let name = match (name, address) {
+        (Some(name), _) => name?.to_owned(),
+        (None, Some(address)) => format!("{}-{address}-{port}", fields.word("protocol")).replace(':', "-"),
+        (None, None) => format!("{}-{port}", fields.word("protocol")),
+    };
+    let name_span = fields.place("name").unwrap_or(bind.span());
+    Some(Place { name, address, port, span: bind.span(), name_span })
+}
+
+/// Notes when another listener has the name.
+fn named(load_balancer: &str, place: &Place, names: &mut Vec<(String, Span)>, notes: &Notes) {
+    let Place { name, name_span, .. } = place;
+    match names.iter().find(|(other, _)| other == name) {
+        Some((_, first)) => notes.add(
+            Mistake::new(
+                format!("two listeners of `{load_balancer}` are named `{name}`"),
+                name_span.clone(),
+                "again",
+            )
+            .and(first.clone(), "first")
+            .help("give one of them another `name`"),
+        ),
+        None => names.push((name.clone(), name_span.clone())),
+    }
+}
+
+fn listener(fields: &Fields<'_>, place: Option<Place>, pools: &Named<'_, Pool>) -> Option<Listener> {
+    let protocol = match fields.word("protocol") {
+        "tcp" => tcp(fields, pools),
+        _ => http(fields, &pools.names),
     };
     let accept_proxy = fields.flag("accept_proxy");
     let connections = fields.table("limits").whole("connections");
-    let (address, port) = bind?;
-    let name = match name {
-        Some(name) => name?.to_owned(),
-        None => match address {
-            Some(address) => format!("{kind}-{address}-{port}").replace(':', "-"),
-            None => format!("{kind}-{port}"),
-        },
-    };
-    let listener = Listener { name, address, port, protocol: protocol?, accept_proxy, connections };
-    Some((listener, bind_item?.span(), fields.place("name")))
+    let Place { name, address, port, .. } = place?;
+    Some(Listener { name, address, port, protocol: protocol?, accept_proxy, connections })
 }
 
 fn tcp(fields: &Fields<'_>, pools: &Named<'_, Pool>) -> Option<Protocol> {
@@ -283,25 +304,25 @@ fn trust(fields: &Fields<'_>) -> Option<Trust> {
 }
 
 fn routes(fields: &Fields<'_>, pools: &Names<'_>) -> Option<Vec<Route>> {
-    let mut seen: Vec<(HostPattern, String, Span)> = Vec::new();
+    let mut taken: Vec<Taken> = Vec::new();
     let mut routes = Vec::new();
     let mut whole = true;
     let list = fields.get("routes");
     let items = list.and_then(Item::items);
     for item in items.into_iter().flatten() {
-        let Some(route) = route(item, pools) else {
-            whole = false;
-            continue;
-        };
-        unreachable(&mut seen, &route, item.span(), item.notes);
-        routes.push(route);
+        match route(item, pools, &mut taken) {
+            Some(route) => routes.push(route),
+            None => whole = false,
+        }
     }
     let pool = fields.get("pool");
     if let Some(item) = pool {
-        let pool = PoolId(pools.refer(&item)?);
-        let route = Route { host: HostPattern::Any, path: "/".to_owned(), pool, repeat_any_method: false };
-        unreachable(&mut seen, &route, item.span(), item.notes);
-        routes.push(route);
+        let (host, path) = (HostPattern::Any, "/".to_owned());
+        reachable(&mut taken, &host, &path, item.span(), item.notes);
+        match pools.refer(&item).map(PoolId) {
+            Some(pool) => routes.push(Route { host, path, pool, repeat_any_method: false }),
+            None => whole = false,
+        }
     }
     if pool.is_none() && list.is_none() {
         fields.notes().add(
@@ -320,23 +341,29 @@ fn routes(fields: &Fields<'_>, pools: &Names<'_>) -> Option<Vec<Route>> {
     whole.then_some(routes)
 }
 
-fn route(item: Item<'_>, pools: &Names<'_>) -> Option<Route> {
+fn route(item: Item<'_>, pools: &Names<'_>, taken: &mut Vec<Taken>) -> Option<Route> {
     let fields = item.fields(&shape::ROUTE)?;
     let host = fields.get("host").map_or(Some(HostPattern::Any), |item| texts::host_pattern(&item));
     let path = fields.get("path").map_or(Some("/"), |item| texts::path_prefix(&item));
     let repeat_any_method = fields.word("repeat") == "any-method";
+    if let (Some(host), Some(path)) = (&host, path) {
+        reachable(taken, host, path, item.span(), item.notes);
+    }
     let pool = pools.refer(&fields.require("pool")?)?;
     Some(Route { host: host?, path: path?.to_owned(), pool: PoolId(pool), repeat_any_method })
 }
 
+/// What a route takes, and where it stands.
+type Taken = (HostPattern, String, Span);
+
 /// Notes a route that another takes everything from.
-fn unreachable(seen: &mut Vec<(HostPattern, String, Span)>, route: &Route, span: Span, notes: &Notes) {
-    match seen.iter().find(|(host, path, _)| *host == route.host && *path == route.path) {
+fn reachable(taken: &mut Vec<Taken>, host: &HostPattern, path: &str, span: Span, notes: &Notes) {
+    match taken.iter().find(|(other, before, _)| other == host && before == path) {
         Some((_, _, first)) => notes.add(
             Mistake::new("a route is never reached", span, "the same host and path again")
                 .and(first.clone(), "takes all of its requests")
                 .help("take one out, or give it another host or path"),
         ),
-        None => seen.push((route.host.clone(), route.path.clone(), span)),
+        None => taken.push((host.clone(), path.to_owned(), span)),
     }
 }
