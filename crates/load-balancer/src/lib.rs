@@ -68,7 +68,6 @@ pub struct DataPlane {
 /// What all workers share; nothing here is locked on a request's way.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) workers: u32,
     pub(crate) counts: count::Counts,
     pub(crate) places: places::Registry,
     pub(crate) reports: mpsc::Sender<(MemberKey, Traffic)>,
@@ -120,7 +119,6 @@ impl DataPlane {
         let workers = workers.max(1);
         let (reports, received) = mpsc::channel(REPORTS);
         let shared = Arc::new(Shared {
-            workers: u32::try_from(workers).unwrap_or(u32::MAX),
             counts: count::Counts::default(),
             places: places::Registry::default(),
             reports,

@@ -1,10 +1,11 @@
 //! The connections of one listening socket, counted from their first moment to their last.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
@@ -40,24 +41,47 @@ impl Drop for Open {
     }
 }
 
+/// The client connections of one listener, over all workers: the kernel spreads them unevenly.
+#[derive(Debug, Default)]
+pub(crate) struct Crowd {
+    open: AtomicU32,
+    /// There may be room again: a connection ended while there was none, or the limit has changed.
+    room: Notify,
+}
+
+impl Crowd {
+    pub(crate) fn look_again(&self) {
+        self.room.notify_waiters();
+    }
+}
+
 /// One listening socket of this worker, and how its connections are served now.
 pub(crate) struct Listening {
     pub(crate) address: SocketAddr,
     pub(crate) front: RefCell<Rc<Front>>,
-    pub(crate) connections: Cell<u32>,
-    /// A connection ended while the listener was at its limit.
-    pub(crate) freed: Notify,
+    pub(crate) crowd: Arc<Crowd>,
     pub(crate) closed: Notify,
 }
 
 impl Listening {
-    pub(crate) fn new(address: SocketAddr, front: Rc<Front>) -> Self {
-        Self {
-            address,
-            front: RefCell::new(front),
-            connections: Cell::new(0),
-            freed: Notify::new(),
-            closed: Notify::new(),
+    pub(crate) fn new(address: SocketAddr, front: Rc<Front>, crowd: Arc<Crowd>) -> Self {
+        Self { address, front: RefCell::new(front), crowd, closed: Notify::new() }
+    }
+
+    fn limit(&self) -> u32 {
+        self.front.borrow().listener().connections
+    }
+
+    /// Waits until the listener is below its limit. Workers that see the last place at the same time all take it, so
+    /// that there may be a connection too many for each of the others.
+    pub(crate) async fn has_room(&self) {
+        loop {
+            let mut room = pin!(self.crowd.room.notified());
+            room.as_mut().enable(); // before the look, so that a place freed meanwhile is not missed
+            if self.crowd.open.load(Ordering::Acquire) < self.limit() {
+                return;
+            }
+            room.await;
         }
     }
 
@@ -76,7 +100,7 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) fn new(kit: Rc<Kit>, vitals: Arc<Vitals>, listening: Rc<Listening>) -> Self {
-        listening.connections.set(listening.connections.get() + 1);
+        listening.crowd.open.fetch_add(1, Ordering::AcqRel);
         vitals.connections.fetch_add(1, Ordering::Relaxed);
         let counts = listening.front.borrow().counts.clone();
         counts.accepted.add(1);
@@ -87,9 +111,11 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        self.listening.connections.set(self.listening.connections.get() - 1);
+        let open = self.listening.crowd.open.fetch_sub(1, Ordering::AcqRel);
         self.vitals.connections.fetch_sub(1, Ordering::Relaxed);
         self.counts.connections.sub(1);
-        self.listening.freed.notify_one();
+        if open >= self.listening.limit() {
+            self.listening.crowd.look_again();
+        }
     }
 }

@@ -9,6 +9,7 @@ use nines_system::{HostId, Listener, LoadBalancerId, System};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::StartError;
+use crate::listening::Crowd;
 
 /// How many connections the kernel may hold for a worker that has not accepted them yet.
 const BACKLOG: i32 = 4096;
@@ -42,6 +43,7 @@ pub(crate) struct Bound {
     pub(crate) index: usize,
     pub(crate) address: SocketAddr,
     sockets: Arc<[Mutex<Option<Socket>>]>,
+    pub(crate) crowd: Arc<Crowd>,
 }
 
 impl Bound {
@@ -77,6 +79,7 @@ pub(crate) fn bind(
                 other.address.port() == listener.port
                     && wanted.map_or(other.address.ip().is_unspecified(), |ip| other.address.ip() == ip)
             });
+            let crowd = kept.map(|kept| kept.crowd.clone()).unwrap_or_default();
             let (address, sockets) = match kept {
                 Some(kept) => (kept.address, kept.sockets.clone()),
                 None => {
@@ -86,7 +89,7 @@ pub(crate) fn bind(
                     })?
                 }
             };
-            bound.push(Arc::new(Bound { name, load_balancer, index, address, sockets }));
+            bound.push(Arc::new(Bound { name, load_balancer, index, address, sockets, crowd }));
         }
     }
     Ok(bound.into())

@@ -110,6 +110,7 @@ impl Worker {
         for bound in plan.listeners.iter() {
             if let Some(listening) = listening.iter().find(|listening| listening.address == bound.address) {
                 *listening.front.borrow_mut() = self.front(plan, bound);
+                listening.crowd.look_again();
             }
         }
     }
@@ -146,7 +147,8 @@ impl Worker {
                 bound.listen(self.index).and_then(|socket| socket.map(TcpListener::from_std).transpose());
             match socket {
                 Ok(Some(socket)) => {
-                    let listening = Rc::new(Listening::new(bound.address, self.front(plan, bound)));
+                    let listening =
+                        Rc::new(Listening::new(bound.address, self.front(plan, bound), bound.crowd.clone()));
                     self.listening.borrow_mut().push(listening.clone());
                     tokio::task::spawn_local(self.clone().accept(
                         listening,
@@ -166,7 +168,7 @@ impl Worker {
             let accepted = tokio::select! {
                 biased;
                 () = &mut closed => break,
-                accepted = accept_within(&listening, self.limit(&listening), &socket) => accepted,
+                accepted = accept_within(&listening, &socket) => accepted,
             };
             match accepted {
                 Ok((stream, peer)) => self.serve(&listening, stream, peer),
@@ -196,12 +198,6 @@ impl Worker {
         }
     }
 
-    /// This worker's part of the listener's limit.
-    fn limit(&self, listening: &Listening) -> u32 {
-        let front = listening.front.borrow();
-        front.listener().connections.div_ceil(self.shared.workers).max(1)
-    }
-
     fn serve(self: &Rc<Self>, listening: &Rc<Listening>, stream: TcpStream, peer: SocketAddr) {
         let connection = Served::new(self.kit.clone(), self.vitals.clone(), listening.clone());
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
@@ -228,13 +224,7 @@ impl Worker {
 }
 
 /// The next connection, once the listener is below its limit.
-async fn accept_within(
-    listening: &Listening,
-    limit: u32,
-    socket: &TcpListener,
-) -> io::Result<(TcpStream, SocketAddr)> {
-    while listening.connections.get() >= limit {
-        listening.freed.notified().await;
-    }
+async fn accept_within(listening: &Listening, socket: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    listening.has_room().await;
     socket.accept().await
 }

@@ -4,7 +4,10 @@
 
 mod support;
 
-use support::{Plane, Stage, eventually, header, status};
+use std::net::SocketAddr;
+
+use nines_load_balancer::DataPlane;
+use support::{Client, Plane, Stage, eventually, header, status};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n";
 
@@ -103,4 +106,40 @@ fn heads_have_limits_in_bytes_and_in_lines() {
         assert!(client.is_closed());
     }
     assert!(stage.nobody_came());
+}
+
+#[test]
+fn clients_past_a_listeners_limit_wait_until_one_leaves_or_the_limit_grows() {
+    let members = [support::server("a")];
+    let port = support::free_port();
+    let system = |connections: u32| {
+        let limits = format!("limits = {{ connections = {connections} }}");
+        support::parse(&support::file(port, &members, &limits, ""))
+    };
+    let host = system(2).host_named("lb").unwrap();
+    let (plane, _reports) = DataPlane::start(system(2), host, support::view(&members), 1).unwrap();
+    plane.open();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    eventually("the listener opens", || std::net::TcpStream::connect(address).is_ok());
+    eventually("nobody is connected", || plane.statistics().listeners[0].connections == 0);
+    let served = |client: &mut Client| assert_eq!(client.reply().1, b"a");
+    let connect = || {
+        let mut client = Client::connect(address);
+        client.send(GET);
+        client
+    };
+    let (mut first, mut second) = (connect(), connect());
+    served(&mut first);
+    served(&mut second);
+    let (mut third, mut fourth) = (connect(), connect());
+    let brief = Some(std::time::Duration::from_millis(100));
+    third.stream.set_read_timeout(brief).unwrap();
+    assert!(std::io::Read::read(&mut third.stream, &mut [0]).is_err(), "not accepted yet");
+    third.stream.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    assert_eq!(plane.statistics().listeners[0].connections, 2);
+    drop(first);
+    served(&mut third);
+    plane.reload(system(3), host, support::view(&members)).unwrap();
+    served(&mut fourth);
+    served(second.send(GET));
 }
