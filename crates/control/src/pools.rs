@@ -126,18 +126,16 @@ pub struct Probed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownTarget {
     pub target: String,
-    /// What could have been meant.
+    /// Every name that means something: pools, hosts, members.
     pub known: Vec<String>,
 }
 
 impl fmt::Display for UnknownTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const ENOUGH: usize = 12;
-        let known = &self.known[..self.known.len().min(ENOUGH)];
-        write!(f, "no host, pool or member is called `{}`; there are: {}", self.target, known.join(", "))?;
-        match self.known.len().saturating_sub(ENOUGH) {
-            0 => Ok(()),
-            more => write!(f, " and {more} more"),
+        write!(f, "no host, pool or member is called `{}`", self.target)?;
+        match nines_system::nearest(&self.target, self.known.iter().map(String::as_str)) {
+            Some(meant) => write!(f, "; did you mean `{meant}`?"),
+            None => Ok(()),
         }
     }
 }

@@ -31,8 +31,16 @@ pub(super) fn find(system: &System, target: &str) -> Result<Vec<(usize, usize)>,
         found = all().filter(pool).collect();
     }
     if found.is_empty() {
-        let known = all().map(|(at, place)| subject(&system.pools[at], place)).collect();
-        return Err(UnknownTarget { target: target.to_owned(), known });
+        return Err(UnknownTarget { target: target.to_owned(), known: known(system) });
     }
     Ok(found)
+}
+
+fn known(system: &System) -> Vec<String> {
+    let members = || system.pools.iter().flat_map(|pool| &pool.members);
+    let hosts = system.host_ids().filter(|&host| members().any(|member| member.host == host));
+    let pools = system.pools.iter().map(|pool| pool.name.clone());
+    let subjects =
+        system.pools.iter().flat_map(|pool| (0..pool.members.len()).map(|place| subject(pool, place)));
+    pools.chain(hosts.map(|host| system[host].name.clone())).chain(subjects).collect()
 }

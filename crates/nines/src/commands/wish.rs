@@ -10,6 +10,9 @@ use crate::EXIT_BAD;
 use crate::admin_socket::Daemon;
 use crate::terminal::tell;
 
+/// Known names that are listed; more are counted.
+const TOLD: usize = 20;
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// A member (app1:8080, web/app1:8080), every member on a host (app1), or a whole pool (web)
@@ -42,8 +45,11 @@ pub(crate) fn run(args: &Args, wish: Wish) -> anyhow::Result<ExitCode> {
         }
         Err(ClientError::Refused(problem)) => {
             tell(format_args!("nines: {}", problem.error));
-            if !problem.known.is_empty() {
-                tell(format_args!("known: {}", problem.known.join(", ")));
+            let (told, others) = problem.known.split_at(problem.known.len().min(TOLD));
+            if !told.is_empty() {
+                let more =
+                    if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+                tell(format_args!("known: {}{more}", told.join(", ")));
             }
             Ok(ExitCode::from(EXIT_BAD))
         }

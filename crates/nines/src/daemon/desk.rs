@@ -53,9 +53,9 @@ impl Source for Desk {
 
     async fn wish(&self, target: String, wish: Wish) -> Result<Result<Vec<String>, Problem>, Gone> {
         let answer = self.ask(|reply| Ask::Wish { target, wish, reply }).await?;
-        Ok(answer.map_err(|unknown| Problem {
-            known: unknown.known,
-            ..Problem::new(format!("no host, pool or member is called `{}`", unknown.target))
+        Ok(answer.map_err(|unknown| {
+            let problem = Problem::new(unknown.to_string());
+            Problem { known: unknown.known, ..problem }
         }))
     }
 }

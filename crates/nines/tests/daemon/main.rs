@@ -91,9 +91,14 @@ fn a_drained_member_gets_no_new_work_until_it_is_ready_again() {
 
     daemon.nines(&["ready", "app1"]);
     eventually("both answer", || (who_answers(file.listeners[0]).len() == 2).then_some(()));
-    let unknown = daemon.nines(&["drain", "app7"]);
+    let unknown = daemon.nines(&["drain", "ap1"]);
     assert_eq!(unknown.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&unknown.stderr).contains("known: "));
+    let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(
+        said.starts_with("nines: no host, pool or member is called `ap1`; did you mean `app1`?\n"),
+        "{said}"
+    );
+    assert!(said.contains("\nknown: web, app1, app2, web/app1:"), "{said}");
 }
 
 #[test]

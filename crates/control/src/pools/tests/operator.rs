@@ -80,8 +80,10 @@ fn a_wish_finds_members_hosts_and_pools_and_says_what_there_is_instead() {
     assert_eq!(world.said(Kind::Wish, 0).len(), 2, "a wish that is already so is no news");
     for target in ["", "/", "app3", "web/", "shop/app1", "app1:81", "lb1"] {
         let error = world.wish(target, Wish::Ready).unwrap_err();
-        assert!(error.to_string().contains("web/app1:80, web/app2:80"), "{error}");
+        assert_eq!(error.known, ["web", "app1", "app2", "web/app1:80", "web/app2:80"], "{target}");
     }
+    let error = world.wish("ap1", Wish::Ready).unwrap_err();
+    assert_eq!(error.to_string(), "no host, pool or member is called `ap1`; did you mean `app1`?");
 }
 
 #[test]
