@@ -21,7 +21,7 @@ const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("no daemon answers on {}: {}", .0.display(), .1)]
+    #[error("no daemon answers on {}: {}{}", .0.display(), .1, advice(.1))]
     Connect(PathBuf, io::Error),
     #[error("the daemon at {} did not answer within {} s", .0.display(), .1.as_secs())]
     Timeout(PathBuf, Duration),
@@ -31,6 +31,14 @@ pub enum ClientError {
     Refused(Problem),
     #[error("the daemon at {} gave an answer that this program does not understand: {}", .0.display(), .1)]
     Answer(PathBuf, String),
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => " (only its own user and group may ask it, and root)",
+        io::ErrorKind::ConnectionRefused => " (it has died and left its socket behind: start it again)",
+        _ => "",
+    }
 }
 
 /// Asks one daemon, over a connection for each question.

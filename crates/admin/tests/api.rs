@@ -311,6 +311,13 @@ async fn without_a_daemon_the_client_says_where_it_asked() {
     let error = Client::new(&path).status().await.unwrap_err();
     assert!(matches!(error, ClientError::Connect(..)));
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let error = Client::new(&path).status().await.unwrap_err();
+    assert!(
+        error.to_string().ends_with("(it has died and left its socket behind: start it again)"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

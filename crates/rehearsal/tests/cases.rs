@@ -130,9 +130,11 @@ fn quick() -> Options {
         rate: 200,
         hold: Duration::from_millis(300),
         warm: Duration::from_millis(100),
-        settle: Duration::from_millis(100),
-        patience: Duration::from_millis(500),
-        timeout: Duration::from_millis(300),
+        settle: Duration::from_millis(300),
+        patience: Duration::from_secs(1),
+        // A machine that pauses is not what is tested here.
+        timeout: Duration::from_secs(5),
+        slow: Duration::from_secs(5),
         ..Options::default()
     }
 }
@@ -154,11 +156,11 @@ async fn a_fault_that_clients_do_not_see_holds_the_promise() {
     let (report, rehearsal) = play(Loopback::new(Deed::Answer), Fault::Kill, Promise::NothingLost).await;
     let report = report.unwrap();
     assert_eq!((report.verdict, report.requests.failed), (Verdict::Held, 0), "{:?}", report.why);
-    // 100 ms warm, 50 ms until the fault is in, 300 ms hold, 100 ms settling.
+    // 100 ms warm, 50 ms until the fault is in, 300 ms hold, 300 ms settling: 150 if nothing begins late.
     assert!(report.requests.sent >= 100, "{}", report.requests.sent);
     let noticed = report.noticed_ms.unwrap();
-    assert!((50.0..300.0).contains(&noticed), "its own member's first event: {noticed}");
-    assert!(report.recovered_ms.unwrap() < 100.0);
+    assert!((50.0..report.seconds * 1e3).contains(&noticed), "its own member's first event: {noticed}");
+    assert!(report.recovered_ms.unwrap() < 300.0, "the settling is not counted");
     assert!(report.seconds >= 0.3, "{}", report.seconds);
     assert_eq!(rehearsal.into_stage().did, ["kill app1", "heal kill app1"]);
 }
@@ -175,7 +177,7 @@ async fn a_fault_that_clients_see_breaks_it_and_says_how() {
     assert_eq!(report.why, [format!("{failed} requests failed ({failed} 503)")]);
     assert!(report.longest_gap_ms >= 290.0, "{}", report.longest_gap_ms);
     let first = &report.first_failures[0];
-    assert!(first.at_ms > -20.0 && first.at_ms < 100.0, "about when the fault came: {first:?}");
+    assert!(first.at_ms.abs() < 250.0, "about when the fault came: {first:?}");
 }
 
 #[tokio::test]
@@ -188,8 +190,12 @@ async fn failures_are_no_broken_promise_where_only_the_return_is_promised() {
 
 #[tokio::test]
 async fn a_restart_is_not_held() {
-    let (report, _) = play(Loopback::new(Deed::Answer), Fault::Restart, Promise::NothingLost).await;
-    assert!(report.unwrap().seconds < 0.3);
+    let stage = Loopback::new(Deed::Answer);
+    let case = case(&stage, Fault::Restart, Promise::NothingLost);
+    let hold = Duration::from_secs(60);
+    let mut rehearsal = Rehearsal::new(stage, Options { hold, ..quick() }, BTreeSet::new());
+    rehearsal.bring_up(&mut |_| ()).await.unwrap();
+    assert!(rehearsal.play(&case, &mut |_| ()).await.unwrap().seconds < hold.as_secs_f64());
 }
 
 #[tokio::test]

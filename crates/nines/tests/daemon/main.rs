@@ -209,14 +209,21 @@ fn told_to_stop_under_load_it_finishes_every_request() {
 
 #[test]
 fn told_to_stop_it_waits_for_a_long_reply() {
-    let members = members(1);
-    let file = File::new(&members);
+    // A member that answers when it is told to.
+    let slow = TcpListener::bind("127.0.0.2:0").unwrap();
+    let file = File {
+        listeners: vec![free_port()],
+        members: vec![slow.local_addr().unwrap()],
+        load_balancer: String::new(),
+        pool: "check = \"none\"\n".to_owned(),
+    };
     let mut daemon = Daemon::serving(&file);
     let mut client = Connection::open(file.listeners[0]).unwrap();
-    client.send("/slow?ms=1500").unwrap();
-    daemon.until("it is in flight", |status| status.statistics.pools[0].members[0].in_flight == 1);
+    client.send("/").unwrap();
+    let (mut request, _) = slow.accept().unwrap();
     daemon.process.signal(Signal::TERM);
     daemon.until("it drains", |status| status.phase == Phase::Draining);
+    request.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
     assert_eq!(client.reply().unwrap().status, 200);
     assert_eq!(daemon.exit_code(), Some(0));
 }
