@@ -161,7 +161,7 @@ async fn an_unknown_protocol_is_opened_and_closed() {
 async fn targets_are_taken_in_turn() {
     let (one, other) = (Server::start(|_| Deed::Answer), Server::start(|_| Deed::Answer));
     let load = Load { targets: vec![one.target(), other.target()], ..load(one.target(), 200) };
-    let record = run(load, 60).await;
+    let record = run(load, 300).await;
     assert_eq!(one.requests() + other.requests(), record.sent);
     assert!(one.requests().abs_diff(other.requests()) <= 2);
     assert!(other.connections() < other.requests(), "both manners go to both");
