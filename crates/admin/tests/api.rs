@@ -419,6 +419,26 @@ async fn every_metric_is_documented_and_no_other() {
     assert_eq!(documented, served);
 }
 
+#[test]
+fn every_word_that_the_api_uses_is_documented() {
+    let (metrics, operations, life) = (
+        include_str!("../../../docs/metrics.md"),
+        include_str!("../../../docs/operations.md"),
+        include_str!("../../../docs/life-of-a-request.md"),
+    );
+    let has = |document: &str, word: &str| assert!(document.contains(&format!("`{word}`")), "{word}");
+    for kind in Kind::ALL {
+        has(operations, kind.word());
+    }
+    for cause in Refused::ALL {
+        has(metrics, cause.word());
+        has(life, cause.word());
+    }
+    for failure in Failure::ALL {
+        has(metrics, failure.word());
+    }
+}
+
 #[tokio::test]
 async fn names_from_outside_cannot_break_the_metrics() {
     let served = Served::start();
