@@ -137,8 +137,11 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn time(&self, name: &str) -> Duration {
-        let default = || units::duration(self.default(name)).ok();
-        self.maybe_time(name).or_else(default).expect("the shape's defaults are right")
+        self.maybe_time(name).unwrap_or_else(|| self.default_time(name))
+    }
+
+    pub(crate) fn default_time(&self, name: &str) -> Duration {
+        units::duration(self.default(name)).expect("the shape's defaults are right")
     }
 
     /// What the file itself says.

@@ -69,10 +69,11 @@ fn answers(text: &str) {
         Err(mistakes) => {
             assert!(!mistakes.is_empty());
             let lines = text.split('\n').count();
-            for mistake in mistakes.iter() {
+            for (at, mistake) in mistakes.iter().enumerate() {
                 let (line, column) = mistakes.position(mistake);
                 assert!((1..=lines).contains(&line) && column >= 1, "{line}:{column} of {lines} lines");
                 assert!(!mistake.title.is_empty() && !mistake.help.is_empty(), "{mistake:?}");
+                assert!(mistakes.iter().take(at).all(|other| other != mistake), "told twice: {mistake:?}");
             }
             assert!(mistakes.render(false).contains("any.toml:"));
             mistakes.render(true);

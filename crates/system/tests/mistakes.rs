@@ -74,7 +74,7 @@ fn one_mistake_in_a_listener_does_not_hide_the_others() {
     let text = with("[\"lb1\"]", "[\"lb1\", \"lb9\"]").replace(
         r#"{ bind = ":80", pool = "web" }"#,
         r#"{ bind = ":80", pool = "wbe" },
-    { bind = ":80", pool = "web", routes = [{ path = "/a", pool = "nope" }, { path = "/a", pool = "web" }] },
+    { bind = ":80", protocol = "https", limits = { conections = 5 }, pool = "web", routes = [{ path = "/a", pool = "nope" }, { path = "/a", pool = "web" }] },
 "#,
     );
     let mistakes = nines_system::parse("shop.toml", &text).unwrap_err();
@@ -85,8 +85,31 @@ fn one_mistake_in_a_listener_does_not_hide_the_others() {
             "there is no host `lb9`",
             "there is no pool `wbe`",
             "port 80 is used twice on the same host",
+            "`protocol` can't be `https`",
+            "a listener's limits has no key `conections`",
             "there is no pool `nope`",
             "a route is never reached",
+        ]
+    );
+}
+
+#[test]
+fn one_mistake_in_a_pool_hides_no_other_and_none_is_told_twice() {
+    let text = with("[\"app1:8080\"", "[{ adress = \"app1:8080\", weight = 0 }").replace(
+        r#"{ http = "/healthz", interval = "1s" }"#,
+        r#"{ http = "/", tcp = true, timeout = 500, rise = "2", fall = 0 }"#,
+    );
+    let mistakes = nines_system::parse("shop.toml", &text).unwrap_err();
+    let told: Vec<_> = mistakes.iter().map(|mistake| mistake.title.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "a member has no key `adress`",
+            "`weight` is out of range",
+            "a check has one probe",
+            "`timeout` needs a unit",
+            "`rise` must be a whole number, not a text",
+            "`fall` is out of range",
         ]
     );
 }

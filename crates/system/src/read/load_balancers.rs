@@ -130,7 +130,8 @@ fn listeners(
             whole = false;
             continue;
         };
-        let place = place(&fields);
+        let protocol = fields.word("protocol");
+        let place = place(&fields, protocol);
         if let Some(place) = &place {
             let what = format!("listener `{}` of `{load_balancer}`", place.name);
             let (address, port, span) = (place.address, place.port, place.span.clone());
@@ -140,7 +141,7 @@ fn listeners(
                 named(load_balancer, place, &mut names, item.notes);
             }
         }
-        match listener(&fields, place, pools) {
+        match listener(&fields, protocol, place, pools) {
             Some(listener) => listeners.push(listener),
             None => whole = false,
         }
@@ -190,14 +191,14 @@ struct Place {
     name_span: Span,
 }
 
-fn place(fields: &Fields<'_>) -> Option<Place> {
+fn place(fields: &Fields<'_>, protocol: &str) -> Option<Place> {
     let name = fields.get("name").map(|item| texts::name(&item));
     let bind = fields.require("bind")?;
     let (address, port) = texts::bind(&bind)?;
     let name = match (name, address) {
         (Some(name), _) => name?.to_owned(),
-        (None, Some(address)) => format!("{}-{address}-{port}", fields.word("protocol")).replace(':', "-"),
-        (None, None) => format!("{}-{port}", fields.word("protocol")),
+        (None, Some(address)) => format!("{protocol}-{address}-{port}").replace(':', "-"),
+        (None, None) => format!("{protocol}-{port}"),
     };
     let name_span = fields.place("name").unwrap_or(bind.span());
     Some(Place { name, address, port, span: bind.span(), name_span })
@@ -220,24 +221,29 @@ fn named(load_balancer: &str, place: &Place, names: &mut Vec<(String, Span)>, no
     }
 }
 
-fn listener(fields: &Fields<'_>, place: Option<Place>, pools: &Named<'_, Pool>) -> Option<Listener> {
-    let protocol = match fields.word("protocol") {
-        "tcp" => tcp(fields, pools),
-        _ => http(fields, &pools.names),
+fn listener(
+    fields: &Fields<'_>,
+    protocol: &str,
+    place: Option<Place>,
+    pools: &Named<'_, Pool>,
+) -> Option<Listener> {
+    let limits = fields.table("limits");
+    let protocol = match protocol {
+        "tcp" => tcp(fields, &limits, pools),
+        _ => http(fields, &limits, &pools.names),
     };
     let accept_proxy = fields.flag("accept_proxy");
-    let connections = fields.table("limits").whole("connections");
+    let connections = limits.whole("connections");
     let Place { name, address, port, .. } = place?;
     Some(Listener { name, address, port, protocol: protocol?, accept_proxy, connections })
 }
 
-fn tcp(fields: &Fields<'_>, pools: &Named<'_, Pool>) -> Option<Protocol> {
+fn tcp(fields: &Fields<'_>, limits: &Fields<'_>, pools: &Named<'_, Pool>) -> Option<Protocol> {
     for name in ["routes", "trust_forwarded", "timeouts"] {
         misplaced(fields, name, "HTTP");
     }
-    let limits = fields.table("limits");
     for name in ["head_bytes", "headers"] {
-        misplaced(&limits, name, "HTTP");
+        misplaced(limits, name, "HTTP");
     }
     let idle = fields.time("idle");
     let item = fields.require("pool")?;
@@ -272,7 +278,7 @@ fn misplaced(fields: &Fields<'_>, name: &str, protocol: &str) {
     }
 }
 
-fn http(fields: &Fields<'_>, pools: &Names<'_>) -> Option<Protocol> {
+fn http(fields: &Fields<'_>, limits: &Fields<'_>, pools: &Names<'_>) -> Option<Protocol> {
     misplaced(fields, "idle", "TCP");
     let routes = routes(fields, pools);
     let timeouts = fields.table("timeouts");
@@ -281,7 +287,6 @@ fn http(fields: &Fields<'_>, pools: &Names<'_>) -> Option<Protocol> {
         idle: timeouts.time("idle"),
         stall: timeouts.time("stall"),
     };
-    let limits = fields.table("limits");
     let (head_bytes, headers) = (limits.size("head_bytes"), limits.whole("headers"));
     let trust_forwarded = trust(fields)?;
     Some(Protocol::Http(HttpListener { routes: routes?, trust_forwarded, timeouts, head_bytes, headers }))

@@ -96,9 +96,10 @@ fn member(item: Item<'_>, hosts: &Named<'_, Host>) -> Option<(Member, Span)> {
             return None;
         }
     };
-    let address = if item.value.get_ref().is_str() { item } else { fields.require("address")? };
+    let address = if item.value.get_ref().is_str() { Some(item) } else { fields.require("address") };
     let (weight, backup) = (fields.whole("weight"), fields.flag("backup"));
     let connections = fields.maybe_whole("connections");
+    let address = address?;
     let (host_name, port) = texts::host_and_port(&address)?;
     let host = match host_with_address(host_name, hosts) {
         Some(host) => {
@@ -148,7 +149,7 @@ fn check(pool: &Fields<'_>) -> Option<Check> {
     let interval = fields.time("interval");
     let interval_place = fields.place("interval");
     let at_most = |name: &str| {
-        let Some(said) = fields.maybe_time(name) else { return fields.time(name).min(interval) };
+        let Some(said) = fields.maybe_time(name) else { return fields.default_time(name).min(interval) };
         if said > interval {
             let mut mistake = Mistake::new(
                 if name == "timeout" {
@@ -172,8 +173,8 @@ fn check(pool: &Fields<'_>) -> Option<Check> {
         said
     };
     let (fast_interval, timeout) = (at_most("fast_interval"), at_most("timeout"));
+    let probe = probe(&fields, bare);
     Some(Check {
-        probe: probe(&fields, bare)?,
         interval,
         fast_interval,
         timeout,
@@ -181,6 +182,7 @@ fn check(pool: &Fields<'_>) -> Option<Check> {
         rise: fields.whole("rise"),
         fall: fields.whole("fall"),
         port: fields.maybe_whole("port"),
+        probe: probe?,
     })
 }
 
