@@ -8,6 +8,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, Waker, ready};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -73,9 +74,11 @@ pub(crate) async fn send_all(to: &TcpStream, bytes: &[u8], written: &Cell<usize>
     .await
 }
 
-/// Whether the socket would take bytes now, as far as is known without asking the kernel.
+/// Whether the socket would take bytes now. The kernel is asked: asking tokio would take the place of the task that waits
+/// to be woken when it does.
 pub(crate) fn is_writable(socket: &TcpStream) -> bool {
-    socket.poll_write_ready(&mut Context::from_waker(Waker::noop())).is_ready()
+    let mut wanted = [PollFd::new(socket, PollFlags::OUT)];
+    rustix::event::poll(&mut wanted, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 /// Whether nothing has arrived on an idle connection: no end, no error, no stray byte. Costs a system call only

@@ -11,6 +11,7 @@ mod refuse;
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -41,11 +42,15 @@ pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
         return;
     };
     loop {
-        if ahead.is_none() && !is_asked(&served.kit, &client.stream, patience).await {
-            return;
-        }
+        let window = match ahead.take() {
+            Some(window) => window,
+            None => match is_asked(&served.kit, &client.stream, patience).await {
+                Some(window) => window,
+                None => return,
+            },
+        };
         // Boxed, so that a connection that waits is small.
-        match Box::pin(exchanges(&served, &client, ahead.take())).await {
+        match Box::pin(exchanges(&served, &client, window)).await {
             Next::Idle => {}
             Next::Close => return,
             Next::Linger => return Box::pin(linger(&served.kit, &client.stream)).await,
@@ -69,8 +74,8 @@ async fn greet(
     Some((client, accepted.window, patience))
 }
 
-/// Waits for the first byte of a request. `false`: it did not come in time, or the worker drains.
-async fn is_asked(kit: &Kit, stream: &TcpStream, patience: Duration) -> bool {
+/// Waits for the first bytes of a request. `None`: they did not come in time, the client has gone, or the worker drains.
+async fn is_asked(kit: &Kit, stream: &TcpStream, patience: Duration) -> Option<Window> {
     let mut readable = poll_fn(|cx| stream.poll_read_ready(cx));
     // Most often it is there, or soon; then no clock is read.
     let since = Cell::new(None);
@@ -83,13 +88,21 @@ async fn is_asked(kit: &Kit, stream: &TcpStream, patience: Duration) -> bool {
         let drained = kit.draining_since.get().map(|draining| draining.max(since) + DRAIN_QUIET);
         drained.map_or(since + patience, |drained| drained.min(since + patience))
     };
-    matches!(kit.timers.timeout(deadline, &mut readable).await, Ok(Ok(())))
+    while let Ok(Ok(())) = kit.timers.timeout(&deadline, &mut readable).await {
+        let mut window = Window::new(&kit.buffers);
+        match window.receive(stream, u64::MAX) {
+            Ok(n) if n > 0 => return Some(window),
+            // A new socket counts as readable until the first look.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// Answers requests until none is in hand.
-async fn exchanges(served: &Served, client: &Client, ahead: Option<Window>) -> Next {
+async fn exchanges(served: &Served, client: &Client, mut window: Window) -> Next {
     let kit = &*served.kit;
-    let mut window = ahead.unwrap_or_else(|| Window::new(&kit.buffers));
     let mut desk = kit.desk();
     loop {
         let front = served.listening.front();
@@ -120,8 +133,12 @@ async fn read_head(
     let limits = Front::limits(http);
     let since = Cell::new(None);
     let deadline = || {
-        let since = since.get().unwrap_or_else(Instant::now);
-        since + http.timeouts.head
+        let now = || {
+            let now = Instant::now();
+            since.set(Some(now));
+            now
+        };
+        since.get().unwrap_or_else(now) + http.timeouts.head
     };
     loop {
         if !window.is_empty() && head.parse(window.bytes(), &limits).map_err(Unread::Rejected)? {
