@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nines_system::{AccessLog as Target, HostId, LoadBalancerId, System};
 use serde::Serialize;
 
-use crate::StartError;
+use crate::error::StartError;
 
 /// Lines that may wait for the writer.
 const LINES: usize = 8192;

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use nines_control::statistics::Refused;
 use nines_system::{HttpListener, Listener, PoolId, Protocol, System, TcpListener};
 
-use crate::Shared;
 use crate::access_log::AccessLog;
 use crate::count::{ListenerCounts, class};
 use crate::http1::Limits;
 use crate::plan::Bound;
 use crate::pool::Pool;
 use crate::route::Router;
+use crate::shared::Shared;
 
 pub(crate) struct Front {
     system: Arc<System>,

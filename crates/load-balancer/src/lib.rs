@@ -14,6 +14,7 @@ mod body;
 mod buffer;
 mod closing;
 mod count;
+mod error;
 mod flow;
 mod forward;
 mod front;
@@ -27,6 +28,7 @@ mod proxy;
 mod race;
 mod relay;
 mod route;
+mod shared;
 mod socket;
 mod splice;
 mod tcp;
@@ -35,8 +37,6 @@ mod upstream;
 mod window;
 mod worker;
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -48,8 +48,9 @@ use nines_control::view::{MemberKey, View};
 use nines_system::{HostId, Protocol, System};
 use tokio::sync::{mpsc, watch};
 
-use crate::listening::Vitals;
+pub use crate::error::StartError;
 use crate::plan::{Phase, Plan};
+use crate::shared::{Shared, Vitals};
 
 /// Reports that may wait for the supervisor; past it the newest are dropped, for those before them say enough.
 const REPORTS: usize = 4096;
@@ -65,15 +66,6 @@ pub struct DataPlane {
     vitals: Vec<Arc<Vitals>>,
 }
 
-/// What all workers share; nothing here is locked on a request's way.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) counts: count::Counts,
-    pub(crate) places: places::Registry,
-    pub(crate) reports: mpsc::Sender<(MemberKey, Traffic)>,
-    pub(crate) access_logs: access_log::Logs,
-}
-
 /// What the traffic says about members, in order.
 #[derive(Debug)]
 pub struct Reports(mpsc::Receiver<(MemberKey, Traffic)>);
@@ -82,26 +74,6 @@ impl Reports {
     /// The next report; `None` once every worker has ended.
     pub async fn recv(&mut self) -> Option<(MemberKey, Traffic)> {
         self.0.recv().await
-    }
-}
-
-/// Why the data plane can't start, or can't take a new file.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("listener {listener} can't bind {address}: {error}{}", advice(error))]
-    Bind { listener: String, address: SocketAddr, error: io::Error },
-    #[error("worker {worker} can't start: {error}")]
-    Worker { worker: usize, error: io::Error },
-    #[error("the access log {path} can't be opened: {error}")]
-    AccessLog { path: String, error: io::Error },
-}
-
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => " (another program serves there: stop it, or choose another port)",
-        io::ErrorKind::PermissionDenied => " (ports below 1024 need root or CAP_NET_BIND_SERVICE)",
-        io::ErrorKind::AddrNotAvailable => " (no interface of this host has that address)",
-        _ => "",
     }
 }
 

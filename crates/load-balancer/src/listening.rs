@@ -5,24 +5,15 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use tokio::sync::Notify;
 
 use crate::count::ListenerCounts;
 use crate::front::Front;
 use crate::kit::Kit;
-
-/// What others may see of a worker.
-#[derive(Debug, Default)]
-pub(crate) struct Vitals {
-    /// Milliseconds since the data plane started, at the latest beat.
-    pub(crate) beat_ms: AtomicU64,
-    /// Client connections now.
-    pub(crate) connections: AtomicU64,
-    /// Sockets that may still accept one.
-    pub(crate) open: AtomicU64,
-}
+use crate::places::Crowd;
+use crate::shared::Vitals;
 
 /// A socket that may still accept a connection, counted while it may.
 pub(crate) struct Open(Arc<Vitals>);
@@ -38,20 +29,6 @@ impl Drop for Open {
     fn drop(&mut self) {
         // After the connections that it brought were counted.
         self.0.open.fetch_sub(1, Ordering::Release);
-    }
-}
-
-/// The client connections of one listener, over all workers: the kernel spreads them unevenly.
-#[derive(Debug, Default)]
-pub(crate) struct Crowd {
-    open: AtomicU32,
-    /// There may be room again: a connection ended while there was none, or the limit has changed.
-    room: Notify,
-}
-
-impl Crowd {
-    pub(crate) fn look_again(&self) {
-        self.room.notify_waiters();
     }
 }
 

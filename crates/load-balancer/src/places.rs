@@ -1,5 +1,5 @@
-//! Limits that hold over all workers: how many requests a pool and each member may have at one time, and the
-//! bounded queue in front of them. Only what has a limit pays for it.
+//! Limits that hold over all workers: how many connections a listener may have at one time, how many requests a pool
+//! and each member, and the bounded queue in front of them. Only what has a limit pays for it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,6 +34,20 @@ impl InUse {
     /// Gives back what [`InUse::take`] took under a limit.
     pub(crate) fn give_back(&self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The client connections of one listener, over all workers: the kernel spreads them unevenly.
+#[derive(Debug, Default)]
+pub(crate) struct Crowd {
+    pub(crate) open: AtomicU32,
+    /// There may be room again: a connection ended while there was none, or the limit has changed.
+    pub(crate) room: Notify,
+}
+
+impl Crowd {
+    pub(crate) fn look_again(&self) {
+        self.room.notify_waiters();
     }
 }
 

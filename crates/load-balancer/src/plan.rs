@@ -8,8 +8,8 @@ use nines_control::view::View;
 use nines_system::{HostId, Listener, LoadBalancerId, System};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::StartError;
-use crate::listening::Crowd;
+use crate::error::StartError;
+use crate::places::Crowd;
 
 /// How many connections the kernel may hold for a worker that has not accepted them yet.
 const BACKLOG: i32 = 4096;

@@ -15,9 +15,9 @@ use nines_system::{PoolId, System};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use crate::Shared;
 use crate::count::{MemberCounts, PoolCounts};
 use crate::places::{InUse, Places};
+use crate::shared::Shared;
 use crate::socket::is_quiet;
 
 /// Tries of one request that are remembered, and so the most there can be.

@@ -16,10 +16,11 @@ use tokio::sync::watch;
 use crate::closing;
 use crate::front::Front;
 use crate::kit::Kit;
-use crate::listening::{Listening, Open, Served, Vitals};
+use crate::listening::{Listening, Open, Served};
 use crate::plan::{Bound, Phase, Plan};
 use crate::pool::Pool;
-use crate::{Shared, http, tcp};
+use crate::shared::{Shared, Vitals};
+use crate::{http, tcp};
 
 /// How often idle connections are looked over, and the worker says that it still turns.
 const BEAT: Duration = Duration::from_millis(200);
