@@ -497,3 +497,19 @@ fn a_short_pause_is_answered_elsewhere_and_held_against_nobody() {
         plane.statistics().pools[0].hedges_won > before && plane.reported().is_empty()
     });
 }
+
+#[test]
+fn a_client_that_stops_reading_loses_its_place_in_its_own_time() {
+    let huge = server_that(|_| {
+        let mut reply = b"HTTP/1.1 200 OK\r\nContent-Length: 33554432\r\n\r\n".to_vec();
+        reply.resize(reply.len() + (32 << 20), b'x');
+        reply
+    });
+    let plane = Plane::start(&[huge], "timeouts = { stall = \"300ms\" }", "");
+    let mut client = plane.connect();
+    client.send(GET).head();
+    eventually("its place is free", || {
+        let statistics = plane.statistics();
+        statistics.pools[0].members[0].in_flight == 0 && statistics.listeners[0].client_gone == 1
+    });
+}

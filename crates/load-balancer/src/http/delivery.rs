@@ -275,13 +275,17 @@ impl<'a> Delivery<'a> {
             }
             Stage::Request | Stage::Body => {
                 let moved = seen.bytes_in.get() + seen.bytes_out.get();
-                if self.client_waited_for() {
-                    self.stall.of_client(moved, self.exchange.http.timeouts.stall)
+                let client_stall = self.exchange.http.timeouts.stall;
+                let end = if self.client_waited_for() {
+                    self.stall.of_client(moved, client_stall)
                 } else if self.is_continue_awaited() {
                     self.stall.of_member(moved, timeouts.first_byte)
                 } else {
                     self.stall.of_member(moved, timeouts.stall)
-                }
+                };
+                // Who is waited for may change unnoticed: so it is looked as often as the less patient would want.
+                let now = Instant::now();
+                if end <= now { end } else { end.min(now + client_stall.min(timeouts.stall)) }
             }
         };
         self.member.close_at.get().map_or(end, |close_at| end.min(close_at))
