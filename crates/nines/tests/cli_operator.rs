@@ -221,7 +221,7 @@ The latest reload was refused, an older file is in force: line 4: unknown key `a
 LISTENER       ADDRESS           CONNECTIONS  REQUESTS/S   REQUESTS  REFUSED
 front/http-80  0.0.0.0:80  open          128         0.0  1,234,567        7
 
-pool web · the healthy serve · 1 of 3 get traffic · 0 queued · 12 retries, 1 hedges
+pool web · the healthy serve · 1 of 3 get traffic · 0 queued · 12 retried, 1 hedged
   MEMBER      ZONE  HEALTH  WISH      IN FLIGHT  REQUESTS/S   REQUESTS  FAILURES  WHY
 ● app1:8080   a     up      ready             3         0.0  1,000,000         0  check 300 ms ago: HTTP 200 in 1 ms
 ○ app2:8080   b     down    ready             3         0.0    234,000        12  connection refused (2 of 2), for 1 min 12 s; check 300 ms ago: connection refused in 1 ms

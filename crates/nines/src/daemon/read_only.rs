@@ -36,7 +36,9 @@ impl ReadOnly {
                     listener.set_nonblocking(true)?;
                     tokio::net::TcpListener::from_std(listener)
                 })
-                .with_context(|| format!("cannot serve the admin API on {address}"))?;
+                .with_context(|| {
+                    format!("cannot serve the admin API on {address}, the load balancer's `admin` address")
+                })?;
             Ok((address, listener))
         };
         let new = addresses.iter().filter(|address| !self.0.contains_key(address));

@@ -93,7 +93,7 @@ fn pool(status: &Status, pool: &PoolStatus, rates: &Rates, width: Option<usize>)
         Cell::new(serving, style),
         Cell::new(
             format!(
-                " · {eligible} of {} get traffic · {} queued · {} retries, {} hedges",
+                " · {eligible} of {} get traffic · {} queued · {} retried, {} hedged",
                 pool.members.len(),
                 thousands(counted.queued),
                 thousands(counted.retries),
