@@ -1,6 +1,7 @@
 //! One try at a request: what is sent to a member, and what comes back or does not.
 
 use std::cell::Cell;
+use std::io;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -53,12 +54,26 @@ pub(crate) enum Lost {
     Failed(Failure),
     /// A reused connection that the member had closed before it saw the request: nobody's fault.
     Stale,
+    /// This machine had no descriptor, port or memory left for a connection: no member's fault.
+    Ours,
 }
 
 impl Lost {
+    pub(crate) fn in_connecting(error: &io::Error) -> Self {
+        use rustix::io::Errno;
+        match Errno::from_io_error(error) {
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS | Errno::ADDRNOTAVAIL) => {
+                Self::Ours
+            }
+            Some(Errno::TIMEDOUT) => Self::Failed(Failure::ConnectTimeout),
+            Some(Errno::CONNRESET | Errno::PIPE) => Self::Failed(Failure::Reset),
+            _ => Self::Failed(Failure::Refused),
+        }
+    }
+
     pub(crate) fn refusal(self) -> Refused {
         match self {
-            Self::Failed(Failure::Refused) => Refused::Connect,
+            Self::Failed(Failure::Refused) | Self::Ours => Refused::Connect,
             Self::Failed(Failure::ConnectTimeout) => Refused::ConnectTimeout,
             Self::Failed(Failure::Silent) => Refused::FirstByteTimeout,
             Self::Failed(Failure::BadReply) => Refused::BadReply,
@@ -157,5 +172,19 @@ pub(crate) fn another(kit: &Kit, request: &Outgoing<'_>, tried: &Tried) -> Optio
     match request.pool.pick(request.key, tried, &mut kit.random.borrow_mut()) {
         Picked::Seat(seat) => Some(seat),
         Picked::Full | Picked::Nobody => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_machine_lacks_is_held_against_no_member() {
+        let lost = |errno: rustix::io::Errno| Lost::in_connecting(&errno.into());
+        assert_eq!(lost(rustix::io::Errno::MFILE), Lost::Ours);
+        assert_eq!(lost(rustix::io::Errno::ADDRNOTAVAIL), Lost::Ours);
+        assert_eq!(lost(rustix::io::Errno::CONNREFUSED), Lost::Failed(Failure::Refused));
+        assert_eq!(lost(rustix::io::Errno::HOSTUNREACH), Lost::Failed(Failure::Refused));
     }
 }

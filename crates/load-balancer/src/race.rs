@@ -156,7 +156,8 @@ async fn attempt(
     let connection = match reused {
         Ok(connection) => connection,
         Err(seat) => {
-            let connection = Connection::open(seat, request.preface).await.map_err(Lost::Failed)?;
+            let connection =
+                Connection::open(seat, request.preface).await.map_err(|error| Lost::in_connecting(&error))?;
             track.since.set(Instant::now());
             connection
         }
@@ -298,6 +299,7 @@ impl Race<'_, '_> {
         self.request.lost_at.set(Some(track.member.clone()));
         match lost {
             Lost::Failed(failure) => track.member.failed(failure),
+            Lost::Ours => {}
             Lost::Stale => {
                 self.fresh = true;
                 self.tried.forget(track.index);

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::io;
 
-use nines_control::traffic::Failure;
 use tokio::net::TcpStream;
 
 use crate::pool::{Pool, Seat};
@@ -19,11 +18,11 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// A new connection, over which `preface` (a PROXY header, or nothing) has been sent.
-    pub(crate) async fn open(seat: Seat, preface: &[u8]) -> Result<Self, Failure> {
-        let stream = TcpStream::connect(seat.address).await.map_err(|error| failure(&error))?;
+    pub(crate) async fn open(seat: Seat, preface: &[u8]) -> io::Result<Self> {
+        let stream = TcpStream::connect(seat.address).await?;
         let _ = stream.set_nodelay(true);
         seat.member.counts.connects.add(1);
-        send_all(&stream, preface, &Cell::new(0)).await.map_err(|error| failure(&error))?;
+        send_all(&stream, preface, &Cell::new(0)).await?;
         Ok(Self { stream, seat, reused: false })
     }
 
@@ -38,13 +37,5 @@ impl Connection {
     /// Keeps it for the next request, unless its member gets none at present.
     pub(crate) fn keep(self, pool: &Pool) {
         pool.keep(&self.seat, self.stream);
-    }
-}
-
-fn failure(error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::TimedOut => Failure::ConnectTimeout,
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Failure::Reset,
-        _ => Failure::Refused,
     }
 }
