@@ -82,6 +82,8 @@ fn sample() -> Status {
         uptime_s: 60,
         phase: Phase::Serving,
         file: FileStatus { path: "shop.toml".to_owned(), generation: 2, loaded_us: 0, refused: None },
+        wish: Wish::Ready,
+        virtual_ips: Vec::new(),
         listeners: vec![ListenerStatus {
             name: "front/http-80".to_owned(),
             address: "0.0.0.0:80".to_owned(),

@@ -39,6 +39,12 @@ pub enum Kind {
     Address,
     /// A listener opened or closed.
     Listener,
+    /// This host became the one that answers on a virtual address.
+    Taken,
+    /// It ceased to be.
+    Released,
+    /// Something is wrong with a virtual address: two masters, a stranger that answers, nobody who does.
+    Conflict,
     /// The file was loaded again, or refused.
     Reload,
     /// The daemon started, drains or stops.
@@ -46,7 +52,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Up,
         Self::Down,
         Self::Ejected,
@@ -56,6 +62,9 @@ impl Kind {
         Self::Serving,
         Self::Address,
         Self::Listener,
+        Self::Taken,
+        Self::Released,
+        Self::Conflict,
         Self::Reload,
         Self::Daemon,
     ];
@@ -72,6 +81,9 @@ impl Kind {
             Self::Serving => "serving",
             Self::Address => "address",
             Self::Listener => "listener",
+            Self::Taken => "taken",
+            Self::Released => "released",
+            Self::Conflict => "conflict",
             Self::Reload => "reload",
             Self::Daemon => "daemon",
         }

@@ -14,3 +14,4 @@ pub mod statistics;
 pub mod status;
 pub mod traffic;
 pub mod view;
+pub mod vrrp;

@@ -22,7 +22,12 @@ pub struct Status {
     pub phase: Phase,
     /// The file that is in force.
     pub file: FileStatus,
+    /// The operator's wish for this host as a load balancer: ready or draining.
+    #[serde(default = "ready")]
+    pub wish: Wish,
     pub listeners: Vec<ListenerStatus>,
+    #[serde(default)]
+    pub virtual_ips: Vec<VirtualIpStatus>,
     pub pools: Vec<PoolStatus>,
     pub statistics: Statistics,
     /// Events since the daemon started, by kind.
@@ -59,6 +64,64 @@ pub struct ListenerStatus {
     pub protocol: String,
     pub open: bool,
     pub pools: Vec<String>,
+}
+
+/// A virtual address as this host sees it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct VirtualIpStatus {
+    /// `front/10.0.1.100`.
+    pub name: String,
+    pub addresses: Vec<String>,
+    /// `eth0`; empty where there is none.
+    pub interface: String,
+    pub router_id: u8,
+    /// 2 or 3.
+    pub version: u8,
+    pub state: Standing,
+    /// Whether this host has the addresses: as the master, or for what is still connected after a handover.
+    pub held: bool,
+    /// Who answers on the addresses as far as is known here: a host's name, or an address.
+    pub holder: Option<String>,
+    /// Milliseconds since the state last changed.
+    pub since_ms: u64,
+    /// Why it changed: `lb1 has not been heard for 307 ms`.
+    pub why: String,
+    /// The same in one word.
+    pub cause: Option<crate::vrrp::Cause>,
+    /// What is advertised now; 0 when nothing would be.
+    pub priority: u8,
+    /// Between advertisements, as it is in force: a backup goes by its master's.
+    pub interval_ms: f64,
+    /// What is wrong with it now, each in a sentence.
+    pub problems: Vec<String>,
+    /// How often this host became the master.
+    pub taken: u64,
+    /// How often it ceased to be, by cause.
+    pub released: BTreeMap<crate::vrrp::Cause, u64>,
+    /// Times that another master was heard while this host was one.
+    pub conflicts: u64,
+    pub sent: u64,
+    pub received: u64,
+    /// Packets that were refused on the wire, by reason.
+    pub refused: BTreeMap<String, u64>,
+}
+
+/// What a host is for a virtual address.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It takes no part.
+    #[default]
+    Off,
+    /// It would take over.
+    Backup,
+    /// It was the master and did not run for a while: it listens whether it still is.
+    Listening,
+    Master,
+}
+
+fn ready() -> Wish {
+    Wish::Ready
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

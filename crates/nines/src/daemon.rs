@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use nines_control::event::Kind;
 use nines_control::pools::{Input, Output, Pools};
-use nines_control::status::{FileStatus, ListenerStatus, Phase, Status};
+use nines_control::status::{FileStatus, ListenerStatus, Phase, Status, Wish};
 use nines_load_balancer::{DataPlane, Reports, probe};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -314,7 +314,9 @@ impl Daemon {
                 (None, false) => Phase::Starting,
             },
             file: self.file.clone(),
+            wish: Wish::Ready,
             listeners: self.data_plane.listeners(),
+            virtual_ips: Vec::new(),
             pools: self.pools.status(Instant::now()),
             statistics: self.data_plane.statistics(),
             events: self.journal.counts().clone(),

@@ -109,6 +109,8 @@ fn sample() -> Status {
             loaded_us: 0,
             refused: Some("line 4: unknown key `adress`".to_owned()),
         },
+        wish: Wish::Ready,
+        virtual_ips: Vec::new(),
         listeners: vec![ListenerStatus {
             name: "front/http-80".to_owned(),
             address: "0.0.0.0:80".to_owned(),

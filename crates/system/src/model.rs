@@ -133,6 +133,80 @@ pub struct LoadBalancer {
     pub access_log: Option<AccessLog>,
     /// How long a drain (SIGTERM) waits for work in flight. Default 30 s.
     pub drain: Duration,
+    /// Addresses that move between the hosts, to one that serves. Default: none.
+    pub virtual_ips: Vec<VirtualIp>,
+}
+
+/// Addresses that one of a load balancer's hosts answers on, and another one when that can't: a virtual router in the
+/// terms of RFC 9568.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct VirtualIp {
+    /// At least one, all of one family, each once in the system. The first is how status and events call them all.
+    pub addresses: Vec<IpAddr>,
+    /// The virtual router's number on the wire (VRID), 1 to 255. Default: from the first address.
+    pub router_id: u8,
+    /// Who may hold them, and at which priority (1 to 255); the most preferred first. Default: the load balancer's hosts
+    /// in their order, from 200 downwards.
+    pub hosts: Vec<Candidate>,
+    /// Default: the interface that an address of the same subnet, or else the host's own, is on.
+    pub interface: Option<String>,
+    /// Default 3.
+    pub version: VrrpVersion,
+    /// From advertisement to advertisement. Version 3: 10 ms to 40.95 s in whole hundredths of a second; version 2: whole
+    /// seconds to 255 s. Default 100 ms, 1 s in version 2.
+    pub interval: Duration,
+    /// Whether, and after which wait, a preferred host that has come back takes over from one that serves. Default: at once.
+    pub preempt: Option<Duration>,
+    /// `None`: advertisements go to a multicast group. Else to the other hosts, and to these addresses besides.
+    pub unicast: Option<Vec<IpAddr>>,
+    /// How a version 3 checksum over IPv4 is sent; either is understood. Default: with the pseudo-header.
+    pub checksum: VrrpChecksum,
+    pub authentication: VrrpAuthentication,
+    /// Virtual addresses of one group are always on the same host. Default: on their own.
+    pub group: Option<String>,
+}
+
+/// A host that may hold a virtual address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    pub host: HostId,
+    /// 20 to 254; the highest is preferred. (Below 20 lie the hosts that can't serve well now.)
+    pub priority: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum VrrpVersion {
+    /// RFC 3768: IPv4 only, whole seconds.
+    V2,
+    /// RFC 9568.
+    V3,
+}
+
+/// The two dialects of a version 3 checksum over IPv4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VrrpChecksum {
+    /// With the IPv4 pseudo-header: keepalived, FRR.
+    PseudoHeader,
+    /// Without it: RFC 9568, Cisco, Juniper.
+    Plain,
+}
+
+/// How advertisements prove where they come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VrrpAuthentication {
+    None,
+    /// Version 2: up to eight characters in clear text (RFC 2338), for old peers.
+    Password(String),
+    /// HMAC-SHA256 after the advertisement, as keepalived does it. The first key signs, each is accepted. At least one.
+    Keys(Vec<VrrpKey>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VrrpKey {
+    /// Unique among the keys.
+    pub id: u8,
+    pub key: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

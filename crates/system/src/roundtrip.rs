@@ -233,6 +233,7 @@ fn load_balancer() -> impl Strategy<Value = LoadBalancer> {
     let basics = (name(), vec(any::<usize>(), 1..3), vec(listener(), 1..4), option::of(address()));
     (basics, option::of(1_usize..=1024), option::of(log), time()).prop_map(
         |((name, hosts, listeners, admin), workers, access_log, drain)| LoadBalancer {
+            virtual_ips: Vec::new(),
             name,
             hosts: hosts.into_iter().map(HostId).collect(),
             listeners,

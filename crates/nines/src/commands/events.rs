@@ -75,9 +75,9 @@ fn print(events: &[Event], json: bool) -> anyhow::Result<Option<u64>> {
 
 fn line(event: &Event) -> String {
     let style = match event.kind {
-        Kind::Up | Kind::Returned => GOOD,
-        Kind::Down | Kind::Ejected | Kind::Spared => BAD,
-        Kind::Wish | Kind::Serving | Kind::Address => UNSURE,
+        Kind::Up | Kind::Returned | Kind::Taken => GOOD,
+        Kind::Down | Kind::Ejected | Kind::Spared | Kind::Conflict => BAD,
+        Kind::Wish | Kind::Serving | Kind::Address | Kind::Released => UNSURE,
         Kind::Listener | Kind::Reload | Kind::Daemon => PLAIN,
     };
     let cells = [

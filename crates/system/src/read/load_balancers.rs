@@ -78,6 +78,7 @@ fn load_balancer(
         workers: fields.maybe_whole("workers"),
         access_log: fields.get("access_log").and_then(|item| texts::access_log(&item)),
         drain: fields.time("drain"),
+        virtual_ips: Vec::new(),
         hosts: all_hosts.then_some(hosts)?,
         listeners: listeners?,
     })
