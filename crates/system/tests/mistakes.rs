@@ -1137,21 +1137,6 @@ error: `databases` is not in this version yet
 }
 
 mistake! {
-    virtual_ips_of_a_later_version:
-    r#"hosts = ["lb1"]"# => r#"hosts = ["lb1"]
-virtual_ips = ["10.0.1.1"]"#,
-    r#"
-error: `virtual_ips` is not in this version yet
-  --> shop.toml:11:1
-   |
-11 | virtual_ips = ["10.0.1.1"]
-   | ^^^^^^^^^^^ comes in a later version
-   |
-   = help: take it out for now; it will say: addresses that move to a host that serves
-"#
-}
-
-mistake! {
     a_load_balancer_without_a_host:
     r#"hosts = ["lb1"]"# => "hosts = []",
     r#"
