@@ -151,7 +151,7 @@ fn a_pool_killed_as_a_whole_is_seen_by_clients_and_no_broken_promise() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(
         lines[0],
-        "shop · 2 zones · 1 load balancer · pool web (3 servers) · objective 99.99 %",
+        "shop · 2 zones · load balancer front (2 hosts) · pool web (3 servers) · objective 99.99 %",
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
