@@ -199,6 +199,11 @@ impl Pools {
         self.view.clone()
     }
 
+    /// Whether every member of a pool is known to be broken, or taken out by the operator.
+    pub fn is_down(&self, pool: PoolId) -> bool {
+        self.pools.get(pool.index()).is_some_and(Pool::is_down)
+    }
+
     /// What a person sees of the pools that are used here.
     pub fn status(&self, now: Instant) -> Vec<PoolStatus> {
         report::status(self, now.max(self.now))

@@ -48,6 +48,7 @@ struct Scene {
 }
 
 impl Scene {
+    #[allow(clippy::disallowed_methods, reason = "an Instant can be had in no other way")]
     fn new(settings: Vec<Settings>) -> Self {
         let now = Instant::now();
         Self { now, routers: Routers::new(now, settings) }
@@ -166,11 +167,7 @@ fn who_hears_nobody_advertises_then_takes_then_tells() {
     let outputs = scene.let_pass(Duration::from_millis(1));
     assert!(matches!(
         outputs.as_slice(),
-        [
-            Output::Send { .. },
-            Output::Take { from: None, .. },
-            Output::Event { kind: Kind::Taken, .. }
-        ]
+        [Output::Send { .. }, Output::Take { from: None, .. }, Output::Event { kind: Kind::Taken, .. }]
     ));
     assert_eq!(scene.why(), "nobody was heard for 321 ms");
     let later = scene.let_pass(Duration::from_secs(1));
@@ -324,11 +321,7 @@ fn who_leaves_resigns_first_and_lingers_until_another_has_taken_over_and_all_is_
     let outputs = scene.fit(Fitness::Leaving("the operator drains lb1".to_owned()));
     assert!(matches!(
         outputs.as_slice(),
-        [
-            Output::Send { .. },
-            Output::Linger { .. },
-            Output::Event { kind: Kind::Released, .. }
-        ]
+        [Output::Send { .. }, Output::Linger { .. }, Output::Event { kind: Kind::Released, .. }]
     ));
     assert_eq!(priorities(&outputs), [0]);
     scene.routers.handle(scene.now, Input::Idle { router: 0 });
@@ -455,6 +448,16 @@ fn a_stranger_that_answers_is_told_of_once_and_announced_over() {
     assert_eq!(kinds(&scene.done()), []);
     scene.let_pass(Duration::from_secs(20));
     assert_eq!(scene.routers.status(scene.now)[0].problems, Vec::<String>::new());
+}
+
+#[test]
+fn a_router_that_stays_in_the_file_goes_on_as_what_it_is() {
+    let mut scene = Scene::master(settings(200));
+    let new = Settings { router_id: 101, name: "front/10.0.1.101".to_owned(), ..settings(200) };
+    let places = scene.routers.replace(scene.now, vec![new, settings(150)]);
+    assert_eq!(places, [None, Some(0)]);
+    assert!(!scene.routers.is_master(0) && scene.routers.is_master(1));
+    assert_eq!(priorities(&scene.let_pass(Duration::from_secs(1))), [150; 10]);
 }
 
 #[test]
