@@ -206,6 +206,7 @@ pub enum VrrpAuthentication {
 pub struct VrrpKey {
     /// Unique among the keys.
     pub id: u8,
+    /// 32 to 64 ASCII characters; the bytes themselves are the key.
     pub key: String,
 }
 

@@ -20,9 +20,13 @@ pub(super) fn authentication(
     match (fields.get("password"), fields.get("keys")) {
         (Some(password), Some(keys)) => {
             fields.notes().add(
-                Mistake::new("a virtual IP has `password` or `keys`", password.span(), "can be read by all")
-                    .and(keys.span(), "a better proof")
-                    .help("take one out: `keys` are safe, `password` is for old peers"),
+                Mistake::new(
+                    "a virtual IP has either `password` or `keys`",
+                    password.span(),
+                    "can be read by all",
+                )
+                .and(keys.span(), "a better proof")
+                .help("take one out: `keys` are safe, `password` is for old peers"),
             );
             None
         }
@@ -43,7 +47,7 @@ fn password_of(fields: &Fields<'_>, item: &Item<'_>, version: Option<VrrpVersion
         fields.notes().add(mistake.help("write `keys` in its place, or version = 2 if the peers are old"));
     }
     if !plain(text) || text.len() > PASSWORD {
-        let label = format!("not 1 to {PASSWORD} such characters");
+        let label = format!("not 1 to {PASSWORD} plain characters");
         item.note(
             "that can't be a password",
             label,
