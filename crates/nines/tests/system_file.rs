@@ -29,13 +29,14 @@ fn a_file_that_is_right_gets_a_summary() {
     let summary = "\
 shop: the file is right
 
-objective             99.99 %
-zone a                lb1, app1
-zone b                app2, app3
-load balancer front   on lb1
-                      http :80 to web
-pool web              app1:8080, app2:8080, app3:8080
-                      checked by GET /healthz every 1s, least requests
+objective               99.99 %
+zone a                  lb1, app1
+zone b                  lb2, app2, app3
+load balancer front     on lb1, lb2
+                        http :80 to web
+virtual IP 10.0.1.100   on lb1, else lb2
+pool web                app1:8080, app2:8080, app3:8080
+                        checked by GET /healthz every 1s, least requests
 ";
     assert_eq!(text(&out.stdout), summary);
 }
