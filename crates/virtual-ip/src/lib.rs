@@ -1,0 +1,8 @@
+//! Everything of virtual addresses that touches the wire and the kernel: VRRP packets, addresses on interfaces, who
+//! is told where an address now is, and what becomes of connections when it moves.
+//!
+//! What to do, and when, is decided in [`nines_control::vrrp`].
+
+pub mod auth;
+mod checksum;
+pub mod packet;
