@@ -82,8 +82,8 @@ impl Authenticator {
             // A key of any length is taken (RFC 2104), so there is always one.
             Hmac::new_from_slice(&key_bytes(&key.key)).ok().map(|ready| Key { id: key.id, ready })
         };
-        let window = (interval * 3).max(SMALLEST_WINDOW);
-        let seconds = window.as_secs() + u64::from(window.subsec_nanos() > 0);
+        let window = interval.saturating_mul(3).max(SMALLEST_WINDOW);
+        let seconds = window.as_secs().saturating_add(u64::from(window.subsec_nanos() > 0));
         Self {
             keys: keys.iter().filter_map(ready).collect(),
             window: i64::try_from(seconds).unwrap_or(i64::MAX),

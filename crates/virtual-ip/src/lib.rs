@@ -3,6 +3,12 @@
 //!
 //! What to do, and when, is decided in [`nines_control::vrrp`].
 
+pub mod address;
 pub mod auth;
 mod checksum;
+mod control_message;
+pub mod error;
+pub mod interface;
 pub mod packet;
+mod ready;
+pub mod socket;
