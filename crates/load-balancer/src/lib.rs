@@ -27,6 +27,7 @@ mod pool;
 mod proxy;
 mod race;
 mod relay;
+mod retire;
 mod route;
 mod shared;
 mod socket;
@@ -99,8 +100,7 @@ impl DataPlane {
         shared.access_logs.open(&system, host)?;
         let listeners = plan::bind(&system, host, workers, &[])?;
         let started = Instant::now();
-        let (plan, follow) =
-            watch::channel(Arc::new(Plan { system, view, listeners, phase: Phase::Closed, generation: 1 }));
+        let (plan, follow) = watch::channel(Arc::new(Plan::new(system, view, listeners)));
         let mut vitals = Vec::new();
         for index in 0..workers {
             let (follow, shared, vital) = (follow.clone(), shared.clone(), Arc::new(Vitals::default()));
@@ -158,6 +158,33 @@ impl DataPlane {
         while self.vitals.iter().any(busy) || !self.shared.access_logs.are_written() {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
+    }
+
+    /// Retires every client connection that has been accepted until now: it is kept for what is in flight, its next reply
+    /// says that it is the last, and once it is quiet it is closed; TCP goes on until it ends. Those that come later
+    /// are not concerned.
+    pub fn retire(&self) {
+        self.change(|plan| plan.round = plan.round.saturating_add(1));
+    }
+
+    /// Until it is called with `false`, every client connection is retired as soon as it is accepted, and those that are
+    /// there as well. Afterwards they are as all others are, if no [`DataPlane::retire`] came after them.
+    pub fn keep_retiring(&self, on: bool) {
+        self.change(|plan| plan.retiring = on);
+    }
+
+    /// Client connections that are retired and have not ended yet.
+    pub fn retiring(&self) -> u64 {
+        let (round, everyone) = {
+            let plan = self.plan.borrow();
+            (plan.round, plan.retires_everyone())
+        };
+        let of_worker = |vitals: &Arc<Vitals>| match vitals.earlier.count(round) {
+            Some(earlier) if !everyone => earlier,
+            // It will retire all that it has.
+            _ => vitals.connections.load(Ordering::Relaxed),
+        };
+        self.vitals.iter().map(of_worker).sum()
     }
 
     fn change(&self, change: impl FnOnce(&mut Plan)) {

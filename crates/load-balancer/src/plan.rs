@@ -23,6 +23,21 @@ pub(crate) struct Plan {
     pub(crate) phase: Phase,
     /// Grows with every new `system`.
     pub(crate) generation: u64,
+    /// How often all client connections of that time were retired.
+    pub(crate) round: u32,
+    /// Whether those that come are retired as well.
+    pub(crate) retiring: bool,
+}
+
+impl Plan {
+    pub(crate) fn new(system: Arc<System>, view: Arc<View>, listeners: Arc<[Arc<Bound>]>) -> Self {
+        Self { system, view, listeners, phase: Phase::Closed, generation: 1, round: 0, retiring: false }
+    }
+
+    /// Whether every client connection is retired, whenever it was accepted.
+    pub(crate) fn retires_everyone(&self) -> bool {
+        self.retiring || self.phase == Phase::Draining
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use crate::access_log::Logs;
 use crate::count::Counts;
 use crate::places::Registry;
+use crate::retire::Earlier;
 
 /// What all workers share; nothing here is locked on a request's way.
 #[derive(Debug)]
@@ -28,4 +29,6 @@ pub(crate) struct Vitals {
     pub(crate) connections: AtomicU64,
     /// Sockets that may still accept one.
     pub(crate) open: AtomicU64,
+    /// Client connections that were retired with all others of their time.
+    pub(crate) earlier: Earlier,
 }

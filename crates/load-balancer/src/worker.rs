@@ -80,6 +80,7 @@ impl Worker {
             for pool in self.pools.borrow().values() {
                 moved |= pool.follow(&current.view);
             }
+            moved |= self.take_retirement(&current);
             self.take_phase(&current);
             if moved {
                 self.kit.timers.wake_all();
@@ -122,15 +123,20 @@ impl Worker {
         Rc::new(Front::new(&plan.system, bound, pool_of, &self.shared, self.index))
     }
 
+    /// Says whether connections are retired that were not, or the other way round.
+    fn take_retirement(&self, plan: &Plan) -> bool {
+        if plan.round != self.kit.retirement.round() {
+            self.vitals.earlier.begin(plan.round, self.vitals.connections.load(Ordering::Relaxed));
+        }
+        self.kit.retirement.follow(plan.round, plan.retires_everyone(), Instant::now())
+    }
+
     fn take_phase(self: &Rc<Self>, plan: &Arc<Plan>) {
         self.phase.set(plan.phase);
         match plan.phase {
             Phase::Closed => {}
             Phase::Open => self.open(plan),
             Phase::Draining => {
-                if self.kit.draining_since.get().is_none() {
-                    self.kit.draining_since.set(Some(Instant::now()));
-                }
                 for listening in self.listening.borrow_mut().drain(..) {
                     listening.closed.notify_one();
                 }
