@@ -8,6 +8,7 @@
 
 mod address;
 mod interface;
+mod neighbour;
 mod socket;
 mod world;
 
@@ -24,6 +25,9 @@ const TESTS: &[(&str, fn())] = &[
     ("what_keepalived_sends_is_understood", socket::keepalived),
     ("interfaces_are_found_and_told_as_they_are", interface::found),
     ("changes_of_links_and_addresses_are_told", interface::watched),
+    ("an_announced_address_is_at_its_new_host_for_those_who_knew_the_old", neighbour::announced),
+    ("a_probe_is_answered_by_whoever_has_the_address_and_by_nobody_else", neighbour::probed),
+    ("a_probe_for_one_card_reaches_that_one_only", neighbour::probed_one),
 ];
 
 /// Far above what any test takes.
