@@ -14,4 +14,5 @@ pub mod neighbour;
 pub mod packet;
 mod packet_socket;
 mod ready;
+pub mod reset;
 pub mod socket;
