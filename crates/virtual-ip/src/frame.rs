@@ -7,6 +7,7 @@ use crate::checksum::Checksum;
 use crate::interface::Mac;
 
 pub(crate) const ETHERNET: usize = 14;
+pub(crate) const TYPE_IPV4: u16 = 0x0800;
 pub(crate) const TYPE_ARP: u16 = 0x0806;
 pub(crate) const TYPE_IPV6: u16 = 0x86dd;
 

@@ -11,6 +11,7 @@ mod interface;
 mod neighbour;
 mod reset;
 mod socket;
+mod straggler;
 mod world;
 
 use std::process::{Command, ExitCode};
@@ -32,6 +33,10 @@ const TESTS: &[(&str, fn())] = &[
     ("connections_of_an_address_are_reset_and_no_others_nor_listeners", reset::all_kinds),
     ("a_connection_that_has_nothing_to_lose_is_not_counted", reset::closing),
     ("any_number_of_connections_is_counted_and_reset", reset::many),
+    ("a_connection_of_the_old_host_survives_that_a_new_one_is_announced", straggler::survives),
+    ("connections_of_the_new_host_stay_there_also_those_from_before", straggler::new_connections),
+    ("nothing_is_sent_on_when_the_time_is_up", straggler::ends),
+    ("a_packet_that_nobody_wants_does_not_go_in_circles", straggler::no_circle),
 ];
 
 /// Far above what any test takes.
