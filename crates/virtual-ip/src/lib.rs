@@ -14,4 +14,8 @@ pub mod neighbour;
 pub mod packet;
 mod packet_socket;
 mod ready;
+pub mod realtime;
+pub mod reset;
+mod segment;
 pub mod socket;
+pub mod straggler;
