@@ -10,11 +10,13 @@ pub mod proxy_protocol;
 
 mod access_log;
 mod attempt;
+mod bind;
 mod body;
 mod buffer;
 mod closing;
 mod count;
 mod error;
+mod filter;
 mod flow;
 mod forward;
 mod front;
@@ -25,6 +27,7 @@ mod places;
 mod plan;
 mod pool;
 mod proxy;
+mod quiet;
 mod race;
 mod relay;
 mod retire;
@@ -38,6 +41,7 @@ mod upstream;
 mod window;
 mod worker;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -96,6 +100,7 @@ impl DataPlane {
             places: places::Registry::default(),
             reports,
             access_logs: access_log::Logs::default(),
+            groups: Arc::default(),
         });
         shared.access_logs.open(&system, host)?;
         let listeners = plan::bind(&system, host, workers, &[])?;
@@ -185,6 +190,16 @@ impl DataPlane {
             _ => vitals.connections.load(Ordering::Relaxed),
         };
         self.vitals.iter().map(of_worker).sum()
+    }
+
+    /// Begins or ends silence: while it is on, segments of connections that this host does not know are dropped where
+    /// they would be answered with a reset, since another host may still serve them. New connections are served as ever,
+    /// and so are those that are there. It holds for all listeners, and for those that come.
+    ///
+    /// # Errors
+    /// The kernel refuses, at some address at least; there resets are sent as ever.
+    pub fn hush(&self, on: bool) -> io::Result<()> {
+        self.shared.groups.hush(on)
     }
 
     fn change(&self, change: impl FnOnce(&mut Plan)) {
