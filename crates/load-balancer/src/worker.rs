@@ -13,6 +13,7 @@ use nines_system::Protocol;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::beat::Beat;
 use crate::front::Front;
 use crate::kit::Kit;
 use crate::listening::{Listening, Open, Served};
@@ -22,8 +23,6 @@ use crate::quiet::Membership;
 use crate::shared::{Shared, Vitals};
 use crate::{closing, filter, http, tcp};
 
-/// How often idle connections are looked over, and the worker says that it still turns.
-const BEAT: Duration = Duration::from_millis(200);
 /// After `accept` failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -228,14 +227,13 @@ impl Worker {
 
     /// Says that the worker still turns its loop, and looks over idle connections.
     async fn beat(self: Rc<Self>, started: Instant) {
+        let mut beat = Beat::new(self.vitals.clone(), started);
         loop {
             let now = Instant::now();
-            let since = now.saturating_duration_since(started).as_millis();
-            self.vitals.beat_ms.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
             for pool in self.pools.borrow().values() {
                 pool.sweep(now);
             }
-            tokio::time::sleep(BEAT).await;
+            beat.next().await;
         }
     }
 }
