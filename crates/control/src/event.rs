@@ -43,6 +43,8 @@ pub enum Kind {
     Taken,
     /// It ceased to be.
     Released,
+    /// This host would take a virtual address over, or would not any more, or only if no other can.
+    Standby,
     /// Something is wrong with a virtual address: two masters, a stranger that answers, nobody who does.
     Conflict,
     /// The file was loaded again, or refused.
@@ -52,7 +54,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Up,
         Self::Down,
         Self::Ejected,
@@ -64,6 +66,7 @@ impl Kind {
         Self::Listener,
         Self::Taken,
         Self::Released,
+        Self::Standby,
         Self::Conflict,
         Self::Reload,
         Self::Daemon,
@@ -83,6 +86,7 @@ impl Kind {
             Self::Listener => "listener",
             Self::Taken => "taken",
             Self::Released => "released",
+            Self::Standby => "standby",
             Self::Conflict => "conflict",
             Self::Reload => "reload",
             Self::Daemon => "daemon",

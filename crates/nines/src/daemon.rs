@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use nines_control::event::Kind;
-use nines_control::pools::{Input, Output, Pools};
+use nines_control::pools::{Input, Output, Pools, UnknownTarget};
 use nines_control::status::{FileStatus, ListenerStatus, Phase, Status, Wish};
 use nines_load_balancer::{DataPlane, Reports, probe};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -73,6 +73,8 @@ struct Daemon {
     signals: Signals,
     started: Instant,
     open: bool,
+    /// What the operator wants of this host as a load balancer.
+    wish: Wish,
     /// Since SIGTERM: when the wait for work in flight is over.
     draining_until: Option<Instant>,
     file: FileStatus,
@@ -124,6 +126,7 @@ impl Daemon {
             signals: Signals::new().context("cannot listen for signals")?,
             started,
             open: false,
+            wish: Wish::Ready,
             draining_until: None,
         })
     }
@@ -293,10 +296,28 @@ impl Daemon {
         match ask {
             Ask::Status(reply) => drop(reply.send(self.status())),
             Ask::Events { after, reply } => drop(reply.send(self.journal.after(after))),
-            Ask::Wish { target, wish, reply } => {
-                drop(reply.send(self.pools.wish(Instant::now(), &target, wish)));
-            }
+            Ask::Wish { target, wish, reply } => drop(reply.send(self.wish(&target, wish))),
         }
+    }
+
+    /// For this host as a load balancer, for members, or for both where they bear one name.
+    fn wish(&mut self, target: &str, wish: Wish) -> Result<Vec<String>, UnknownTarget> {
+        let members = self.pools.wish(Instant::now(), target, wish);
+        if target != self.orders.host {
+            return members;
+        }
+        // A load balancer has no checks of its own that maintenance could switch off.
+        let wish = if wish == Wish::Ready { Wish::Ready } else { Wish::Draining };
+        if std::mem::replace(&mut self.wish, wish) != wish {
+            let why = match wish {
+                Wish::Ready => "serves again",
+                _ => {
+                    "drained: gives its virtual addresses away, and closes each connection with its next reply"
+                }
+            };
+            self.journal.note(Kind::Wish, self.orders.host.clone(), why.to_owned());
+        }
+        Ok([vec![self.orders.host.clone()], members.unwrap_or_default()].concat())
     }
 
     fn status(&self) -> Status {
@@ -314,7 +335,7 @@ impl Daemon {
                 (None, false) => Phase::Starting,
             },
             file: self.file.clone(),
-            wish: Wish::Ready,
+            wish: self.wish,
             listeners: self.data_plane.listeners(),
             virtual_ips: Vec::new(),
             pools: self.pools.status(Instant::now()),

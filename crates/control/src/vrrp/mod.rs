@@ -11,16 +11,24 @@
 //!   whether it is still the master.
 
 mod advertisement;
+mod fitness;
+mod problems;
+mod report;
+mod router;
+mod routers;
+mod timing;
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nines_system::VrrpVersion;
 
 pub use advertisement::Advertisement;
+pub use fitness::Fitness;
+pub use routers::Routers;
+pub use timing::{HEALTHY, master_down, skew};
 
 use crate::event;
-use crate::status::VirtualIpStatus;
 
 /// One virtual router of this host.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,24 +50,23 @@ pub struct Settings {
     pub linger: Duration,
     /// The address that this host's advertisements come from. Of two equal priorities the higher one wins.
     pub source: IpAddr,
-    /// Names of the others, for people.
-    pub peers: Vec<(IpAddr, String)>,
+    /// Names of all that may hold the addresses, this host included, for people.
+    pub names: Vec<(IpAddr, String)>,
+}
+
+impl Settings {
+    /// Whether both mean one and the same router, whatever else is set differently.
+    pub fn is_same_router(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.router_id == other.router_id
+            && self.version == other.version
+            && self.addresses == other.addresses
+            && self.source == other.source
+    }
 }
 
 /// A router's position in the list that the machine was made with.
 pub type RouterIndex = usize;
-
-/// What this host can do for a virtual address's clients.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fitness {
-    Fit,
-    /// It serves, but not well: a healthy host should do it.
-    Sick(String),
-    /// It is wanted to leave, and serves to the end what is connected.
-    Leaving(String),
-    /// It can't serve at all.
-    Unfit(String),
-}
 
 /// Everything that can happen to the routers.
 ///
@@ -75,9 +82,10 @@ pub enum Input {
     Fitness { router: RouterIndex, fitness: Fitness },
     /// Nothing is connected to the addresses any more: a lingering router need not wait longer.
     Idle { router: RouterIndex },
-    /// Somebody who is not this host answered a probe for one of the addresses.
+    /// Somebody answered a probe for one of the addresses who should not: another than this host while it is the
+    /// master, or more than one while it is not. `by`: who, for a person.
     Answered { router: RouterIndex, address: IpAddr, by: String },
-    /// A probe for one of the addresses, which another host should hold, has no answer.
+    /// Nobody answered a probe for one of the addresses, which another host should hold.
     Unanswered { router: RouterIndex, address: IpAddr },
 }
 
@@ -176,37 +184,5 @@ impl Cause {
     }
 }
 
-/// Every virtual router of one host.
-#[derive(Debug, Clone)]
-pub struct Routers {}
-
-impl Routers {
-    pub fn new(_now: Instant, _settings: Vec<Settings>) -> Self {
-        Self {}
-    }
-
-    /// Something happened. Whatever else is due by `now` is done too.
-    pub fn handle(&mut self, _now: Instant, _input: Input) {}
-
-    /// The next thing wanted done.
-    pub fn poll(&mut self) -> Option<Output> {
-        None
-    }
-
-    /// When to call `handle` with [`Input::Timer`], if nothing else happens before.
-    pub fn deadline(&self) -> Option<Instant> {
-        None
-    }
-
-    /// What a person sees of each router; what is known on the wire alone (interface, counts) is left empty.
-    pub fn status(&self, _now: Instant) -> Vec<VirtualIpStatus> {
-        Vec::new()
-    }
-
-    pub fn is_master(&self, _router: RouterIndex) -> bool {
-        false
-    }
-
-    /// Panics if the machine contradicts itself.
-    pub fn check_invariants(&self) {}
-}
+#[cfg(test)]
+mod tests;

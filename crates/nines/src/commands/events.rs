@@ -77,7 +77,7 @@ fn line(event: &Event) -> String {
     let style = match event.kind {
         Kind::Up | Kind::Returned | Kind::Taken => GOOD,
         Kind::Down | Kind::Ejected | Kind::Spared | Kind::Conflict => BAD,
-        Kind::Wish | Kind::Serving | Kind::Address | Kind::Released => UNSURE,
+        Kind::Wish | Kind::Serving | Kind::Address | Kind::Released | Kind::Standby => UNSURE,
         Kind::Listener | Kind::Reload | Kind::Daemon => PLAIN,
     };
     let cells = [

@@ -1,0 +1,54 @@
+//! How long a master may be silent, and who is the first to act on it (RFC 9568 §6.1, RFC 3768 §6.1).
+
+use std::time::Duration;
+
+use nines_system::VrrpVersion;
+
+/// The lowest priority of a host in health. Below it lie those that can't serve well now: 1 to 19, in the order that they
+/// have in health.
+pub const HEALTHY: u8 = 20;
+
+/// The highest there is: the addresses' owner.
+pub(super) const OWNER: u8 = 255;
+
+/// The higher the priority, the shorter: of several that wait for the same master, the preferred one acts first.
+pub fn skew(version: VrrpVersion, priority: u8, interval: Duration) -> Duration {
+    let unit = match version {
+        VrrpVersion::V2 => Duration::from_secs(1),
+        VrrpVersion::V3 => interval,
+    };
+    unit * (256 - u32::from(priority)) / 256
+}
+
+/// Silence after which a router of this priority takes a master for dead that advertises at this interval.
+pub fn master_down(version: VrrpVersion, priority: u8, interval: Duration) -> Duration {
+    3 * interval + skew(version, priority, interval)
+}
+
+/// What a host that is not well advertises instead of its priority.
+pub(super) fn when_sick(priority: u8) -> u8 {
+    let span = u32::from(HEALTHY) - 2;
+    let rank = u32::from(priority) * span / 255;
+    // At most `span`, which is below `HEALTHY`.
+    u8::try_from(1 + rank).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_preferred_waits_shortest() {
+        let interval = Duration::from_millis(100);
+        assert_eq!(skew(VrrpVersion::V3, 200, interval), Duration::from_micros(21_875));
+        assert_eq!(master_down(VrrpVersion::V3, 200, interval), Duration::from_micros(321_875));
+        let second = Duration::from_secs(1);
+        assert_eq!(master_down(VrrpVersion::V2, 100, 2 * second), 6 * second + second * 156 / 256);
+    }
+
+    #[test]
+    fn the_sick_stand_below_all_in_health_and_in_their_order() {
+        assert_eq!((when_sick(1), when_sick(255)), (1, HEALTHY - 1));
+        assert!((1..=254_u8).all(|priority| when_sick(priority) <= when_sick(priority + 1)));
+    }
+}
