@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use nines_load_balancer::DataPlane;
+use nines_load_balancer::{DataPlane, Unable};
 use support::{Client, Plane, Stage, eventually, header, server, status};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n";
@@ -192,4 +192,21 @@ fn a_byte_now_and_then_holds_no_place_neither_in_a_head_nor_in_a_body() {
     let mut idle = plane.connect();
     assert!(idle.is_closed(), "a client that says nothing");
     eventually("nobody is connected", || plane.statistics().listeners[0].connections == 0);
+}
+
+#[test]
+fn it_says_whether_it_can_serve() {
+    let members = [server("a")];
+    let system = support::parse(&support::file(support::free_port(), &members, "", ""));
+    let host = system.host_named("lb").unwrap();
+    let (plane, _reports) = DataPlane::start(system, host, support::view(&members), 2).unwrap();
+    let vitality = plane.vitality();
+    assert_eq!(vitality.able(), Err(Unable::NotListening));
+    plane.open();
+    eventually("able", || vitality.able() == Ok(()));
+    plane.hush(true).unwrap();
+    plane.retire();
+    assert_eq!(vitality.able(), Ok(()));
+    plane.drain();
+    assert_eq!(vitality.able(), Err(Unable::NotListening), "at once, and not when the last has closed");
 }
