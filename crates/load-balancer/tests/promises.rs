@@ -210,3 +210,27 @@ fn it_says_whether_it_can_serve() {
     plane.drain();
     assert_eq!(vitality.able(), Err(Unable::NotListening), "at once, and not when the last has closed");
 }
+
+#[test]
+fn a_listener_waits_at_a_virtual_address_that_another_host_has() {
+    let members = [server("a")];
+    let port = support::free_port();
+    // For documentation (RFC 5737): on no host.
+    let bind = format!("bind = \"192.0.2.1:{port}\"");
+    let there = support::file(port, &members, "", "").replace(&format!("bind = \"127.0.0.1:{port}\""), &bind);
+    let start = |text: &str| {
+        let system = support::parse(text);
+        let host = system.host_named("lb").unwrap();
+        DataPlane::start(system, host, support::view(&members), 1)
+    };
+    let error = start(&there).unwrap_err().to_string();
+    assert!(error.contains("no interface of this host has that address"), "{error}");
+    let virtual_ip = "hosts = [\"lb\"]\nvirtual_ips = [\"192.0.2.1\"]\n";
+    let (plane, _reports) = start(&there.replacen("hosts = [\"lb\"]\n", virtual_ip, 1)).unwrap();
+    plane.hush(true).unwrap();
+    plane.open();
+    let vitality = plane.vitality();
+    eventually("it listens", || vitality.able() == Ok(()));
+    plane.hush(false).unwrap();
+    plane.hush(true).unwrap();
+}
