@@ -1,4 +1,6 @@
 //! What the kernel does with segments that come to listening sockets, told to it as classic BPF.
+//!
+//! Newer kernels let only CAP_NET_ADMIN filter what comes to a TCP socket.
 
 use std::io;
 use std::os::fd::AsFd;

@@ -27,8 +27,8 @@ struct Hushed {
     members: [SocketAddr; 1],
 }
 
-/// A plane at all addresses of this host.
-fn start(workers: usize) -> Hushed {
+/// A plane at all addresses of this host. `None` without the right to hush it.
+fn start(workers: usize) -> Option<Hushed> {
     let (port, members) = (free_port(), [server("a")]);
     let system = support::parse(&file(port, &members));
     let host = system.host_named("lb").unwrap();
@@ -42,7 +42,15 @@ fn start(workers: usize) -> Hushed {
         }
         hushed.connects() == workers as u64
     });
-    hushed
+    match hushed.plane.hush(true) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            println!("not tested: {error}");
+            return None;
+        }
+        done => done.unwrap(),
+    }
+    hushed.plane.hush(false).unwrap();
+    Some(hushed)
 }
 
 fn file(port: u16, members: &[SocketAddr]) -> String {
@@ -145,11 +153,11 @@ fn checksum(from: IpAddr, to: IpAddr, segment: &[u8]) -> u16 {
 }
 
 /// Long enough for a reset to come back on this host, and more.
-const A_WHILE: Duration = Duration::from_millis(200);
+const A_WHILE: Duration = Duration::from_millis(100);
 
 #[test]
 fn a_segment_of_an_unknown_connection_is_dropped_while_it_is_on_and_reset_while_it_is_not() {
-    let hushed = start(2);
+    let Some(hushed) = start(2) else { return };
     for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
         let (own, to) = (SocketAddr::new(ip, free_port()), hushed.at(ip));
         let Some(mut forger) = Forger::new(own, to) else { return };
@@ -178,7 +186,7 @@ fn a_segment_of_an_unknown_connection_is_dropped_while_it_is_on_and_reset_while_
 #[test]
 fn whoever_is_connected_goes_on_and_whoever_connects_is_served_by_every_worker() {
     const WORKERS: usize = 3;
-    let hushed = start(WORKERS);
+    let Some(hushed) = start(WORKERS) else { return };
     let mut clients: Vec<_> = (0..30).map(|_| Client::connect(hushed.at(Ipv4Addr::LOCALHOST))).collect();
     for on in [true, true, false, false, true] {
         hushed.plane.hush(on).unwrap();
@@ -203,7 +211,7 @@ fn whoever_is_connected_goes_on_and_whoever_connects_is_served_by_every_worker()
 #[test]
 fn turning_it_on_and_off_under_load_costs_no_connection() {
     const WORKERS: usize = 2;
-    let hushed = start(WORKERS);
+    let Some(hushed) = start(WORKERS) else { return };
     let address = hushed.at(Ipv4Addr::LOCALHOST);
     let (stop, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let clients: Vec<_> = (0..4)
@@ -237,7 +245,7 @@ fn turning_it_on_and_off_under_load_costs_no_connection() {
 
 #[test]
 fn listeners_come_and_go_while_it_is_on() {
-    let hushed = start(2);
+    let Some(hushed) = start(2) else { return };
     hushed.plane.hush(true).unwrap();
     let first = hushed.at(Ipv4Addr::LOCALHOST);
     let second = SocketAddr::new(first.ip(), free_port());

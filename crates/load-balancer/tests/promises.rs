@@ -6,6 +6,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -204,9 +205,33 @@ fn it_says_whether_it_can_serve() {
     assert_eq!(vitality.able(), Err(Unable::NotListening));
     plane.open();
     eventually("able", || vitality.able() == Ok(()));
-    plane.hush(true).unwrap();
     plane.retire();
     assert_eq!(vitality.able(), Ok(()));
     plane.drain();
     assert_eq!(vitality.able(), Err(Unable::NotListening), "at once, and not when the last has closed");
+}
+
+#[test]
+fn a_listener_waits_at_a_virtual_address_that_another_host_has() {
+    let members = [server("a")];
+    let port = support::free_port();
+    // For documentation (RFC 5737): on no host.
+    let bind = format!("bind = \"192.0.2.1:{port}\"");
+    let there = support::file(port, &members, "", "").replace(&format!("bind = \"127.0.0.1:{port}\""), &bind);
+    let start = |text: &str| {
+        let system = support::parse(text);
+        let host = system.host_named("lb").unwrap();
+        DataPlane::start(system, host, support::view(&members), 1)
+    };
+    let error = start(&there).unwrap_err().to_string();
+    assert!(error.contains("no interface of this host has that address"), "{error}");
+    let virtual_ip = "hosts = [\"lb\"]\nvirtual_ips = [\"192.0.2.1\"]\n";
+    let (plane, _reports) = start(&there.replacen("hosts = [\"lb\"]\n", virtual_ip, 1)).unwrap();
+    plane.hush(true).unwrap();
+    plane.open();
+    let vitality = plane.vitality();
+    eventually("it listens", || vitality.able() == Ok(()));
+    plane.hush(false).unwrap();
+    // It listens there as well, if this is permitted at all.
+    assert!(plane.hush(true).map_or_else(|error| error.kind() == ErrorKind::PermissionDenied, |()| true));
 }
