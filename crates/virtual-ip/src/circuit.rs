@@ -36,7 +36,7 @@ pub(crate) struct Circuit {
     codec: Codec,
     /// When the addresses must be renewed; `None` while they are not held.
     renew_at: Option<Instant>,
-    pub(crate) lingers_since: Option<Instant>,
+    pub(crate) lingers: Option<Lingering>,
     /// Connections of addresses that are gone, which could not be reset while the link was down.
     owes_reset: bool,
     trouble: Option<(String, Instant)>,
@@ -50,6 +50,14 @@ pub(crate) struct Circuit {
     differs: Option<(IpAddr, Instant)>,
 }
 
+/// What is connected goes on to its end, since another host answers now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lingering {
+    pub(crate) since: Instant,
+    /// Late arrivals have been retired as well.
+    pub(crate) settled: bool,
+}
+
 impl Circuit {
     pub(crate) fn new(planned: Planned, interfaces: &[Interface], now: Instant) -> Self {
         let interface = find(&planned, interfaces).cloned();
@@ -59,7 +67,7 @@ impl Circuit {
             planned,
             interface,
             renew_at: None,
-            lingers_since: None,
+            lingers: None,
             owes_reset: false,
             trouble: None,
             handover: None,
@@ -136,7 +144,9 @@ impl Circuit {
             let bytes = self.codec.encode(advertisement, path, SystemTime::now());
             match socket.send(&bytes, self.source, destination) {
                 Ok(()) => self.sent += 1,
-                Err(error) => tracing::debug!(virtual_ip = %self.planned.name, %destination, %error, "not sent"),
+                Err(error) => {
+                    tracing::debug!(virtual_ip = %self.planned.name, %destination, %error, "not sent")
+                }
             }
         }
     }
@@ -191,7 +201,7 @@ impl Circuit {
     /// Takes the addresses away; what is connected to them is reset first, while that can still be told to the other side.
     pub(crate) async fn let_go(&mut self, netlink: &Handle) {
         self.renew_at = None;
-        self.lingers_since = None;
+        self.lingers = None;
         let Some(interface) = self.interface.clone() else { return };
         self.owes_reset = !interface.is_running();
         for address in self.addresses().to_vec() {
@@ -243,18 +253,22 @@ impl Circuit {
 
     /// Adds to a status what only the ground knows.
     pub(crate) fn report(&self, now: Instant, status: &mut VirtualIpStatus) {
-        status.interface = self.interface.as_ref().map(|interface| interface.name.clone()).unwrap_or_default();
+        status.interface =
+            self.interface.as_ref().map(|interface| interface.name.clone()).unwrap_or_default();
         status.sent = self.sent;
         status.received = self.received;
         status.refused = self.refused.iter().map(|(why, count)| (why.word().to_owned(), *count)).collect();
         let fresh = |at: Instant| now.saturating_duration_since(at) < REFUSED;
         if let Some((why, source, _)) = self.latest_refusal.filter(|(.., at)| fresh(*at)) {
-            let why = format!("packets of router {} from {source} are refused: {}", status.router_id, why.word());
+            let why =
+                format!("packets of router {} from {source} are refused: {}", status.router_id, why.word());
             status.problems.push(why);
         }
         if let Some((source, _)) = self.differs.filter(|(_, at)| fresh(*at)) {
             let id = status.router_id;
-            status.problems.push(format!("{source} advertises other addresses under the same router id, {id}"));
+            status
+                .problems
+                .push(format!("{source} advertises other addresses under the same router id, {id}"));
         }
         if let Some((why, _)) = self.trouble.as_ref().filter(|(_, until)| now < *until) {
             status.problems.push(why.clone());

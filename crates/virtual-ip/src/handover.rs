@@ -99,3 +99,10 @@ impl Handover {
         self.failed || lost || ended || now >= self.until || self.unanswered > UNANSWERED
     }
 }
+
+impl Drop for Handover {
+    fn drop(&mut self) {
+        let (sent, lost) = self.stragglers.as_ref().map_or((0, 0), |it| (it.sent(), it.lost()));
+        tracing::info!(from = %self.from, sent, lost, lingered = self.unanswered <= UNANSWERED, "handover over");
+    }
+}

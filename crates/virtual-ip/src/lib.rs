@@ -104,9 +104,9 @@ impl VirtualIps {
         match started.recv() {
             Ok(Ok(())) => Ok((handle, happened)),
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(error::failed("start the thread of the virtual addresses")(
-                std::io::Error::other("it ended at once"),
-            )),
+            Err(_) => Err(error::failed("start the thread of the virtual addresses")(std::io::Error::other(
+                "it ended at once",
+            ))),
         }
     }
 

@@ -63,7 +63,9 @@ impl Planned {
             priority,
             linger: system[load_balancer].drain,
             own: address(host),
-            names: candidates().filter_map(|host| Some((address(host)?, system[host].name.clone()))).collect(),
+            names: candidates()
+                .filter_map(|host| Some((address(host)?, system[host].name.clone())))
+                .collect(),
             peers,
         }
     }

@@ -37,13 +37,7 @@ impl Shared {
     pub(crate) fn new(plan: Vec<Planned>) -> Self {
         let now = Instant::now();
         Self {
-            wanted: Mutex::new(Wanted {
-                plan,
-                generation: 1,
-                fitness: Vec::new(),
-                heard: now,
-                stop: false,
-            }),
+            wanted: Mutex::new(Wanted { plan, generation: 1, fitness: Vec::new(), heard: now, stop: false }),
             changed: Notify::new(),
             status: Mutex::new((now, Vec::new())),
         }

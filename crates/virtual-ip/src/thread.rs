@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
-use std::sync::mpsc::SyncSender;
 use std::os::fd::AsRawFd;
+use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 

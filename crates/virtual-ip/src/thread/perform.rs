@@ -9,6 +9,7 @@ use nines_control::vrrp::{Input, Output, RouterIndex};
 
 use super::{IDLE_LOOK, LINGER_MIN, Thread};
 use crate::Happened;
+use crate::circuit::Lingering;
 use crate::handover::Handover;
 use crate::probing::Role;
 
@@ -34,9 +35,9 @@ impl Thread<'_> {
                     self.announce(router);
                 }
                 Output::Linger { router } => {
-                    self.end_handover(router);
+                    // A handover to this host that is not over goes on: what it brought may still arrive here.
                     if let Some(circuit) = self.circuits.get_mut(router) {
-                        circuit.lingers_since = Some(now);
+                        circuit.lingers = Some(Lingering { since: now, settled: false });
                     }
                     self.surroundings.retire();
                 }
@@ -58,7 +59,7 @@ impl Thread<'_> {
             None => self.end_handover(router),
         }
         let Some(circuit) = self.circuits.get_mut(router) else { return };
-        circuit.lingers_since = None;
+        circuit.lingers = None;
         if let Err(error) = circuit.hold(&self.netlink, now).await {
             tracing::error!(virtual_ip = %circuit.planned.name, %error, "not taken");
             return;
@@ -129,14 +130,23 @@ impl Thread<'_> {
             let Some(status) = statuses.get(router) else { continue };
             let circuit = &mut self.circuits[router];
             circuit.renew(&self.netlink, now).await;
-            let lingers = circuit.lingers_since.is_some_and(|since| now >= since + LINGER_MIN);
-            if look_idle && lingers && circuit.is_idle() {
-                self.routers.handle(now, Input::Idle { router });
+            if let Some(lingering) =
+                circuit.lingers.as_mut().filter(|it| look_idle && now >= it.since + LINGER_MIN)
+            {
+                if !std::mem::replace(&mut lingering.settled, true) {
+                    // Those that were on their way when it began.
+                    self.surroundings.retire();
+                }
+                if circuit.is_idle() {
+                    self.routers.handle(now, Input::Idle { router });
+                }
             }
             self.mind_handover(router, now);
             let circuit = &self.circuits[router];
             let role = match status.state {
-                _ if circuit.handover.is_some() || status.held && status.state != Standing::Master => Role::Other,
+                _ if circuit.handover.is_some() || status.held && status.state != Standing::Master => {
+                    Role::Other
+                }
                 Standing::Master => Role::Master,
                 Standing::Backup if status.holder.is_some() => Role::Backup,
                 _ => Role::Other,
