@@ -8,6 +8,7 @@ use nines_control::status::VirtualIpStatus;
 use nines_control::vrrp::{Advertisement, Fitness};
 use nines_system::LoadBalancerId;
 use rtnetlink::Handle;
+use tokio::task::JoinHandle;
 
 use crate::error::Error;
 use crate::handover::Handover;
@@ -16,7 +17,7 @@ use crate::packet::{Codec, Packet, Path, Refused};
 use crate::plan::Planned;
 use crate::probing::Probing;
 use crate::socket::{Family, VrrpSocket};
-use crate::{address, reset};
+use crate::{address, departure};
 
 /// What the kernel gives a virtual address to live; it is renewed long before. Longer than a healthy process is ever
 /// held up, and short enough that a dead one's address does not stay in the way.
@@ -40,6 +41,8 @@ pub(crate) struct Circuit {
     /// Connections of addresses that are gone, which could not be reset while the link was down.
     owes_reset: bool,
     trouble: Option<(String, Instant)>,
+    departure: Option<JoinHandle<()>>,
+    idle_look: Option<JoinHandle<bool>>,
     pub(crate) handover: Option<Handover>,
     pub(crate) probing: Probing,
     sent: u64,
@@ -70,6 +73,8 @@ impl Circuit {
             lingers: None,
             owes_reset: false,
             trouble: None,
+            departure: None,
+            idle_look: None,
             handover: None,
             probing: Probing::new(now),
             sent: 0,
@@ -127,6 +132,13 @@ impl Circuit {
         if !interface.is_running() {
             return Fitness::Unfit(format!("{} has no link", interface.name));
         }
+        let own = |own: &&interface::Address| own.usable && self.addresses().contains(&own.address);
+        if let Some(own) = interface.addresses.iter().find(own) {
+            return Fitness::Unfit(format!(
+                "{} has {} as an address of its own: take it off (ip address del), or out of the file",
+                interface.name, own.address
+            ));
+        }
         if self.source.is_unspecified() {
             return Fitness::Unfit(format!("{} has no address to advertise from", interface.name));
         }
@@ -145,7 +157,7 @@ impl Circuit {
             match socket.send(&bytes, self.source, destination) {
                 Ok(()) => self.sent += 1,
                 Err(error) => {
-                    tracing::debug!(virtual_ip = %self.planned.name, %destination, %error, "not sent")
+                    tracing::debug!(virtual_ip = %self.planned.name, %destination, %error, "not sent");
                 }
             }
         }
@@ -179,6 +191,8 @@ impl Circuit {
 
     /// Puts the addresses up, or renews them.
     pub(crate) async fn hold(&mut self, netlink: &Handle, now: Instant) -> Result<(), Error> {
+        // What is on its way out would take them away again.
+        self.gone().await;
         let Some(interface) = &self.interface else { return Ok(()) };
         for &address in &self.planned.virtual_ip.addresses {
             if let Err(error) = address::hold(netlink, interface.index, address, LIFETIME).await {
@@ -198,57 +212,69 @@ impl Circuit {
         }
     }
 
-    /// Takes the addresses away; what is connected to them is reset first, while that can still be told to the other side.
-    pub(crate) async fn let_go(&mut self, netlink: &Handle) {
+    /// Takes the addresses away, beside everything else.
+    pub(crate) fn let_go(&mut self, netlink: &Handle) {
         self.renew_at = None;
         self.lingers = None;
-        let Some(interface) = self.interface.clone() else { return };
-        self.owes_reset = !interface.is_running();
-        for address in self.addresses().to_vec() {
-            if interface.is_running() {
-                self.reset(netlink, interface.index, address).await;
-            }
-            if let Err(error) = address::release(netlink, interface.index, address).await {
-                tracing::warn!(virtual_ip = %self.planned.name, %error, "not taken away");
-            }
-        }
+        let running = self.interface.as_ref().is_some_and(Interface::is_running);
+        self.owes_reset = !running;
+        self.depart(netlink, running);
     }
 
-    /// A reset comes from the address, so that it must be there: after a long sleep the kernel has taken it away already.
-    async fn reset(&self, netlink: &Handle, interface: u32, address: IpAddr) {
-        match reset::connections(address) {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%address, %error, "cannot count connections"),
-        }
-        if let Err(error) = address::hold(netlink, interface, address, LIFETIME).await {
-            tracing::debug!(%address, %error, "resets may not get out");
-        }
-        match reset::reset(address) {
-            Ok(0) => {}
-            Ok(count) => {
-                tracing::info!(virtual_ip = %self.planned.name, count, "connections reset: the address is no longer ours");
-            }
-            Err(error) => tracing::warn!(%address, %error, "connections not reset: their clients may hang"),
+    /// What a former life of this host left behind is taken away, for the present master has it elsewhere.
+    pub(crate) fn clear(&mut self, netlink: &Handle) {
+        let Some(interface) = &self.interface else { return };
+        let left = |own: &interface::Address| !own.usable && self.addresses().contains(&own.address);
+        if interface.addresses.iter().any(left) {
+            self.depart(netlink, interface.is_running());
         }
     }
 
     /// The link is back, and the addresses are elsewhere: tells those who still wait for an answer.
-    pub(crate) async fn pay_reset(&mut self, netlink: &Handle) {
-        let running = self.interface.as_ref().filter(|interface| interface.is_running()).map(|it| it.index);
-        let Some(index) = running.filter(|_| self.owes_reset && !self.is_held()) else { return };
-        self.owes_reset = false;
-        for address in self.addresses().to_vec() {
-            self.reset(netlink, index, address).await;
-            if let Err(error) = address::release(netlink, index, address).await {
-                tracing::warn!(%address, %error, "not taken away");
+    pub(crate) fn pay_reset(&mut self, netlink: &Handle) {
+        let running = self.interface.as_ref().is_some_and(Interface::is_running);
+        if running && self.owes_reset && !self.is_held() {
+            self.owes_reset = false;
+            self.depart(netlink, true);
+        }
+    }
+
+    fn depart(&mut self, netlink: &Handle, resets: bool) {
+        let Some(interface) = &self.interface else { return };
+        let departure =
+            departure::begin(netlink, &self.planned.name, interface.index, self.addresses(), resets);
+        self.departure = Some(departure);
+    }
+
+    /// Until the addresses are gone that are on their way.
+    pub(crate) async fn gone(&mut self) {
+        if let Some(departure) = self.departure.take()
+            && let Err(error) = departure.await
+        {
+            tracing::error!(virtual_ip = %self.planned.name, %error, "taking addresses away");
+        }
+    }
+
+    /// Whether nothing is connected to the addresses any more; each call begins a look or takes its result.
+    pub(crate) async fn is_idle(&mut self) -> bool {
+        match self.idle_look.take() {
+            Some(look) if look.is_finished() => look.await.unwrap_or(false),
+            Some(look) => {
+                self.idle_look = Some(look);
+                false
+            }
+            None => {
+                self.idle_look = Some(departure::look_idle(self.addresses()));
+                false
             }
         }
     }
 
-    /// Whether nothing is connected to the addresses any more.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.addresses().iter().all(|&address| matches!(reset::connections(address), Ok(0)))
+    /// Somebody took one of our addresses from the interface: it comes back at once.
+    pub(crate) fn lost(&mut self, address: IpAddr, now: Instant) {
+        if self.is_held() && self.addresses().contains(&address) {
+            self.renew_at = Some(now);
+        }
     }
 
     /// Adds to a status what only the ground knows.

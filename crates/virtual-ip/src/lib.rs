@@ -10,6 +10,7 @@ pub mod auth;
 mod checksum;
 mod circuit;
 mod control_message;
+mod departure;
 mod error;
 mod frame;
 mod handover;

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 
 use crate::circuit::Circuit;
 use crate::error::{Error, failed};
-use crate::interface::{self, Watch};
+use crate::interface::{self, Change, Watch};
 use crate::neighbour::{Answer, Neighbours};
 use crate::packet::router_id;
 use crate::peers::Peers;
@@ -132,9 +132,8 @@ impl<'a> Thread<'a> {
             thread.take_plan(plan, &interfaces, now).await;
         }
         thread.open_sockets()?;
-        // What a former life of this host left behind is nobody's: whoever is the master now has it elsewhere.
         for circuit in &mut thread.circuits {
-            circuit.let_go(&thread.netlink).await;
+            circuit.clear(&thread.netlink);
         }
         Ok(thread)
     }
@@ -149,14 +148,29 @@ impl<'a> Thread<'a> {
             tokio::select! {
                 () = readable(&self.sockets, &self.neighbours) => {}
                 () = self.shared.changed.notified() => {}
-                change = self.watch.next() => {
-                    self.stale = true;
-                    if let Err(error) = change {
-                        tracing::warn!(%error, "changes of interfaces are not told any more");
-                        tokio::time::sleep(LOOK).await;
-                    }
-                }
+                change = self.watch.next() => self.note(change).await,
                 () = tokio::time::sleep_until(next.unwrap_or(self.latest_turn).into()) => {}
+            }
+        }
+    }
+
+    async fn note(&mut self, change: io::Result<Change>) {
+        match change {
+            // Our own renewals are told as well.
+            Ok(Change::Has { address, .. })
+                if self.circuits.iter().any(|it| it.is_held() && it.addresses().contains(&address)) => {}
+            Ok(Change::Lost { address, .. }) => {
+                self.stale = true;
+                for circuit in &mut self.circuits {
+                    circuit.lost(address, Instant::now());
+                }
+            }
+            Ok(_) => self.stale = true,
+            Err(error) => {
+                self.stale = true;
+                tracing::warn!(%error, "changes of interfaces are not told");
+                // Not at once again, should it go on like this.
+                tokio::time::sleep(LOOK).await;
             }
         }
     }
@@ -196,7 +210,7 @@ impl<'a> Thread<'a> {
                     circuit.is_on(socket.get_ref()) && circuit.planned.virtual_ip.router_id == id
                 };
                 if let Some((at, circuit)) =
-                    self.circuits.iter_mut().enumerate().find(|(_, circuit)| on(&circuit))
+                    self.circuits.iter_mut().enumerate().find(|(_, circuit)| on(circuit))
                     && let Some(advertisement) = circuit.receive(&packet, now)
                 {
                     heard.push((at, packet.source, advertisement));
@@ -278,8 +292,11 @@ impl<'a> Thread<'a> {
             self.routers.handle(now, Input::Fitness { router, fitness });
         }
         self.perform(now).await;
-        for circuit in self.circuits.iter_mut().filter(|circuit| circuit.is_held()) {
-            circuit.let_go(&self.netlink).await;
+        for circuit in &mut self.circuits {
+            if circuit.is_held() {
+                circuit.let_go(&self.netlink);
+            }
+            circuit.gone().await;
         }
         self.publish(now);
     }

@@ -1,5 +1,6 @@
 //! What the routers stand on: the plan in force, interfaces, and the sockets on them.
 
+use std::collections::btree_map::Entry;
 use std::time::Instant;
 
 use nines_control::vrrp::{Fitness, Input};
@@ -10,7 +11,6 @@ use crate::error::{Error, failed};
 use crate::interface::{self, Interface};
 use crate::neighbour::Neighbours;
 use crate::plan::Planned;
-use crate::ready;
 use crate::socket::{Family, VrrpSocket};
 
 impl Thread<'_> {
@@ -41,7 +41,7 @@ impl Thread<'_> {
             tracing::error!(%error, "a virtual address can't be looked after");
         }
         for circuit in &mut self.circuits {
-            circuit.pay_reset(&self.netlink).await;
+            circuit.pay_reset(&self.netlink);
         }
     }
 
@@ -103,16 +103,15 @@ impl Thread<'_> {
 
     fn open_on(&mut self, interface: &Interface, family: Family) -> Result<(), Error> {
         let key = (interface.index, family);
-        if !self.sockets.contains_key(&key) {
-            let socket = ready::register(VrrpSocket::open(interface, family)?)
-                .map_err(failed(format!("wait for packets on {}", interface.name)))?;
-            self.sockets.insert(key, socket);
+        if let Entry::Vacant(place) = self.sockets.entry(key) {
+            let socket = VrrpSocket::open(interface, family)?.watched();
+            place.insert(socket.map_err(failed(format!("wait for packets on {}", interface.name)))?);
         }
-        if !self.neighbours.contains_key(&key) && interface.mac.is_some() {
-            let neighbours = Neighbours::open(interface, family)?
-                .watched()
-                .map_err(failed(format!("wait for neighbours on {}", interface.name)))?;
-            self.neighbours.insert(key, neighbours);
+        if interface.mac.is_some()
+            && let Entry::Vacant(place) = self.neighbours.entry(key)
+        {
+            let neighbours = Neighbours::open(interface, family)?.watched();
+            place.insert(neighbours.map_err(failed(format!("wait for neighbours on {}", interface.name)))?);
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ impl Thread<'_> {
                 Output::LetGo { router } => {
                     self.end_handover(router);
                     if let Some(circuit) = self.circuits.get_mut(router) {
-                        circuit.let_go(&self.netlink).await;
+                        circuit.let_go(&self.netlink);
                     }
                 }
                 Output::Event { kind, subject, why } => self.tell(kind, subject, why),
@@ -114,7 +114,8 @@ impl Thread<'_> {
     }
 
     fn tell(&self, kind: Kind, subject: String, why: String) {
-        if self.events.try_send(Happened { kind, subject: subject.clone(), why: why.clone() }).is_err() {
+        if let Err(refused) = self.events.try_send(Happened { kind, subject, why }) {
+            let Happened { kind, subject, why } = refused.into_inner();
             tracing::warn!(kind = kind.word(), %subject, %why, "the daemon does not take this event");
         }
     }
@@ -137,7 +138,7 @@ impl Thread<'_> {
                     // Those that were on their way when it began.
                     self.surroundings.retire();
                 }
-                if circuit.is_idle() {
+                if circuit.is_idle().await {
                     self.routers.handle(now, Input::Idle { router });
                 }
             }
