@@ -21,6 +21,7 @@ mod packet_socket;
 mod peers;
 mod plan;
 mod probing;
+mod questions;
 mod ready;
 pub mod realtime;
 pub mod reset;
