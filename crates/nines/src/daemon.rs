@@ -30,7 +30,7 @@ use read_only::ReadOnly;
 mod desk;
 mod journal;
 pub(crate) mod logging;
-mod open_files;
+pub(crate) mod open_files;
 pub(crate) mod part;
 mod read_only;
 

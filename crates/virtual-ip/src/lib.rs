@@ -6,6 +6,7 @@
 pub mod address;
 pub mod auth;
 mod checksum;
+pub mod clock;
 mod control_message;
 pub mod error;
 mod frame;
