@@ -35,8 +35,10 @@ pub(super) fn judge(place: &Place, router: &Router, findings: &mut Findings) -> 
     }
     strangers(router, &peers, findings);
     answers(place, router, findings);
-    if !router.heard.other_ids.is_empty() {
-        let ids: Vec<String> = router.heard.other_ids.iter().map(ToString::to_string).collect();
+    let own = |id: &u8| place.routers.iter().any(|router| router.router_id == *id);
+    let ids: Vec<String> =
+        router.heard.other_ids.iter().filter(|id| !own(id)).map(ToString::to_string).collect();
+    if !ids.is_empty() {
         findings
             .note(&router.name, format!("other virtual routers are on its link: router id {}", listed(&ids)));
     }
