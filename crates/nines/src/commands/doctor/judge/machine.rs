@@ -56,10 +56,13 @@ fn has(machine: &Machine, capability: &Capability) -> bool {
     machine.privileges.effective & (1 << capability.bit) != 0
 }
 
-/// `setcap` and systemd, by one name.
-fn allow(names: &str, letters: &str) -> String {
+/// All that is needed in one go: `setcap` replaces what was set before.
+fn allow(needed: &[&Capability]) -> String {
+    let names: Vec<&str> = needed.iter().map(|capability| capability.name).collect();
     format!(
-        "run as root, or allow it: systemd `AmbientCapabilities={names}`, else `setcap {letters} $(which nines)`"
+        "run as root, or allow it: systemd `AmbientCapabilities={}`, else `setcap {}+ep $(which nines)`",
+        names.join(" "),
+        names.join(",").to_lowercase()
     )
 }
 
@@ -70,31 +73,28 @@ fn privileges(facts: &Facts, findings: &mut Findings) {
     });
     let virtual_ips = facts.place.as_ref().is_some_and(|place| !place.routers.is_empty());
     let whose = whose(machine);
-    for (capability, needed) in [(&ADMIN, virtual_ips), (&RAW, virtual_ips), (&BIND, low_port.is_some())] {
+    let wanted = [(&ADMIN, virtual_ips), (&RAW, virtual_ips), (&BIND, low_port.is_some())];
+    let needed: Vec<&Capability> = wanted.iter().filter(|(_, needed)| *needed).map(|(it, _)| *it).collect();
+    for (capability, needed_here) in wanted {
         let Capability { name, purpose, .. } = capability;
-        let letters = format!("{}+ep", name.to_lowercase());
         if has(machine, capability) {
             findings.ok("privileges", format!("{whose} has {name}, {purpose}"));
-        } else if !needed {
+        } else if !needed_here {
             findings.note(
                 "privileges",
                 format!("{whose} lacks {name}, {purpose}; not needed for what was asked"),
             );
-        } else if let (10, Some(port)) = (capability.bit, low_port) {
+        } else if let Some(port) = low_port.filter(|_| capability.bit == BIND.bit) {
             findings.wrong(
                 "privileges",
                 format!("{whose} lacks {name}, {purpose}: the file wants port {port}"),
                 format!(
-                    "{}, or lower where they begin: `sysctl net.ipv4.ip_unprivileged_port_start={port}`",
-                    allow(name, &letters)
+                    "{}; or let low ports begin there: `sysctl net.ipv4.ip_unprivileged_port_start={port}`",
+                    allow(&needed)
                 ),
             );
         } else {
-            findings.wrong(
-                "privileges",
-                format!("{whose} lacks {name}, {purpose}"),
-                allow("CAP_NET_ADMIN CAP_NET_RAW", "cap_net_admin,cap_net_raw+ep"),
-            );
+            findings.wrong("privileges", format!("{whose} lacks {name}, {purpose}"), allow(&needed));
         }
     }
     let realtime = machine.privileges.realtime;
@@ -117,10 +117,10 @@ fn open_files(facts: &Facts, findings: &mut Findings) {
     };
     match facts.place.as_ref().filter(|place| place.is_load_balancer).map(|place| place.open_files_needed) {
         None => {
-            findings.note("open files", format!("{allowed} may be open; each client connection takes two"))
+            findings.note("open files", format!("{allowed} may be open; each client connection takes two"));
         }
         Some(needed) if needed <= allowed => {
-            findings.ok("open files", format!("{allowed} may be open, and the listeners may need {needed}"))
+            findings.ok("open files", format!("{allowed} may be open, and the listeners may need {needed}"));
         }
         Some(needed) => findings.warn(
             "open files",

@@ -18,10 +18,10 @@ const DEAF: u64 = 4;
 const HEALTHY: u8 = 20;
 
 pub(super) fn judge(place: &Place, router: &Router, findings: &mut Findings) -> Vec<PeerReport> {
-    for trouble in &router.heard.trouble {
+    if !router.heard.trouble.is_empty() {
         findings.warn(
             &router.name,
-            format!("its link could not be listened to: {trouble}"),
+            format!("its link could not be listened to as it should: {}", router.heard.trouble.join("; ")),
             "run `nines doctor` as root, or with CAP_NET_RAW",
         );
     }
