@@ -11,9 +11,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use rtnetlink::Handle;
 use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::address::{
-    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, CacheInfo,
-};
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, CacheInfo};
 
 use crate::error::{Error, netlink};
 
@@ -29,7 +27,6 @@ pub async fn hold(handle: &Handle, interface: u32, address: IpAddr, lifetime: Du
     message.attributes.push(AddressAttribute::CacheInfo(life));
     let mut flags = AddressFlags::Noprefixroute;
     if message.header.family == AddressFamily::Inet6 {
-        message.header.flags |= AddressHeaderFlags::Nodad;
         flags |= AddressFlags::Nodad;
     }
     message.attributes.push(AddressAttribute::Flags(flags));

@@ -7,6 +7,7 @@ use crate::checksum::Checksum;
 use crate::interface::Mac;
 
 pub(crate) const ETHERNET: usize = 14;
+pub(crate) const TYPE_IPV4: u16 = 0x0800;
 pub(crate) const TYPE_ARP: u16 = 0x0806;
 pub(crate) const TYPE_IPV6: u16 = 0x86dd;
 
@@ -29,7 +30,7 @@ pub struct Answer {
 }
 
 /// `address` is at `mac`, to everybody on the link: a gratuitous ARP request, or an unsolicited neighbour advertisement.
-pub fn announcement(mac: Mac, address: IpAddr) -> Vec<u8> {
+pub(crate) fn announcement(mac: Mac, address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(v4) => arp(Mac::BROADCAST, &Arp { operation: ARP_REQUEST, mac, sender: v4, target: v4 }),
         IpAddr::V6(v6) => {
@@ -44,7 +45,7 @@ pub fn announcement(mac: Mac, address: IpAddr) -> Vec<u8> {
 
 /// Asks who has `address`, in the name of nobody, so that no neighbour learns anything by it. To everybody whom it may
 /// concern, or to one card `only`.
-pub fn probe(mac: Mac, address: IpAddr, only: Option<Mac>) -> Vec<u8> {
+pub(crate) fn probe(mac: Mac, address: IpAddr, only: Option<Mac>) -> Vec<u8> {
     match address {
         IpAddr::V4(target) => {
             let arp_probe = Arp { operation: ARP_REQUEST, mac, sender: Ipv4Addr::UNSPECIFIED, target };
@@ -60,7 +61,7 @@ pub fn probe(mac: Mac, address: IpAddr, only: Option<Mac>) -> Vec<u8> {
 }
 
 /// What a frame says about who has an address: an answer, or an announcement.
-pub fn answer(frame: &[u8]) -> Option<Answer> {
+pub(crate) fn answer(frame: &[u8]) -> Option<Answer> {
     let (header, body) = frame.split_at_checked(ETHERNET)?;
     match u16::from_be_bytes([header[12], header[13]]) {
         TYPE_ARP => arp_answer(body),

@@ -40,7 +40,8 @@ impl Neighbours {
             Family::V4 => (frame::TYPE_ARP, arp_answers()),
             Family::V6 => (frame::TYPE_IPV6, advertisements()),
         };
-        let socket = packet_socket::open(interface.index, protocol, &filter).map_err(failed(what()))?;
+        let socket =
+            packet_socket::open(interface.index, protocol, &filter, |_| Ok(())).map_err(failed(what()))?;
         Ok(Self { socket, mac })
     }
 

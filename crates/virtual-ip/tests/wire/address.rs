@@ -50,6 +50,8 @@ pub(crate) fn lifetime() {
 pub(crate) fn alone() {
     let world = World::new(1);
     world.hosts[0].block_on(async || {
+        // As the kernel has it by itself; where it may not be written, it is so still.
+        let _ = std::fs::write("/proc/sys/net/ipv6/conf/eth0/accept_dad", "1");
         let handle = interface::connect().unwrap();
         for address in [V4, V6] {
             address::hold(&handle, ETH0, address, Duration::from_secs(60)).await.unwrap();

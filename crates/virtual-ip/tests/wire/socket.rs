@@ -3,7 +3,8 @@
 use std::io;
 use std::net::IpAddr;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use nines_control::vrrp::Advertisement;
 use nines_system::{VrrpAuthentication, VrrpChecksum, VrrpVersion};
@@ -19,7 +20,7 @@ fn codec(version: VrrpVersion, peers: Option<Vec<IpAddr>>) -> Codec {
         interval: if version == VrrpVersion::V2 {
             Duration::from_secs(1)
         } else {
-            Duration::from_millis(100)
+            Duration::from_millis(500)
         },
         peers,
         checksum: VrrpChecksum::PseudoHeader,
@@ -122,7 +123,10 @@ struct Keepalived {
 
 impl Keepalived {
     fn start(host: &Host, instance: &str) -> Self {
-        let directory = std::env::temp_dir().join(format!("nines-virtual-ip-{}", std::process::id()));
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let directory =
+            std::env::temp_dir().join(format!("nines-virtual-ip-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let file = |name: &str| directory.join(name).into_os_string();
         std::fs::write(file("conf"), instance).unwrap();
@@ -146,37 +150,133 @@ impl Drop for Keepalived {
     }
 }
 
-pub(crate) fn keepalived() {
+/// How keepalived and we are to speak with each other.
+#[derive(Clone, Copy)]
+struct Case {
+    version: VrrpVersion,
+    addresses: &'static str,
+    settings: &'static str,
+    unicast: bool,
+    password: bool,
+}
+
+const CASES: [Case; 6] = {
+    let v2 = Case {
+        version: VrrpVersion::V2,
+        addresses: "10.0.0.100/32",
+        settings: "advert_int 1",
+        unicast: false,
+        password: false,
+    };
+    let v3 = Case { version: VrrpVersion::V3, settings: "advert_int 0.5", ..v2 };
+    let password = Case {
+        settings: "advert_int 1\nauthentication {\nauth_type PASS\nauth_pass secret\n}",
+        password: true,
+        ..v2
+    };
+    let ipv6 = Case { addresses: "fe80::100/128\nfd00::100/128", ..v3 };
+    let unicast = Case {
+        settings: "advert_int 0.5\nunicast_src_ip 10.0.0.1\nunicast_peer {\n10.0.0.2\n}",
+        unicast: true,
+        ..v3
+    };
+    let unicast_ipv6 = Case {
+        addresses: "fe80::100/128",
+        settings: "advert_int 0.5\nunicast_src_ip fe80::ff:fe00:1\nunicast_peer {\nfe80::ff:fe00:2\n}",
+        ..unicast
+    };
+    [v2, v3, password, ipv6, unicast, unicast_ipv6]
+};
+
+impl Case {
+    fn family(&self) -> Family {
+        if self.addresses.contains(':') { Family::V6 } else { Family::V4 }
+    }
+
+    fn start(&self, host: &Host, priority: u8) -> Keepalived {
+        let version = if self.version == VrrpVersion::V2 { 2 } else { 3 };
+        let Self { settings, addresses, .. } = self;
+        let text = format!(
+            "global_defs {{\nvrrp_version {version}\n}}\nvrrp_instance A {{\nstate BACKUP\ninterface eth0\n\
+             virtual_router_id 51\npriority {priority}\n{settings}\nvirtual_ipaddress {{\n{addresses}\n}}\n}}\n"
+        );
+        Keepalived::start(host, &text)
+    }
+
+    fn codec(&self, theirs: &Host) -> Codec {
+        let peers = self.unicast.then(|| vec![source(theirs, self.family())]);
+        let mut wire = codec(self.version, peers).wire().clone();
+        if self.password {
+            wire.authentication = VrrpAuthentication::Password("secret".into());
+        }
+        Codec::new(wire)
+    }
+
+    fn said(&self, priority: u8) -> Advertisement {
+        let addresses = self.addresses.lines().map(|line| line.split_once('/').unwrap().0.parse().unwrap());
+        let interval = codec(self.version, None).wire().interval;
+        Advertisement {
+            version: self.version,
+            router_id: 51,
+            priority,
+            interval,
+            addresses: addresses.collect(),
+        }
+    }
+}
+
+/// In worlds side by side, as most of it is waiting.
+fn each_case(test: impl Fn(&Case, &Host, &Host) + Sync) {
     if Command::new("keepalived").arg("--version").stderr(Stdio::null()).status().is_err() {
         println!("SKIPPED: there is no keepalived here");
         return;
     }
-    let cases = [
-        (2, "10.0.0.100/32", "advert_int 1"),
-        (3, "10.0.0.100/32", "advert_int 0.1"),
-        (3, "fe80::100/128\nfd00::100/128", "advert_int 0.1"),
-        (3, "10.0.0.100/32", "advert_int 0.1\nunicast_src_ip 10.0.0.1\nunicast_peer {\n10.0.0.2\n}"),
-    ];
-    for (version, addresses, settings) in cases {
-        let world = World::new(2);
-        let [theirs, ours] = &world.hosts[..] else { unreachable!() };
-        let family = if addresses.contains(':') { Family::V6 } else { Family::V4 };
-        let socket = open(ours, family);
-        let _keepalived = Keepalived::start(
-            theirs,
-            &format!(
-                "global_defs {{\nvrrp_version {version}\n}}\nvrrp_instance A {{\nstate MASTER\ninterface eth0\n\
-                 virtual_router_id 51\npriority 200\n{settings}\nvirtual_ipaddress {{\n{addresses}\n}}\n}}\n"
-            ),
-        );
+    std::thread::scope(|scope| {
+        for case in &CASES {
+            scope.spawn(|| {
+                let world = World::new(2);
+                test(case, &world.hosts[0], &world.hosts[1]);
+            });
+        }
+    });
+}
+
+pub(crate) fn keepalived_heard() {
+    each_case(|case, theirs, ours| {
+        let socket = open(ours, case.family());
+        let _keepalived = case.start(theirs, 200);
         let mut buffer = [0; BUFFER];
         let packet = receive(ours, socket, &mut buffer).unwrap();
-        let version = if version == 2 { VrrpVersion::V2 } else { VrrpVersion::V3 };
-        let peers = settings.contains("unicast").then(|| vec![theirs.v4().into()]);
-        let heard = codec(version, peers).decode(&packet, SystemTime::now()).unwrap();
-        assert_eq!(packet.source, source(theirs, family));
-        let expected: Vec<IpAddr> =
-            addresses.lines().map(|line| line.split_once('/').unwrap().0.parse().unwrap()).collect();
-        assert_eq!((heard.priority, heard.addresses), (200, expected));
-    }
+        assert_eq!(packet.source, source(theirs, case.family()));
+        assert_eq!(case.codec(theirs).decode(&packet, SystemTime::now()), Ok(case.said(200)));
+    });
+}
+
+/// As long as it hears a better one it says nothing; then it takes over.
+pub(crate) fn keepalived_hears() {
+    each_case(|case, theirs, ours| {
+        let (socket, family) = (open(ours, case.family()), case.family());
+        let destination = if case.unicast { source(theirs, family) } else { family.group() };
+        let path = Path { source: source(ours, family), destination };
+        let (mut codec, said) = (case.codec(theirs), case.said(150));
+        let send = |codec: &mut Codec, said: &Advertisement| {
+            let payload = codec.encode(said, path, SystemTime::now());
+            socket.send(&payload, path.source, path.destination).unwrap();
+        };
+        let _keepalived = case.start(theirs, 100);
+        let mut buffer = [0; BUFFER];
+        // It begins to listen some time within its first second, and would take over four intervals later.
+        let end = Instant::now() + 6 * said.interval + Duration::from_secs(2);
+        while Instant::now() < end {
+            send(&mut codec, &said);
+            std::thread::sleep(said.interval / 4);
+            let silence = socket.receive(&mut buffer).unwrap_err();
+            assert_eq!(silence.kind(), io::ErrorKind::WouldBlock);
+        }
+        send(&mut codec, &Advertisement { priority: 0, ..said });
+        let resigned = Instant::now();
+        let packet = receive(ours, socket, &mut buffer).unwrap();
+        assert!(resigned.elapsed() < 3 * case.said(0).interval, "it did not hear that we resigned");
+        assert_eq!(codec.decode(&packet, SystemTime::now()), Ok(case.said(100)));
+    });
 }
