@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use nines_control::status::Standing;
 use nines_lab::{Direction, Inside};
 use nines_system::VrrpAuthentication;
 
@@ -103,7 +104,8 @@ pub(crate) fn stranger(inside: &Inside) {
 pub(crate) fn refused(inside: &Inside) {
     let password = |password: &str| {
         file(&format!(
-            "{{ address = \"10.0.1.100\", router_id = 51, version = 2, interval = \"1s\", interface = \"eth0\", password = \"{password}\" }}"
+            "{{ address = \"10.0.1.100\", router_id = 51, version = 2, interval = \"1s\", interface \
+             = \"eth0\", password = \"{password}\" }}"
         ))
     };
     let mut world = World::new(inside, &password("right"));
@@ -133,4 +135,59 @@ pub(crate) fn answers(inside: &Inside) {
     lb1(&mut world).says("note", "nobody else answers for 10.0.1.100");
     hold(&world.place("lb2"), address);
     lb1(&mut world).says("ok", "10.0.1.100 is answered for by lb2 (");
+}
+
+/// lb1 answers, lb2 stands by.
+fn served(inside: &Inside) -> World {
+    let mut world = World::new(inside, &file(USUAL));
+    world.daemon("lb1");
+    world.until("lb1", Standing::Master);
+    world.daemon("lb2");
+    world.until("lb2", Standing::Backup);
+    world
+}
+
+pub(crate) fn daemons(inside: &Inside) {
+    let mut world = served(inside);
+    let [lb1, lb2] = world.both();
+    for (report, host) in [(&lb1, "lb1"), (&lb2, "lb2")] {
+        assert_eq!(report.ways(), (Some(true), Some(true)), "{report:#?}");
+        assert_eq!(report.code, Some(0), "{report:#?}");
+        report.says("ok", &format!("{host} runs here, pid "));
+        report.says("ok", "the daemon listens on port 80");
+        report.says("ok", "the running daemon (pid ");
+    }
+    lb1.says("ok", "10.0.1.100 is answered for by this host alone");
+    lb2.says("ok", "10.0.1.100 is answered for by lb1 (");
+    // Alone, a standby says what it can know.
+    let report = world.doctors(&[("lb2", "lb2")]).remove(0);
+    assert_eq!(report.ways(), (Some(true), None), "{report:#?}");
+    report.says("note", "lb1 (10.0.1.10) is heard: it advertises with priority ");
+}
+
+pub(crate) fn unheard_master(inside: &Inside) {
+    let mut world = served(inside);
+    world.drop_multicast("lb2");
+    world.until("lb2", Standing::Master);
+    let report = world.doctors(&[("lb1", "lb1")]).remove(0);
+    assert_eq!(report.ways(), (Some(true), Some(false)), "{report:#?}");
+    report.says(
+        "wrong",
+        "it goes on advertising a lower priority, which it would not if it heard \
+     this host",
+    );
+    report.says("wrong", "10.0.1.100 is answered for by this host and by lb2");
+}
+
+pub(crate) fn deaf_master(inside: &Inside) {
+    let mut world = served(inside);
+    world.drop_multicast("lb2");
+    world.until("lb2", Standing::Master);
+    let report = world.doctors(&[("lb2", "lb2")]).remove(0);
+    assert_eq!(report.ways(), (Some(false), None), "{report:#?}");
+    report.says(
+        "wrong",
+        "multicast from lb1 (10.0.1.10) to this host is lost: it answers for the address as this",
+    );
+    report.says("wrong", "10.0.1.100 is answered for by this host and by lb1");
 }

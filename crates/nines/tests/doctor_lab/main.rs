@@ -26,6 +26,9 @@ const TESTS: &[(&str, Test)] = &[
     ("another_speaker_with_our_router_id_is_named", cases::stranger),
     ("a_candidate_with_another_password_is_refused_by_name", cases::refused),
     ("two_machines_that_say_they_are_one_host_are_found", cases::doubles),
+    ("beside_daemons_a_doctor_tells_who_advertises_and_who_holds", cases::daemons),
+    ("a_master_that_is_not_heard_is_told_by_its_own_doctor", cases::unheard_master),
+    ("a_master_that_hears_nobody_is_told_of_the_other_one", cases::deaf_master),
     ("who_answers_for_the_address_is_told", cases::answers),
 ];
 

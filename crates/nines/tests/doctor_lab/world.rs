@@ -3,8 +3,9 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use nines_control::status::Standing;
 use nines_control::vrrp::Advertisement;
 use nines_lab::{Direction, Inside, Lab, Place, SpawnOptions};
 use nines_system::{HostId, System, VrrpAuthentication, VrrpChecksum, VrrpVersion};
@@ -17,6 +18,8 @@ use tokio::runtime::Runtime;
 
 /// How long a doctor listens: ten greetings and more.
 const SECONDS: &str = "3";
+/// Far longer than a takeover takes.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct World {
     lab: Lab,
@@ -93,6 +96,28 @@ impl World {
             let message = LinkBridgePort::new(index).mcast_flood(false).build();
             handle.link().set_port(message).execute().await.unwrap();
         });
+    }
+
+    /// Starts `nines run` on a host.
+    pub(crate) fn daemon(&mut self, name: &str) {
+        let _entered = self.runtime.enter();
+        let words = ["run".into(), self.file.clone().into(), "--host".into(), name.into()];
+        let words: Vec<_> = [env!("CARGO_BIN_EXE_nines").into()].into_iter().chain(words).collect();
+        self.lab.spawn(self.host(name), &words, SpawnOptions::default()).unwrap();
+    }
+
+    /// Waits until the daemon of a host stands so with its only virtual IP.
+    pub(crate) fn until(&self, name: &str, standing: Standing) {
+        let client = nines_admin::Client::new(format!("/run/nines/{name}.sock"));
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let status = self.runtime.block_on(client.status());
+            match &status {
+                Ok(status) if status.virtual_ips.iter().any(|it| it.state == standing) => return,
+                _ => assert!(Instant::now() < end, "{name} is not {standing:?}: {status:#?}"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Runs doctors at the same time, each on a host and as one (`("lb2", "lb1")`: on lb2, as if it were lb1).

@@ -2,6 +2,7 @@
 
 mod link;
 mod machine;
+mod others;
 mod peers;
 mod place;
 #[cfg(test)]

@@ -108,7 +108,8 @@ mod tests {
     fn addresses_of_both_families_are_read() {
         let line = |at: &str, state: &str| {
             format!(
-                "   0: {at} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000     0        0 77 1 0"
+                "   0: {at} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000     0      \
+                   0 77 1 0"
             )
         };
         let expected = |text: &str| Some(Listening { at: text.parse().unwrap(), inode: 77 });

@@ -11,7 +11,8 @@ pub(super) fn judge(router: &Router, findings: &mut Findings) {
             findings.wrong(
                 about,
                 format!("it has no interface here: {why}"),
-                "name it in the file (`interface = \"eth0\"`), or give this host an address in that network",
+                "name it in the file (`interface = \"eth0\"`), or give this host an address in that \
+                 network",
             );
             return;
         }
@@ -28,7 +29,8 @@ pub(super) fn judge(router: &Router, findings: &mut Findings) {
         findings.note(
             about,
             format!(
-                "{} forwards: packets for an address that it has just given up may go round until their TTL ends",
+                "{} forwards: packets for an address that it has just given up may go round until \
+                 their TTL ends",
                 link.interface.name
             ),
         );
@@ -123,10 +125,12 @@ fn way_back(router: &Router, link: &Link, findings: &mut Findings) {
         (Some(1), false) => findings.wrong(
             &router.name,
             format!(
-                "rp_filter is strict (1), and packets to {} leave another way than {name}: what they advertise is dropped",
+                "rp_filter is strict (1), and packets to {} leave another way than {name}: what \
+                 they advertise is dropped",
                 listed(&elsewhere)
             ),
-            format!("`sysctl net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.{name}.rp_filter=2`, or correct the routes"),
+            format!("`sysctl net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.{name}.rp_filter=2`, or \
+             correct the routes"),
         ),
         (Some(1), true) => findings.warn(
             &router.name,
@@ -134,7 +138,8 @@ fn way_back(router: &Router, link: &Link, findings: &mut Findings) {
                 "rp_filter is strict (1) on {name}: clients that are routed back another way than {name} get no answer, \
                  nor does a host whose advertisements come from another network"
             ),
-            format!("loose is enough: `sysctl net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.{name}.rp_filter=2`"),
+            format!("loose is enough: `sysctl net.ipv4.conf.all.rp_filter=0 \
+             net.ipv4.conf.{name}.rp_filter=2`"),
         ),
         (value, false) => findings.note(
             &router.name,
@@ -159,7 +164,10 @@ fn arp_ignore(router: &Router, link: &Link, findings: &mut Findings) {
         0 => findings.ok(&router.name, format!("ARP for it is answered on {name} (arp_ignore 0)")),
         1 | 3 => findings.ok(
             &router.name,
-            format!("arp_ignore is {value}: ARP is answered only where the address is, which is {name}, as it should"),
+            format!(
+                "arp_ignore is {value}: ARP is answered only where the address is, which is \
+             {name}, as it should"
+            ),
         ),
         2 if router.addresses.iter().all(|&address| {
             nines_virtual_ip::interface::by_subnet(std::slice::from_ref(&link.interface), address).is_ok()
@@ -167,12 +175,18 @@ fn arp_ignore(router: &Router, link: &Link, findings: &mut Findings) {
         {
             findings.ok(
                 &router.name,
-                format!("arp_ignore is 2: ARP is answered to askers of the same network on {name}, which is enough"),
+                format!(
+                    "arp_ignore is 2: ARP is answered to askers of the same network on {name}, \
+                 which is enough"
+                ),
             );
         }
         2 => findings.wrong(
             &router.name,
-            format!("arp_ignore is 2, and {name} has no address in the same network: nobody's ARP for it is answered"),
+            format!(
+                "arp_ignore is 2, and {name} has no address in the same network: nobody's ARP \
+             for it is answered"
+            ),
             set,
         ),
         8.. => findings.wrong(
@@ -180,7 +194,13 @@ fn arp_ignore(router: &Router, link: &Link, findings: &mut Findings) {
             format!("arp_ignore is {value}: this host answers no ARP, so nobody finds the address here"),
             set,
         ),
-        other => findings.note(&router.name, format!("arp_ignore is {other}, which Linux has no meaning for")),
+        other => findings.note(
+            &router.name,
+            format!(
+                "arp_ignore is {other}, which Linux has no \
+         meaning for"
+            ),
+        ),
     }
 }
 
@@ -188,7 +208,8 @@ fn arp_ignore(router: &Router, link: &Link, findings: &mut Findings) {
 fn arp_announce(router: &Router, link: &Link, findings: &mut Findings) {
     let name = &link.interface.name;
     match link.settings.arp_announce {
-        Some(2) => findings.ok(&router.name, "arp_announce is 2: ARP is asked in the name of the interface's own address"),
+        Some(2) => findings.ok(&router.name, "arp_announce is 2: ARP is asked in the name of the \
+         interface's own address"),
         value => findings.add(
             super::Level::Note,
             &router.name,

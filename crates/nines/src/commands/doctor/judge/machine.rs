@@ -120,7 +120,13 @@ fn open_files(facts: &Facts, findings: &mut Findings) {
             findings.note("open files", format!("{allowed} may be open; each client connection takes two"));
         }
         Some(needed) if needed <= allowed => {
-            findings.ok("open files", format!("{allowed} may be open, and the listeners may need {needed}"));
+            findings.ok(
+                "open files",
+                format!(
+                    "{allowed} may be open, and the listeners may need \
+             {needed}"
+                ),
+            );
         }
         Some(needed) => findings.warn(
             "open files",
@@ -180,7 +186,13 @@ fn clock(facts: &Facts, findings: &mut Findings) {
     };
     let keep = "run chrony, systemd-timesyncd or ntpd on every host";
     match facts.machine.clock {
-        None => findings.note("clock", format!("the kernel does not tell whether it is kept right; {need}")),
+        None => findings.note(
+            "clock",
+            format!(
+                "the kernel does not tell whether it is kept right; \
+         {need}"
+            ),
+        ),
         Some(clock) if clock.synchronised && clock.error <= REPLAY => {
             findings.ok("clock", format!("synchronised, to {} ms or better", clock.error.as_millis()));
         }

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use nines_control::status::Standing;
+use nines_control::vrrp::Cause;
 use nines_system::{VrrpAuthentication, VrrpVersion};
 use nines_virtual_ip::packet::Refused;
 
-use super::{Findings, PeerReport, listed};
-use crate::commands::doctor::facts::{Daemon, Peer, Place, Router, Speaker};
+use super::{Findings, PeerReport, listed, others};
+use crate::commands::doctor::facts::{Peer, Place, Router, Speaker};
 use crate::terminal;
 
 /// Greetings that don't tell of this host, before it counts as unheard.
@@ -33,8 +34,8 @@ pub(super) fn judge(place: &Place, router: &Router, findings: &mut Findings) -> 
             differences(router, way.peer, speaker, findings);
         }
     }
-    strangers(router, &peers, findings);
-    answers(place, router, findings);
+    others::strangers(router, &peers, findings);
+    others::answers(place, router, findings);
     let own = |id: &u8| place.routers.iter().any(|router| router.router_id == *id);
     let ids: Vec<String> =
         router.heard.other_ids.iter().filter(|id| !own(id)).map(ToString::to_string).collect();
@@ -46,9 +47,9 @@ pub(super) fn judge(place: &Place, router: &Router, findings: &mut Findings) -> 
 }
 
 /// One other candidate, and what its link carries.
-struct Way<'a> {
-    peer: &'a Peer,
-    speaker: Option<&'a Speaker>,
+pub(super) struct Way<'a> {
+    pub(super) peer: &'a Peer,
+    pub(super) speaker: Option<&'a Speaker>,
     /// From there to here, and how that is known.
     heard: Option<(bool, &'static str)>,
     /// From here to there.
@@ -70,8 +71,6 @@ impl<'a> Way<'a> {
         let only_directly = doctor.is_some_and(|doctor| !router.unicast && doctor.directly >= DEAF);
         let answers_too =
             heard.answers.values().flatten().any(|card| heard.cards.get(card) == Some(&peer.host));
-        let lingers =
-            router.status.as_ref().is_some_and(|it| u128::from(it.since_ms) < router.linger.as_millis());
 
         let there_to_here = if speaker.is_some() {
             Some((true, "it advertises"))
@@ -79,7 +78,7 @@ impl<'a> Way<'a> {
             Some((true, "its doctor is heard"))
         } else if only_directly {
             Some((false, "its doctor's greetings come to this host alone, and not by the multicast group"))
-        } else if master && answers_too && !lingers {
+        } else if master && answers_too && !took_over_in_peace(router) {
             Some((
                 false,
                 "it answers for the address as this host does, and its advertisements are not heard",
@@ -162,7 +161,8 @@ impl<'a> Way<'a> {
             _ => String::new(),
         };
         format!(
-            "to test both directions, run `nines doctor FILE --host {host} --seconds 20` there at the same time{drain}"
+            "to test both directions, run `nines doctor FILE --host {host} --seconds 20` there at \
+             the same time{drain}"
         )
     }
 
@@ -207,8 +207,17 @@ fn neighbour_question(router: &Router) -> &'static str {
     if router.is_v6() { "neighbour solicitations" } else { "ARP" }
 }
 
-fn is_master(router: &Router) -> bool {
+pub(super) fn is_master(router: &Router) -> bool {
     router.status.as_ref().is_some_and(|status| status.state == Standing::Master)
+}
+
+/// Whether the one before it may still have the address, for what is connected there.
+pub(super) fn took_over_in_peace(router: &Router) -> bool {
+    let by_force = [Cause::Start, Cause::MasterSilent, Cause::Stall];
+    router.status.as_ref().is_some_and(|status| {
+        u128::from(status.since_ms) < router.linger.as_millis()
+            && status.cause.is_none_or(|cause| !by_force.contains(&cause))
+    })
 }
 
 /// As it is advertised now, if it is.
@@ -217,7 +226,7 @@ fn own_priority(router: &Router) -> u8 {
 }
 
 /// Advertisements that this host does not accept.
-fn refusals(router: &Router, who: &str, speaker: &Speaker, findings: &mut Findings) {
+pub(super) fn refusals(router: &Router, who: &str, speaker: &Speaker, findings: &mut Findings) {
     for (refused, count) in &speaker.refused {
         let times = if *count == 1 { "once".to_owned() } else { format!("{count} times") };
         findings.wrong(
@@ -313,114 +322,15 @@ fn differences(router: &Router, peer: &Peer, speaker: &Speaker, findings: &mut F
     }
 }
 
-fn addresses(speaker: &Speaker) -> String {
+pub(super) fn addresses(speaker: &Speaker) -> String {
     listed(&speaker.addresses.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
-fn same_addresses(router: &Router, speaker: &Speaker) -> bool {
+pub(super) fn same_addresses(router: &Router, speaker: &Speaker) -> bool {
     let sorted = |addresses: &[IpAddr]| {
         let mut sorted = addresses.to_vec();
         sorted.sort_unstable();
         sorted
     };
     sorted(&router.addresses) == sorted(&speaker.addresses)
-}
-
-/// Who advertises our router id and is not known as a candidate.
-fn strangers(router: &Router, ways: &[Way<'_>], findings: &mut Findings) {
-    let known =
-        |speaker: &Speaker| ways.iter().any(|way| way.speaker.is_some_and(|it| std::ptr::eq(it, speaker)));
-    // Link-local addresses are not in the file, nor are those behind DNS names.
-    let mut unseen = ways.iter().filter(|way| {
-        way.speaker.is_none() && way.peer.address.is_none_or(|address| router.is_v6() || address.is_ipv6())
-    });
-    for (source, speaker) in &router.heard.speakers {
-        if known(speaker) || router.besides.contains(source) {
-            continue;
-        }
-        let id = router.router_id;
-        let who = source.to_string();
-        if !same_addresses(router, speaker) {
-            findings.wrong(
-                &router.name,
-                format!("another VRRP speaker with our router id {id}: {who}, for {}", addresses(speaker)),
-                "give this virtual IP another `router_id`",
-            );
-        } else if let Some(way) = unseen.next() {
-            findings.note(
-                &router.name,
-                format!(
-                    "{who} advertises it with priority {}; it may be {}",
-                    speaker.priority, way.peer.host
-                ),
-            );
-            refusals(router, &who, speaker, findings);
-        } else {
-            findings.warn(
-                &router.name,
-                format!(
-                    "another VRRP speaker with our router id {id}, and for the same addresses: {who}, with priority {}, \
-                     which is no candidate of the file",
-                    speaker.priority
-                ),
-                "add that host to the file, or stop what speaks there; if it is another system's, another `router_id`",
-            );
-            refusals(router, &who, speaker, findings);
-        }
-    }
-}
-
-/// Who answers when it is asked where the addresses are.
-fn answers(place: &Place, router: &Router, findings: &mut Findings) {
-    if !router.heard.asked {
-        return;
-    }
-    let about = &router.name;
-    let master = is_master(router);
-    let held = router.status.as_ref().is_some_and(|status| status.held);
-    for address in &router.addresses {
-        let cards = router.heard.answers.get(address);
-        let names: Vec<String> = cards
-            .into_iter()
-            .flatten()
-            .map(|card| match router.heard.cards.get(card) {
-                Some(host) => format!("{host} ({card})"),
-                None => format!("a machine that is no candidate, or that did not answer for itself ({card})"),
-            })
-            .collect();
-        match (names.len(), held) {
-            (0, true) => findings.ok(about, format!("{address} is answered for by this host alone")),
-            (0, false) => match place.daemon {
-                Daemon::Runs { .. } => findings.wrong(
-                    about,
-                    format!("nobody answers for {address}"),
-                    "`nines status` on every candidate says why none holds it",
-                ),
-                Daemon::Silent(_) => findings.note(about, format!("nobody else answers for {address}")),
-            },
-            (1, false) => findings.ok(about, format!("{address} is answered for by {}", names[0])),
-            (1, true) if !master => {
-                findings.ok(about, format!("{address} is answered for by {}; this host finishes what is connected", names[0]));
-            }
-            (_, true) if router.status.as_ref().is_some_and(|it| u128::from(it.since_ms) < router.linger.as_millis()) => {
-                findings.note(
-                    about,
-                    format!(
-                        "{address} is answered for by {} too: after a handover, as long as something is connected there",
-                        listed(&names)
-                    ),
-                );
-            }
-            (_, true) => findings.wrong(
-                about,
-                format!("{address} is answered for by this host and by {}", listed(&names)),
-                "two masters that don't hear each other, or a machine that has the address for good: take it from that one",
-            ),
-            (_, false) => findings.wrong(
-                about,
-                format!("{address} is answered for by several: {}", listed(&names)),
-                "two masters that don't hear each other, or a machine that has the address for good: take it from one",
-            ),
-        }
-    }
 }

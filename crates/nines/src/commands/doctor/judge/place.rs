@@ -35,8 +35,15 @@ fn own_address(place: &Place, findings: &mut Findings) {
             let all: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             findings.wrong(
                 "host",
-                format!("{}, where the file says that {host} is, is on no interface of this machine", super::listed(&all)),
-                format!("run this on {host}, say with `--host` which host this is, or correct the address in the file"),
+                format!(
+                    "{}, where the file says that {host} is, is on no interface of this \
+                 machine",
+                    super::listed(&all)
+                ),
+                format!(
+                    "run this on {host}, say with `--host` which host this is, or correct the \
+                 address in the file"
+                ),
             );
         }
         OwnAddress::Unresolved(name) => findings.warn(
@@ -75,7 +82,8 @@ fn listener(listener: &Listener, findings: &mut Findings) {
         (Some(address), true, false) => findings.ok(
             about,
             format!(
-                "port {port} is free; nines binds {address} before it is here, whatever ip_nonlocal_bind says"
+                "port {port} is free; nines binds {address} before it is here, whatever \
+                 ip_nonlocal_bind says"
             ),
         ),
         (Some(address), false, false) => findings.wrong(

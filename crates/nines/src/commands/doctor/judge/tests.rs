@@ -6,6 +6,7 @@ mod fine;
 use std::time::Duration;
 
 use nines_control::status::Standing;
+use nines_control::vrrp::Cause;
 use nines_system::{VrrpAuthentication, VrrpKey, VrrpVersion};
 use nines_virtual_ip::clock::Clock;
 use nines_virtual_ip::packet::Refused;
@@ -336,6 +337,12 @@ fn without_another_doctor_the_direction_is_told_by_what_the_daemon_knows() {
     let judgement = silent(&|router| router.status.as_mut().unwrap().since_ms = 500);
     judgement.counts(Warning, 0).says(Note, "after a handover, as long as something is connected there");
     assert_eq!(judgement.ways(), (None, None));
+    // But not so soon after the other one fell silent.
+    let judgement = silent(&|router| {
+        let status = router.status.as_mut().unwrap();
+        (status.since_ms, status.cause) = (500, Some(Cause::MasterSilent));
+    });
+    assert_eq!(judgement.says(Wrong, "is answered for by this host and by lb2").ways(), (Some(false), None));
     // As it should be: the backup says nothing, and does not answer.
     let judgement = silent(&|router| router.heard.answers.clear());
     judgement
@@ -364,7 +371,11 @@ fn another_speaker_with_our_router_id_is_named() {
     stranger(&|speaker| speaker.addresses = vec![ip("10.0.9.9"), ip("10.0.9.10")])
         .counts(Wrong, 1)
         .says(Wrong, "another VRRP speaker with our router id 51: 10.0.1.77, for 10.0.9.9 and 10.0.9.10");
-    stranger(&|_| {}).counts(Wrong, 0).says(Warning, "for the same addresses: 10.0.1.77, with priority 190");
+    stranger(&|_| {}).counts(Wrong, 0).says(
+        Warning,
+        "for the same addresses: 10.0.1.77, with \
+     priority 190",
+    );
     with_router(|router| {
         router.besides.push(ip("10.0.1.77"));
         router.heard.speakers.insert(ip("10.0.1.77"), speaker());
