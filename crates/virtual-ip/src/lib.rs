@@ -9,6 +9,7 @@ pub mod address;
 pub mod auth;
 mod checksum;
 mod circuit;
+pub mod clock;
 mod control_message;
 mod departure;
 mod error;
