@@ -305,7 +305,9 @@ impl Circuit {
         let mut asked = false;
         for _ in 0..QUESTIONS_A_TURN {
             match questions.get_ref().receive() {
-                Ok(Some(address)) => asked |= self.planned.virtual_ip.addresses.contains(&address),
+                Ok(Some(named)) => {
+                    asked |= named.iter().any(|named| self.planned.virtual_ip.addresses.contains(named));
+                }
                 Ok(None) => {}
                 Err(_) => break,
             }

@@ -70,22 +70,24 @@ pub(crate) fn answer(frame: &[u8]) -> Option<Answer> {
     }
 }
 
-/// The address that a frame asks for; `None` if it asks nothing, or only announces.
-pub(crate) fn question(frame: &[u8]) -> Option<IpAddr> {
+/// What a frame makes its readers ask or believe about addresses: the one that it asks for, and the one in whose name it
+/// asks, which they learn from it. `None` if it asks nothing, or only announces.
+pub(crate) fn question(frame: &[u8]) -> Option<[IpAddr; 2]> {
     let (header, body) = frame.split_at_checked(ETHERNET)?;
     match u16::from_be_bytes([header[12], header[13]]) {
         TYPE_ARP => {
             let body = body.first_chunk::<28>()?;
-            let sender = body[14..].first_chunk::<4>()?;
-            let target = body[24..].first_chunk::<4>()?;
+            let sender = Ipv4Addr::from(*body[14..].first_chunk::<4>()?);
+            let target = Ipv4Addr::from(*body[24..].first_chunk::<4>()?);
             let asks = body[..8] == [0, 1, 8, 0, 6, 4, 0, 1] && sender != target;
-            asks.then(|| Ipv4Addr::from(*target).into())
+            asks.then_some([target.into(), sender.into()])
         }
         TYPE_IPV6 => {
             let (header, message) = body.split_at_checked(IPV6)?;
             let asks = header[0] >> 4 == 6 && header[6] == ICMPV6 && header[7] == 255;
-            let target = message.get(8..24)?.first_chunk::<16>()?;
-            (asks && message[0] == SOLICITATION).then(|| Ipv6Addr::from(*target).into())
+            let sender = Ipv6Addr::from(*header[8..].first_chunk::<16>()?);
+            let target = Ipv6Addr::from(*message.get(8..24)?.first_chunk::<16>()?);
+            (asks && message[0] == SOLICITATION).then_some([target.into(), sender.into()])
         }
         _ => None,
     }
@@ -211,7 +213,7 @@ mod tests {
         let mac = Mac([2, 0, 0, 0, 0, 1]);
         for address in ["10.0.1.100", "2001:db8::100"].map(|text| text.parse().unwrap()) {
             let probe = probe(mac, address, None);
-            assert_eq!(question(&probe), Some(address));
+            assert_eq!(question(&probe).map(|[target, _]| target), Some(address));
             assert_eq!(question(&announcement(mac, address)), None);
             for length in 0..probe.len() {
                 let _ = question(&probe[..length]);

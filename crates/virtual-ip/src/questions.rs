@@ -1,8 +1,10 @@
-//! Who asks where an address is, just after it has moved.
+//! Who asks where an address is, just after it has moved, and who asks for something else in its name.
 //!
 //! For a while two hosts answer such a question: the new holder, and the old one, which lingers, or is dead while its
 //! kernel still lives. Whoever is told both may believe the wrong one. So the new holder listens for these questions and
-//! announces itself once more right after the kernels have answered: an announcement is believed whatever came before.
+//! announces itself once more right after the kernels have answered: an announcement is believed whatever came before. And a lingering host that looks for one of
+//! its clients does so in the name of the address that it answers from (`arp_announce` is 0 by default): whoever hears that
+//! question takes the asker for the holder, and has to be told as well.
 
 use std::io;
 use std::net::IpAddr;
@@ -39,11 +41,11 @@ impl Questions {
         ready::register(Self(socket.map_err(failed(what()))?)).map_err(failed(what()))
     }
 
-    /// The address that somebody asks for next; `None` for a frame that asks nothing.
+    /// The addresses in the next question: what it is for, and in whose name; `None` for a frame that asks nothing.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when there is none.
-    pub(crate) fn receive(&self) -> io::Result<Option<IpAddr>> {
+    pub(crate) fn receive(&self) -> io::Result<Option<[IpAddr; 2]>> {
         let mut buffer = [0; FRAME];
         let (_, length) = rustix::net::recv(&self.0, &mut buffer[..], RecvFlags::empty())?;
         Ok(buffer.get(..length).and_then(frame::question))
