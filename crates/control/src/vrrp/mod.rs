@@ -182,3 +182,6 @@ impl Cause {
         }
     }
 }
+
+#[cfg(test)]
+mod found;

@@ -324,6 +324,11 @@ impl Router {
                 self.enter(now, State::Off, cause, why.clone());
                 self.give_up(now, cause, why, lingers, out);
             }
+            // Perhaps nobody has taken over yet: what is connected stays until somebody has.
+            State::Listening { .. } if lingers => {
+                self.enter(now, State::Off, cause, why.clone());
+                self.give_up(now, cause, why, lingers, out);
+            }
             State::Listening { .. } => {
                 self.enter(now, State::Off, cause, why.clone());
                 self.let_go(out);

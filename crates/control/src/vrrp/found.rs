@@ -1,0 +1,108 @@
+//! Mistakes that the simulator found in the machine, each in as few steps as show it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use nines_system::VrrpVersion;
+
+use super::{Advertisement, Fitness, Input, Output, Routers, Settings};
+
+const INTERVAL: Duration = Duration::from_millis(100);
+
+fn address(last: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, last))
+}
+
+/// A router of priority 100 on 10.0.0.100, which preempts at once and lingers for two seconds.
+fn router(router_id: u8) -> Settings {
+    Settings {
+        name: format!("vip{router_id}"),
+        version: VrrpVersion::V3,
+        router_id,
+        addresses: vec![IpAddr::V4(Ipv4Addr::new(10, 1, 0, router_id))],
+        priority: 100,
+        interval: INTERVAL,
+        preempt: Some(Duration::ZERO),
+        group: None,
+        linger: Duration::from_secs(2),
+        source: address(100),
+        names: Vec::new(),
+    }
+}
+
+struct Host {
+    machine: Routers,
+    settings: Vec<Settings>,
+    now: Instant,
+}
+
+impl Host {
+    /// Fit from the start.
+    #[allow(clippy::disallowed_methods, reason = "an Instant can be had in no other way")]
+    fn new(settings: Vec<Settings>) -> Self {
+        let now = Instant::now();
+        let mut host = Self { machine: Routers::new(now, settings.clone()), settings, now };
+        for router in 0..host.settings.len() {
+            host.give(Input::Fitness { router, fitness: Fitness::Fit });
+        }
+        host
+    }
+
+    /// What the machine wants done, events left out.
+    fn give(&mut self, input: Input) -> Vec<Output> {
+        self.machine.handle(self.now, input);
+        let outputs = std::iter::from_fn(|| self.machine.poll());
+        outputs.filter(|output| !matches!(output, Output::Event { .. })).collect()
+    }
+
+    fn hear(&mut self, router: usize, last: u8, priority: u8) -> Vec<Output> {
+        let settings = &self.settings[router];
+        let advertisement = Advertisement {
+            version: settings.version,
+            router_id: settings.router_id,
+            priority,
+            interval: settings.interval,
+            addresses: settings.addresses.clone(),
+        };
+        self.give(Input::Heard { router, from: address(last), advertisement })
+    }
+
+    /// Time passes, and every timer goes off when it is due.
+    fn run_for(&mut self, time: Duration) -> Vec<Output> {
+        let end = self.now + time;
+        let mut all = Vec::new();
+        while let Some(due) = self.machine.deadline().filter(|due| *due <= end) {
+            self.now = due;
+            all.extend(self.give(Input::Timer));
+        }
+        self.now = end;
+        all
+    }
+
+    fn become_(&mut self, fitness: Fitness) -> Vec<Output> {
+        (0..self.settings.len())
+            .flat_map(|router| self.give(Input::Fitness { router, fitness: fitness.clone() }))
+            .collect()
+    }
+}
+
+fn lets_go(outputs: &[Output]) -> bool {
+    outputs.iter().any(|output| matches!(output, Output::LetGo { .. }))
+}
+
+#[test]
+fn who_is_drained_while_it_listens_lingers_until_another_was_heard() {
+    let mut host = Host::new(vec![router(1)]);
+    host.run_for(10 * INTERVAL);
+    assert!(host.machine.is_master(0));
+    host.now += 4 * INTERVAL;
+    host.give(Input::Timer);
+    assert!(!host.machine.is_master(0) && host.machine.holds(0), "it listens");
+
+    let outputs = host.become_(Fitness::Leaving("drained".to_owned()));
+    assert!(matches!(&outputs[0], Output::Send { advertisement, .. } if advertisement.priority == 0));
+    assert!(!lets_go(&outputs), "{outputs:?}");
+    assert!(!lets_go(&host.run_for(Duration::from_secs(60))), "nobody has taken over");
+    let outputs = host.hear(0, 1, 50);
+    assert!(lets_go(&outputs), "{outputs:?}");
+}
