@@ -106,3 +106,16 @@ fn who_is_drained_while_it_listens_lingers_until_another_was_heard() {
     let outputs = host.hear(0, 1, 50);
     assert!(lets_go(&outputs), "{outputs:?}");
 }
+
+#[test]
+fn who_stands_still_again_while_it_listens_listens_anew() {
+    let mut host = Host::new(vec![router(1)]);
+    host.run_for(10 * INTERVAL);
+    host.now += 4 * INTERVAL;
+    host.give(Input::Timer);
+    host.now += 10 * INTERVAL;
+    assert_eq!(host.give(Input::Timer), [], "what was said meanwhile may be lost: a whole host stood still");
+    assert_eq!(host.run_for(3 * INTERVAL), []);
+    assert!(!host.run_for(INTERVAL).is_empty(), "nobody was heard");
+    assert!(host.machine.is_master(0));
+}

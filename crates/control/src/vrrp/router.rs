@@ -184,6 +184,13 @@ impl Router {
                 self.probation_until = Some(now + PROBATION);
                 self.wait_for_silence(now + self.master_down(self.interval()));
             }
+            // It slept again, and may have missed what it listened for.
+            State::Listening { until }
+                if now.saturating_duration_since(until) >= 3 * self.settings.interval =>
+            {
+                self.probation_until = Some(now + PROBATION);
+                self.state = State::Listening { until: now + self.master_down(self.settings.interval) };
+            }
             _ => {}
         }
     }
