@@ -119,3 +119,16 @@ fn who_stands_still_again_while_it_listens_listens_anew() {
     assert!(!host.run_for(INTERVAL).is_empty(), "nobody was heard");
     assert!(host.machine.is_master(0));
 }
+
+#[test]
+fn the_owner_of_one_address_takes_its_whole_group() {
+    let group = Some("both".to_owned());
+    let owner = Settings { priority: 255, group: group.clone(), ..router(1) };
+    for settings in [
+        vec![owner.clone(), Settings { group: group.clone(), ..router(2) }],
+        vec![Settings { group, ..router(2) }, owner],
+    ] {
+        let host = Host::new(settings);
+        assert!(host.machine.is_master(0) && host.machine.is_master(1));
+    }
+}

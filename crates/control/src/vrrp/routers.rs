@@ -131,8 +131,9 @@ impl Routers {
         let Some(worst) = worst else { return };
         for one in all {
             self.routers[one].become_fit(now, worst.clone(), &mut self.outbox);
-            // All of the group have changed by themselves.
-            self.routers[one].moved = None;
+            // All of the group have given up by themselves; an owner takes the others with it.
+            let moved = &mut self.routers[one].moved;
+            *moved = moved.take().filter(|moved| matches!(moved, Move::Took { .. }));
         }
     }
 
