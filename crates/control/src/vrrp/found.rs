@@ -132,3 +132,33 @@ fn the_owner_of_one_address_takes_its_whole_group() {
         assert!(host.machine.is_master(0) && host.machine.is_master(1));
     }
 }
+
+#[test]
+fn of_two_equal_masters_of_a_group_one_stays() {
+    let hosts = |group: Option<&str>| {
+        let of = |first, second| {
+            let one =
+                |id, last| Settings { source: address(last), group: group.map(str::to_owned), ..router(id) };
+            let mut host = Host::new(vec![one(1, first), one(2, second)]);
+            host.run_for(10 * INTERVAL);
+            host
+        };
+        // Each has the higher address for one of the two.
+        [of(11, 12), of(21, 2)]
+    };
+    let [mut one, mut other] = hosts(Some("both"));
+    // What both have said meets on the way.
+    one.hear(0, 21, 100);
+    one.hear(1, 2, 100);
+    other.hear(0, 11, 100);
+    other.hear(1, 12, 100);
+    let masters = |host: &Host| [host.machine.is_master(0), host.machine.is_master(1)];
+    assert_eq!((masters(&one), masters(&other)), ([false; 2], [true; 2]));
+
+    let [mut one, mut other] = hosts(None);
+    one.hear(0, 21, 100);
+    one.hear(1, 2, 100);
+    other.hear(0, 11, 100);
+    other.hear(1, 12, 100);
+    assert_eq!((masters(&one), masters(&other)), ([false, true], [true, false]), "each on its own");
+}

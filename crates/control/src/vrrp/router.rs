@@ -393,7 +393,15 @@ impl Router {
         out.push_back(Output::LetGo { router: self.index });
     }
 
-    pub(super) fn hear(&mut self, now: Instant, from: IpAddr, said: &Advertisement, out: &mut Outbox) {
+    /// `leads`: whether its addresses decide between equals.
+    pub(super) fn hear(
+        &mut self,
+        now: Instant,
+        from: IpAddr,
+        said: &Advertisement,
+        leads: bool,
+        out: &mut Outbox,
+    ) {
         let heard = Heard { from, priority: said.priority, interval: said.interval, at: now };
         if heard.priority > 0 && !self.is_master() {
             self.claimed = true;
@@ -409,7 +417,7 @@ impl Router {
                 self.follow(now, heard, Cause::Stall, why.clone());
                 self.release(now, Cause::Stall, why, false, out);
             }
-            State::Master { .. } => self.hear_as_master(now, heard, out),
+            State::Master { .. } => self.hear_as_master(now, heard, leads, out),
         }
     }
 
@@ -447,11 +455,11 @@ impl Router {
         self.wait_for_silence(now + self.master_down(heard.interval));
     }
 
-    fn hear_as_master(&mut self, now: Instant, heard: Heard, out: &mut Outbox) {
-        let ours = (self.priority(), self.settings.source);
-        if heard.priority > 0 && (heard.priority, heard.from) > ours {
-            let why =
-                format!("{} has priority {}, ours is {}", self.name_of(heard.from), heard.priority, ours.0);
+    fn hear_as_master(&mut self, now: Instant, heard: Heard, leads: bool, out: &mut Outbox) {
+        let ours = self.priority();
+        let wins_tie = heard.priority == ours && leads && heard.from > self.settings.source;
+        if heard.priority > ours || wins_tie {
+            let why = format!("{} has priority {}, ours is {ours}", self.name_of(heard.from), heard.priority);
             self.follow(now, heard, Cause::HigherPriority, why.clone());
             return self.release(now, Cause::HigherPriority, why, true, out);
         }
@@ -467,7 +475,7 @@ impl Router {
                 "{} answers too, at priority {} below our {}",
                 self.name_of(heard.from),
                 heard.priority,
-                ours.0
+                ours
             );
             self.event(Kind::Conflict, why, out);
         }

@@ -38,11 +38,12 @@ impl Routers {
         match input {
             Input::Timer => {}
             Input::Heard { router, from, advertisement } => {
+                let leads = self.leads(router);
                 if let Some(router) = self.routers.get_mut(router)
                     && !router.speaks_otherwise(&advertisement)
                     && from != router.settings.source
                 {
-                    router.hear(now, from, &advertisement, &mut self.outbox);
+                    router.hear(now, from, &advertisement, leads, &mut self.outbox);
                 }
             }
             Input::Fitness { router, fitness } => {
@@ -121,6 +122,12 @@ impl Routers {
             *other != router && group.is_some() && self.routers[*other].settings.group == *group
         };
         (0..self.routers.len()).filter(same).collect()
+    }
+
+    /// Whether it is the first of its group, or has none. Of two equal masters of a group, the addresses of the first
+    /// router decide for all: each may have the higher one for another router, and both would give up everything.
+    fn leads(&self, router: RouterIndex) -> bool {
+        router < self.routers.len() && self.group_of(router).iter().all(|other| *other > router)
     }
 
     /// The fitness of a group is that of its weakest.
