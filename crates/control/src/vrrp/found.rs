@@ -162,3 +162,21 @@ fn of_two_equal_masters_of_a_group_one_stays() {
     other.hear(1, 12, 100);
     assert_eq!((masters(&one), masters(&other)), ([false, true], [true, false]), "each on its own");
 }
+
+#[test]
+fn silence_is_judged_only_when_everything_that_has_arrived_was_read() {
+    let mut host = Host::new(vec![router(1), router(2)]);
+    host.hear(0, 1, 200);
+    host.hear(1, 1, 200);
+    // It ran late, but not so late that it doubts itself; an advertisement for each waits in the socket.
+    host.now += 4 * INTERVAL;
+    let fitness = Fitness::Sick("its pool is down".to_owned());
+    assert_eq!(host.give(Input::Fitness { router: 0, fitness }), []);
+    assert_eq!(host.hear(0, 1, 200), []);
+    assert_eq!(host.hear(1, 1, 200), []);
+    assert_eq!(host.give(Input::Timer), []);
+    host.now += 4 * INTERVAL;
+    assert_eq!(host.hear(0, 1, 200), []);
+    host.give(Input::Timer);
+    assert_eq!((host.machine.is_master(0), host.machine.is_master(1)), (false, true), "nothing was there");
+}

@@ -204,20 +204,23 @@ impl Router {
             self.unclaimed_at = None;
             self.event(Kind::Conflict, "given up, and no other host has taken over".to_owned(), out);
         }
-        match self.state {
-            State::Master { next, .. } => {
-                if next <= now {
-                    self.advertise(now, out);
-                }
-                let fit = self.fitness == Fitness::Fit;
-                for from in self.problems.tick(now, fit) {
-                    out.push_back(Output::Announce { router: self.index, from });
-                }
+        if let State::Master { next, .. } = self.state {
+            if next <= now {
+                self.advertise(now, out);
             }
-            State::Listening { until } if until <= now => {
-                self.take(now, Cause::Stall, "nobody took over meanwhile".to_owned(), None, out);
+            let fit = self.fitness == Fitness::Fit;
+            for from in self.problems.tick(now, fit) {
+                out.push_back(Output::Announce { router: self.index, from });
             }
-            _ => {}
+        }
+    }
+
+    /// Nobody was heard for as long as it had to listen.
+    pub(super) fn end_listening(&mut self, now: Instant, out: &mut Outbox) {
+        if let State::Listening { until } = self.state
+            && until <= now
+        {
+            self.take(now, Cause::Stall, "nobody took over meanwhile".to_owned(), None, out);
         }
     }
 
