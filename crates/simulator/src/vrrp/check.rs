@@ -1,5 +1,6 @@
 //! What virtual routers promise, held against everything that happens. docs/simulation.md says it in words.
 
+use std::any::Any;
 use std::time::{Duration, Instant};
 
 use nines_control::vrrp::{HEALTHY, RouterIndex, master_down};
@@ -21,6 +22,14 @@ pub struct Violation {
     pub what: String,
 }
 
+impl Violation {
+    pub(super) fn panicked(at: Time, with: &(dyn Any + Send)) -> Self {
+        let text = with.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| with.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Self { at, promise: "nothing panics", what: text.unwrap_or_default() }
+    }
+}
+
 type Checked = Result<(), (&'static str, String)>;
 type Vips = World<VrrpHost>;
 
@@ -32,6 +41,8 @@ struct Seen {
     heard_another: bool,
     /// Until then it may only listen, by its own clock.
     listens_until: Option<Instant>,
+    /// It took over then, in the very moment in which it went on.
+    took_on_resuming: Option<Time>,
     /// Advertisements since then.
     sent: (Time, u32),
 }
@@ -62,6 +73,8 @@ pub(super) struct Checker {
     seen: Vec<Vec<Seen>>,
     whole: Vec<Whole>,
     pairs: Vec<Vec<Pair>>,
+    /// When each host last went on.
+    resumed_at: Vec<Option<Time>>,
     /// The latest fault, loss or change of fitness.
     disturbed_at: Time,
     /// The latest that could cost somebody the addresses.
@@ -76,6 +89,7 @@ impl Checker {
             seen: vec![vec![Seen::default(); routers]; scene.hosts],
             whole: vec![Whole::default(); routers],
             pairs: vec![vec![Pair::default(); scene.hosts * scene.hosts]; routers],
+            resumed_at: vec![None; scene.hosts],
             scene,
             disturbed_at: Duration::ZERO,
             failed_at: Duration::ZERO,
@@ -95,7 +109,7 @@ impl Checker {
     fn all(&mut self, world: &Vips) -> Checked {
         let mut quiet = true;
         for happened in world.happened() {
-            quiet &= matches!(happened, Happened::Read(..) | Happened::Timer(_));
+            quiet &= matches!(happened, Happened::Read(..));
             self.one(world, happened)?;
         }
         if quiet {
@@ -144,9 +158,13 @@ impl Checker {
                 let pair = &mut self.pairs[packet.router][to * self.scene.hosts + from];
                 pair.since = None;
             }
-            Happened::Read(_, to, packet) => self.read(world, *to, packet),
+            Happened::Read(_, to, packet) => return self.read(world, *to, packet),
             Happened::Ordered(host, order) => self.ordered(world, *host, order),
             Happened::Noted(host, Note::LetsGo(router)) => return self.let_go(world, *host, *router),
+            Happened::Noted(host, Note::Takes(router)) => {
+                let resumed = self.resumed_at[*host].filter(|at| *at == now);
+                self.seen[*host][*router].took_on_resuming = resumed;
+            }
             Happened::Noted(..) | Happened::Timer(_) => {}
         }
         Ok(())
@@ -187,6 +205,7 @@ impl Checker {
     }
 
     fn resumed(&mut self, world: &Vips, host: HostIndex, stood: Duration) {
+        self.resumed_at[host] = Some(world.now());
         let slowest = self.scene.longest_interval();
         for router in 0..self.whole.len() {
             let plan = &self.scene.routers[router];
@@ -233,14 +252,24 @@ impl Checker {
         Ok(())
     }
 
-    fn read(&mut self, world: &Vips, host: HostIndex, packet: &Packet) {
+    fn read(&mut self, world: &Vips, host: HostIndex, packet: &Packet) -> Checked {
+        let ours = self.rank(world, host, packet.router).0;
         let seen = &mut self.seen[host][packet.router];
+        if seen.took_on_resuming == Some(world.now()) && packet.said.priority > ours {
+            let what = format!(
+                "host{} took vip{}, and this had arrived before: {packet}",
+                host + 1,
+                packet.router + 1
+            );
+            return Err(("who takes over has read everything", what));
+        }
         if packet.said.priority > 0 {
             seen.heard_another |= !world.program(host).is_master(packet.router);
             self.may_speak(host, packet.router);
         } else if !seen.was_master {
             seen.listens_until = None;
         }
+        Ok(())
     }
 
     /// A group moves as one.
@@ -256,6 +285,8 @@ impl Checker {
         }
         self.disturb(world.now());
         self.forget_pairs();
+        // An owner that has become fit does not wait.
+        self.resumed_at[host] = None;
         self.seen[host].iter_mut().for_each(|seen| seen.listens_until = None);
         if matches!(order, Order::Ready | Order::Become(_, Condition::Unfit)) {
             self.failed_at = world.now();
@@ -353,7 +384,11 @@ impl Checker {
                 self.is_of_its_group(world, router, *master)
             }
             // While one is pushed aside; `two_masters` sees to it that it soon is.
-            _ => Ok(()),
+            _ => {
+                let Some(before) = self.whole[router].master else { return Ok(()) };
+                let mut newcomers = masters.iter().filter(|host| **host != before);
+                newcomers.try_for_each(|host| self.has_cause(world, router, before, *host))
+            }
         }
     }
 
@@ -374,33 +409,35 @@ impl Checker {
         }
     }
 
-    /// In a settled world somebody takes over only because it is preferred, once, and when its waiting ends.
     fn changed(&mut self, world: &Vips, router: RouterIndex, master: HostIndex) -> Checked {
-        let Some(before) = self.whole[router].master.replace(master) else {
-            return Ok(());
-        };
-        if before == master {
-            return Ok(());
+        match self.whole[router].master.replace(master) {
+            Some(before) if before != master => {
+                self.has_cause(world, router, before, master)?;
+                self.whole[router].taken_by.push(master);
+                self.whole[router].moved_at = world.now();
+                Ok(())
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// In a settled world somebody takes over only because it is preferred, once, and when its waiting ends.
+    fn has_cause(&self, world: &Vips, router: RouterIndex, before: HostIndex, master: HostIndex) -> Checked {
         let (old, new) = (self.rank(world, before, router).0, self.rank(world, master, router).0);
         let place = &self.scene.routers[router].at[master];
-        let waits =
-            self.scene.with_drift(PROBATION.max(place.preempt.unwrap_or_default())) + self.settles_within;
-        let late = world.now() > self.disturbed_at + waits;
-        let whole = &mut self.whole[router];
-        if new <= old || place.preempt.is_none() || late || whole.taken_by.contains(&master) {
-            let what = format!(
-                "vip{} went from host{} (priority {old}) to host{} ({new}), {:?} after the last disturbance",
-                router + 1,
-                before + 1,
-                master + 1,
-                world.now() - self.disturbed_at
-            );
-            return Err(("no change without a cause", what));
+        let waits = PROBATION.max(place.preempt.unwrap_or_default());
+        let late = world.now() > self.disturbed_at + self.scene.with_drift(waits) + self.settles_within;
+        if new > old && place.preempt.is_some() && !late && !self.whole[router].taken_by.contains(&master) {
+            return Ok(());
         }
-        whole.taken_by.push(master);
-        whole.moved_at = world.now();
-        Ok(())
+        let what = format!(
+            "host{} took vip{} (priority {new}) from host{} ({old}), {:?} after the last disturbance",
+            master + 1,
+            router + 1,
+            before + 1,
+            world.now() - self.disturbed_at
+        );
+        Err(("no change without a cause", what))
     }
 
     fn is_alone(&self, world: &Vips, router: RouterIndex, master: HostIndex) -> Checked {

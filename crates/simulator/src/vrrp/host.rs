@@ -168,10 +168,11 @@ impl VrrpHost {
         let Some(process) = &mut self.process else { return };
         let given = match &mut self.tampering {
             Some(tampering) => tampering.before(now, given, &process.machine, doing),
-            None => Some(given),
+            None => vec![given],
         };
-        let Some(given) = given else { return };
-        process.machine.handle(now, given);
+        for given in given {
+            process.machine.handle(now, given);
+        }
         while let Some(output) = process.machine.poll() {
             let output = match &mut self.tampering {
                 Some(tampering) => tampering.after(output),
@@ -188,12 +189,16 @@ impl VrrpHost {
                 }
                 Some(Output::Linger { router }) => {
                     doing.note(Note::Lingers(router));
+                    if is(&self.tampering, Mistake::KernelLosesAddresses) {
+                        self.kept_until[router] = None;
+                    }
                     let linger = self.settings[router].linger;
                     doing.later(between(&mut self.random, Duration::ZERO, 2 * linger), Order::Idle(router));
                 }
                 Some(Output::LetGo { router }) => {
                     process.shown[router] = false;
-                    self.kept_until[router] = None;
+                    let kept = is(&self.tampering, Mistake::KernelKeepsAddresses);
+                    self.kept_until[router] = kept.then(|| now + Duration::from_secs(3600));
                     doing.note(Note::LetsGo(router));
                 }
                 Some(Output::Event { kind, subject, why }) => {
@@ -218,6 +223,10 @@ impl VrrpHost {
             }
         }
     }
+}
+
+fn is(tampering: &Option<Tampering>, mistake: Mistake) -> bool {
+    tampering.as_ref().is_some_and(|tampering| tampering.is(mistake))
 }
 
 impl Program for VrrpHost {

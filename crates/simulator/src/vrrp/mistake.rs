@@ -1,5 +1,6 @@
 //! Mistakes made on purpose between the machine and its world, to show that whoever checks sees them.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use nines_control::vrrp::{Advertisement, Fitness, Input, Output, Routers, Settings};
@@ -14,13 +15,19 @@ pub enum Mistake {
     SpeaksOnWaking,
     /// A master does not hear its betters.
     NeverYields,
-    /// What should be let go stays on the interface.
+    /// Does not do it when it should let go.
     KeepsAddresses,
+    /// Lets go, and the kernel does not.
+    KernelKeepsAddresses,
+    /// The kernel loses what should linger.
+    KernelLosesAddresses,
     /// Who should linger lets go.
     LetsGoAtOnce,
-    /// No timer ever goes off.
-    NeverActs,
-    /// Hears nothing for a while, again and again.
+    /// Hears a master that is not there.
+    HearsGhosts,
+    /// Lets time pass before it reads what has arrived.
+    JudgesTooEarly,
+    /// Hears no master for a while, again and again.
     DeafAtTimes,
     /// Takes every master for a preferred one.
     TooModest,
@@ -50,44 +57,52 @@ impl Tampering {
         given: Input,
         machine: &Routers,
         doing: &mut Doing<VrrpHost>,
-    ) -> Option<Input> {
+    ) -> Vec<Input> {
         let began = *self.began.get_or_insert(now);
         let since = self.latest.replace(now).map_or(Duration::ZERO, |latest| now - latest);
         match (self.mistake, given) {
             (Mistake::SpeaksOnWaking, given) => {
                 for (router, settings) in self.settings.iter().enumerate() {
                     if machine.is_master(router) && since >= 3 * settings.interval {
-                        doing.broadcast(Packet { router, said: advertisement(settings).into() });
+                        let said = advertisement(settings, settings.priority).into();
+                        doing.broadcast(Packet { router, said });
                     }
                 }
-                Some(given)
+                vec![given]
             }
-            (Mistake::NeverYields, Input::Heard { router, from, advertisement }) => {
-                let better = (advertisement.priority, from)
-                    > (self.settings[router].priority, self.settings[router].source);
-                (!better || !machine.is_master(router)).then_some(Input::Heard {
+            (Mistake::NeverYields, Input::Heard { router, .. }) if machine.is_master(router) => Vec::new(),
+            (Mistake::HearsGhosts, Input::Timer) => {
+                let ghost = |(router, settings): (usize, &Settings)| Input::Heard {
                     router,
-                    from,
-                    advertisement,
-                })
+                    from: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                    advertisement: advertisement(settings, 255),
+                };
+                let ghosts = self.settings.iter().enumerate().map(ghost);
+                ghosts.chain([Input::Timer]).collect()
             }
-            (Mistake::NeverActs, Input::Timer) => None,
-            (Mistake::DeafAtTimes, Input::Heard { router, from, advertisement }) => {
-                let interval = self.settings[router].interval;
-                let turn = (now - began).as_nanos() / (5 * interval).as_nanos();
-                (turn % 8 != 0).then_some(Input::Heard { router, from, advertisement })
+            (Mistake::JudgesTooEarly, given @ Input::Heard { .. }) => vec![Input::Timer, given],
+            (Mistake::DeafAtTimes, Input::Heard { router, .. })
+                if !machine.is_master(router)
+                    && (now - began).as_nanos() / (5 * self.settings[router].interval).as_nanos() % 8
+                        == 0 =>
+            {
+                Vec::new()
             }
             (Mistake::TooModest, Input::Heard { router, from, mut advertisement }) => {
                 if advertisement.priority > 0 && !machine.is_master(router) {
                     advertisement.priority = 255;
                 }
-                Some(Input::Heard { router, from, advertisement })
+                vec![Input::Heard { router, from, advertisement }]
             }
             (Mistake::HidesSickness, Input::Fitness { router, fitness: Fitness::Sick(_) }) => {
-                Some(Input::Fitness { router, fitness: Fitness::Fit })
+                vec![Input::Fitness { router, fitness: Fitness::Fit }]
             }
-            (_, given) => Some(given),
+            (_, given) => vec![given],
         }
+    }
+
+    pub(super) fn is(&self, mistake: Mistake) -> bool {
+        self.mistake == mistake
     }
 
     /// What is done instead of what the machine wants.
@@ -100,11 +115,11 @@ impl Tampering {
     }
 }
 
-fn advertisement(settings: &Settings) -> Advertisement {
+fn advertisement(settings: &Settings, priority: u8) -> Advertisement {
     Advertisement {
         version: settings.version,
         router_id: settings.router_id,
-        priority: settings.priority,
+        priority,
         interval: settings.interval,
         addresses: settings.addresses.clone(),
     }

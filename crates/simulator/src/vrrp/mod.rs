@@ -8,6 +8,7 @@ mod scene;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use nines_control::random::Random;
@@ -20,6 +21,9 @@ pub use scene::Scene;
 
 use crate::{Chaos, Clock, Conditions, Fault, Happened, Time, World, chance, of_any_size};
 use check::Checker;
+
+/// Far more than happens in any part of a run that goes well.
+const STEPS: u32 = 2_000_000;
 
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -159,9 +163,17 @@ impl Play {
 
     fn play_for(&mut self, time: Duration) -> Result<(), Violation> {
         let end: Time = self.world.now() + time;
+        let mut steps = 0;
         while self.world.next_at().is_some_and(|next| next <= end) {
-            self.world.step();
+            // So that the report tells how it came to that.
+            let stepped = catch_unwind(AssertUnwindSafe(|| self.world.step()));
+            stepped.map_err(|panicked| Violation::panicked(self.world.now(), panicked.as_ref()))?;
             self.checker.observe(&self.world)?;
+            steps += 1;
+            if steps > STEPS {
+                let what = format!("more than {STEPS} things happened within {time:?}");
+                return Err(Violation { at: self.world.now(), promise: "time goes on", what });
+            }
             if self.world.happened().iter().any(|one| matches!(one, Happened::Noted(..))) {
                 self.look();
             }
