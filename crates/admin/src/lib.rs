@@ -9,7 +9,7 @@
 //! | `GET /status` | [`Status`] |
 //! | `GET /events?after=N&wait_ms=M` | [`api::Events`]; waits up to `M` ms for one after `N` |
 //! | `GET /metrics` | OpenMetrics text |
-//! | `GET /healthz` | 200 while the host serves, 503 while it starts or drains |
+//! | `GET /healthz` | 200 while the host serves, 503 while it starts, drains or is drained |
 //! | `POST /wish` | [`api::WishOrder`] → [`api::Touched`]; only on the Unix socket |
 
 use std::future::Future;

@@ -1,5 +1,7 @@
 //! A status as Prometheus and its kin read it, names by Prometheus' conventions (docs/metrics.md lists them).
 
+mod virtual_ips;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -71,6 +73,7 @@ impl Collector for Scrape {
         let mut page = Page(encoder);
         daemon(&mut page, &self.0)?;
         listeners(&mut page, &self.0)?;
+        virtual_ips::families(&mut page, &self.0)?;
         pools(&mut page, &self.0)?;
         members(&mut page, &self.0)?;
         member_traffic(&mut page, &self.0)
@@ -89,6 +92,11 @@ fn daemon(page: &mut Page<'_>, status: &Status) -> fmt::Result {
         "1 for the phase that the daemon is in",
         [("starting", Phase::Starting), ("serving", Phase::Serving), ("draining", Phase::Draining)]
             .map(|(word, phase)| (vec![("phase", word)], flag(status.phase == phase))),
+    )?;
+    page.gauge(
+        "nines_host_ready",
+        "1 while the operator wants this host to serve, 0 while it is drained",
+        [(vec![], flag(status.wish == Wish::Ready))],
     )?;
     page.gauge(
         "nines_file_generation",

@@ -11,7 +11,7 @@ use axum::serve::Listener;
 use axum::{Json, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use nines_control::status::Phase;
+use nines_control::status::{Phase, Wish};
 use serde::Deserialize;
 use tokio::task::JoinSet;
 
@@ -143,7 +143,9 @@ async fn metrics<S: Source>(State(source): State<S>, headers: HeaderMap) -> Resu
 }
 
 async fn healthz<S: Source>(State(source): State<S>) -> Result<Response, Refusal> {
-    Ok(match source.status().await?.phase {
+    let status = source.status().await?;
+    Ok(match status.phase {
+        Phase::Serving if status.wish != Wish::Ready => (StatusCode::SERVICE_UNAVAILABLE, "drained\n"),
         Phase::Serving => (StatusCode::OK, "serving\n"),
         Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
         Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),

@@ -14,9 +14,11 @@ use nines_control::statistics::{
     Latency, ListenerStatistics, MemberStatistics, PoolStatistics, Refused, Statistics,
 };
 use nines_control::status::{
-    FileStatus, Health, ListenerStatus, MemberStatus, Phase, PoolStatus, Status, Wish,
+    FileStatus, Health, ListenerStatus, MemberStatus, Phase, PoolStatus, Standing, Status, VirtualIpStatus,
+    Wish,
 };
 use nines_control::traffic::Failure;
+use nines_control::vrrp::Cause;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
@@ -83,7 +85,17 @@ fn sample() -> Status {
         phase: Phase::Serving,
         file: FileStatus { path: "shop.toml".to_owned(), generation: 2, loaded_us: 0, refused: None },
         wish: Wish::Ready,
-        virtual_ips: Vec::new(),
+        virtual_ips: vec![VirtualIpStatus {
+            name: "front/10.0.1.100".to_owned(),
+            state: Standing::Master,
+            held: true,
+            priority: 200,
+            taken: 2,
+            released: [(Cause::Stall, 1)].into(),
+            sent: 7,
+            refused: [("checksum".to_owned(), 3)].into(),
+            ..VirtualIpStatus::default()
+        }],
         listeners: vec![ListenerStatus {
             name: "front/http-80".to_owned(),
             address: "0.0.0.0:80".to_owned(),

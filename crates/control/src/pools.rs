@@ -126,12 +126,17 @@ pub struct Probed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownTarget {
     pub target: String,
+    /// It is a load balancer's host, whose own daemon is to be asked.
+    pub elsewhere: bool,
     /// Every name that means something: pools, hosts, members.
     pub known: Vec<String>,
 }
 
 impl fmt::Display for UnknownTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.elsewhere {
+            return write!(f, "{0} is another load balancer's host: ask its own daemon, on {0}", self.target);
+        }
         write!(f, "no host, pool or member is called `{}`", self.target)?;
         match nines_system::nearest(&self.target, self.known.iter().map(String::as_str)) {
             Some(meant) => write!(f, "; did you mean `{meant}`?"),
@@ -197,6 +202,11 @@ impl Pools {
 
     pub fn view(&self) -> Arc<View> {
         self.view.clone()
+    }
+
+    /// Whether every member of a pool is known to be broken, or taken out by the operator.
+    pub fn is_down(&self, pool: PoolId) -> bool {
+        self.pools.get(pool.index()).is_some_and(Pool::is_down)
     }
 
     /// What a person sees of the pools that are used here.

@@ -40,6 +40,11 @@ pub enum LabError {
     )]
     NoOneWay { host: String, release: String },
 
+    #[error(
+        "hosts {one} and {other} cannot be split: they are not on one segment, so the router lies between them"
+    )]
+    Apart { one: String, other: String },
+
     #[error("there is no process {0} in this lab")]
     NoSuchProcess(usize),
 }

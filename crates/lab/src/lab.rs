@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 
 use crate::enter::Inside;
 use crate::error::{LabError, failed};
-use crate::network::{Direction, Network};
+use crate::network::{self, Direction, Network};
 use crate::place::Place;
 use crate::plan::Plan;
 use crate::processes::{Fate, ROUNDS, bring_about};
@@ -146,7 +146,33 @@ impl Lab {
         self.network.cut(host.index(), self.name(host), direction).await
     }
 
-    /// Undoes every [`Lab::cut_off`] of a host.
+    /// Keeps these hosts from hearing each other; everybody else reaches them as before.
+    ///
+    /// # Errors
+    /// [`LabError::Apart`] unless they are on one segment: between two the router would carry what they say.
+    pub async fn split(&mut self, hosts: &[HostId]) -> Result<(), LabError> {
+        let segment = |host: &HostId| self.plan.hosts[host.index()].segment;
+        if let Some(pair) = hosts.windows(2).find(|pair| segment(&pair[0]) != segment(&pair[1])) {
+            return Err(LabError::Apart {
+                one: self.name(pair[0]).to_owned(),
+                other: self.name(pair[1]).to_owned(),
+            });
+        }
+        for &host in hosts {
+            self.network.isolate(host.index(), self.name(host)).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a host's power away: its link goes first, so that not even its kernel says goodbye to anybody, then every
+    /// process is dead and the virtual addresses are gone. Undone by [`Lab::heal`] and by starting what ran there.
+    pub async fn power_off(&mut self, host: HostId) -> Result<(), LabError> {
+        self.cut_off(host, Direction::Both).await?;
+        self.kill(host)?;
+        network::strip(&self.plan, host.index(), &self.places[host.index()]).await
+    }
+
+    /// Undoes every [`Lab::cut_off`] and [`Lab::split`] of a host.
     pub async fn heal(&mut self, host: HostId) -> Result<(), LabError> {
         self.network.heal(host.index(), self.name(host)).await
     }

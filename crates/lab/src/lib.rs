@@ -8,7 +8,7 @@
 //! ```text
 //!            the program's own namespace: the router
 //!   ┌──────────────┬─────────────────────────┬──────────────┐
-//!   │ bridge z0    │ bridge z1               │ bridge z2    │   one bridge per zone, and one for the clients
+//!   │ bridge s0    │ bridge s1               │ bridge s2    │   one bridge per zone, and one for the clients
 //!   └─┬────────┬───┴─┬────────┬──────────────┴─┬────────────┘
 //!     h0       h1    h2       h3               h4               a port per host, the router's end of a veth pair
 //!     │        │     │        │                │
@@ -17,7 +17,9 @@
 //! ```
 //!
 //! Hosts of one zone reach each other over their bridge, others through the router. All routes are for single
-//! addresses (/32, /128), so the hosts may have whatever addresses the system file gives them.
+//! addresses (/32, /128), so the hosts may have whatever addresses the system file gives them. Hosts that share virtual
+//! addresses are together on a further bridge instead, whatever their zones: a segment that stretches over zones, as
+//! an address that is to move between them needs one.
 //!
 //! The lab runs processes on hosts and gives threads a [`Place`]; it knows nothing of what they do there.
 

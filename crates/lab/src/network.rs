@@ -9,7 +9,8 @@ use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHe
 use rtnetlink::packet_route::link::{InfoBridgePort, InfoData, InfoKind, InfoVeth, LinkMessage};
 use rtnetlink::packet_route::route::RouteScope;
 use rtnetlink::{
-    Handle, LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
+    AddressMessageBuilder, Handle, LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth,
+    RouteMessageBuilder,
 };
 
 use crate::error::{LabError, failed};
@@ -39,8 +40,8 @@ pub(crate) struct Network {
     router: Handle,
 }
 
-fn bridge(zone: usize) -> u32 {
-    u32::try_from(100 + zone).unwrap_or(u32::MAX)
+fn bridge(segment: usize) -> u32 {
+    u32::try_from(100 + segment).unwrap_or(u32::MAX)
 }
 
 fn port(host: usize) -> u32 {
@@ -70,28 +71,31 @@ impl Network {
         side.bring_up(LOOPBACK).await?;
         write_setting("ipv4/conf/all/rp_filter", "0")?;
         write_setting("ipv4/ip_forward", "1")?;
-        let v6 = plan.hosts.iter().flat_map(|host| &host.addresses).any(IpAddr::is_ipv6);
+        let v6 = plan.has_ipv6();
         if v6 {
             write_setting("ipv6/conf/all/forwarding", "1")?;
         }
-        for zone in 0..plan.zones {
+        for segment in 0..plan.segments {
             // With its own address the bridge does not change it whenever a port comes or goes.
-            let message = LinkBridge::new(&format!("z{zone}"))
-                .index(bridge(zone))
-                .address(hardware_address(0xff, zone))
+            let message = LinkBridge::new(&format!("s{segment}"))
+                .index(bridge(segment))
+                .address(hardware_address(0xff, segment))
                 .mcast_snooping(false)
                 .build();
             let made = self.router.link().add(message).execute().await;
-            made.map_err(|source| network_error(format!("make the bridge of zone {zone}"), source))?;
-            side.add_address(bridge(zone), plan.gateways.v4.into(), 32).await?;
+            made.map_err(|source| network_error(format!("make the bridge of segment {segment}"), source))?;
+            side.add_address(bridge(segment), plan.gateways.v4.into(), 32).await?;
             if v6 {
-                side.add_address(bridge(zone), plan.gateways.v6.into(), 64).await?;
+                side.add_address(bridge(segment), plan.gateways.v6.into(), 64).await?;
+            }
+            for address in plan.virtual_on(segment) {
+                side.add_neighbour(bridge(segment), address).await?;
             }
         }
         Ok(())
     }
 
-    /// A veth pair: one end a port of the zone's bridge, the other the host's `eth0`; and the router's way to it.
+    /// A veth pair: one end a port of its segment's bridge, the other the host's `eth0`; and the router's way to it.
     async fn link(&self, index: usize, host: &PlannedHost, place: &Place) -> Result<(), LabError> {
         let peer: LinkMessage = LinkMessageBuilder::<LinkUnspec>::default()
             .name("eth0")
@@ -106,12 +110,12 @@ impl Network {
             .build();
         let made = self.router.link().add(message).execute().await;
         made.map_err(|source| network_error(format!("link host {}", host.name), source))?;
-        let message = LinkUnspec::new_with_index(port(index)).controller(bridge(host.zone)).up().build();
+        let message = LinkUnspec::new_with_index(port(index)).controller(bridge(host.segment)).up().build();
         let set = self.router.link().set(message).execute().await;
         set.map_err(|source| network_error(format!("plug host {} into its bridge", host.name), source))?;
         for &address in &host.addresses {
             Side { handle: &self.router, whose: "the router" }
-                .add_neighbour(bridge(host.zone), address)
+                .add_neighbour(bridge(host.segment), address)
                 .await?;
         }
         Ok(())
@@ -140,10 +144,16 @@ impl Network {
         }
     }
 
+    /// Isolated ports of a bridge exchange nothing with each other, and everything with the other ports and the router.
+    pub(crate) async fn isolate(&self, host: usize, name: &str) -> Result<(), LabError> {
+        self.set_port(host, name, vec![InfoBridgePort::Isolated(true)]).await
+    }
+
     /// Undoes every cut, whichever there are.
     pub(crate) async fn heal(&self, host: usize, name: &str) -> Result<(), LabError> {
         self.set_carrier(host, name, true).await?;
         let mut settings = reachability(true);
+        settings.push(InfoBridgePort::Isolated(false));
         if has_locking(&kernel_release()) {
             settings.push(InfoBridgePort::Locked(false));
         }
@@ -192,6 +202,37 @@ fn kernel_version(release: &str) -> Option<(u32, u32)> {
 
 /// The host's side: its interfaces up, its addresses, its neighbours and the way to everywhere else.
 async fn furnish(plan: &Plan, index: usize, place: &Place) -> Result<(), LabError> {
+    let handle = open(place)?;
+    let host = &plan.hosts[index];
+    let side = Side { handle: &handle, whose: &host.name };
+    if plan.has_ipv6() {
+        // Else its link-local address, which VRRP speaks from, would be of no use for the first two seconds.
+        let set = place.run(|| {
+            write_setting("ipv6/conf/all/accept_dad", "0")?;
+            write_setting("ipv6/conf/eth0/accept_dad", "0")
+        });
+        set.map_err(failed(format!("run a thread on {}", place.name())))??;
+    }
+    side.bring_up(LOOPBACK).await?;
+    side.bring_up(ETH0).await?;
+    for &address in &host.addresses {
+        side.add_address(ETH0, address, prefix(address)).await?;
+    }
+    let neighbours =
+        plan.hosts.iter().enumerate().filter(|&(other, it)| other != index && it.segment == host.segment);
+    let theirs = neighbours.flat_map(|(_, neighbour)| neighbour.addresses.iter().copied());
+    for address in theirs.chain(plan.virtual_on(host.segment)) {
+        side.add_neighbour(ETH0, address).await?;
+    }
+    for gateway in plan.gateways_of(host) {
+        side.add_neighbour(ETH0, gateway).await?;
+        side.add_default_route(ETH0, gateway).await?;
+    }
+    Ok(())
+}
+
+/// A netlink socket in a place.
+fn open(place: &Place) -> Result<Handle, LabError> {
     let runtime = tokio::runtime::Handle::current();
     let opened = place.run(move || {
         let _guard = runtime.enter();
@@ -201,21 +242,25 @@ async fn furnish(plan: &Plan, index: usize, place: &Place) -> Result<(), LabErro
         .and_then(|opened| opened)
         .map_err(failed(format!("open a netlink socket on {}", place.name())))?;
     tokio::spawn(connection);
-    let host = &plan.hosts[index];
-    let side = Side { handle: &handle, whose: &host.name };
-    side.bring_up(LOOPBACK).await?;
-    side.bring_up(ETH0).await?;
-    for &address in &host.addresses {
-        side.add_address(ETH0, address, prefix(address)).await?;
-    }
-    let neighbours =
-        plan.hosts.iter().enumerate().filter(|&(other, it)| other != index && it.zone == host.zone);
-    for address in neighbours.flat_map(|(_, neighbour)| &neighbour.addresses) {
-        side.add_neighbour(ETH0, *address).await?;
-    }
-    for gateway in plan.gateways_of(host) {
-        side.add_neighbour(ETH0, gateway).await?;
-        side.add_default_route(ETH0, gateway).await?;
+    Ok(handle)
+}
+
+/// Takes the virtual addresses from a host that has lost its power: an interface forgets them when it is switched off.
+pub(crate) async fn strip(plan: &Plan, index: usize, place: &Place) -> Result<(), LabError> {
+    let handle = open(place)?;
+    for address in plan.virtual_on(plan.hosts[index].segment) {
+        let message = match address {
+            IpAddr::V4(v4) => AddressMessageBuilder::<Ipv4Addr>::new().index(ETH0).address(v4, 32).build(),
+            IpAddr::V6(v6) => AddressMessageBuilder::<Ipv6Addr>::new().index(ETH0).address(v6, 128).build(),
+        };
+        match handle.address().del(message).execute().await {
+            Err(rtnetlink::Error::NetlinkError(answer)) if answer.raw_code() == -libc::EADDRNOTAVAIL => {}
+            done => {
+                done.map_err(|source| {
+                    network_error(format!("take {address} from {}", place.name()), source)
+                })?;
+            }
+        }
     }
     Ok(())
 }

@@ -11,10 +11,14 @@ use crate::error::LabError;
 /// The lab's network on paper.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// Bridges: the system's zones in their order, and after them the clients'.
-    pub(crate) zones: usize,
+    /// Bridges: the system's zones in their order, after them the clients', and then one for each group of hosts that
+    /// share virtual addresses.
+    pub(crate) segments: usize,
     /// The system's hosts in their order, and after them the clients' place.
     pub(crate) hosts: Vec<PlannedHost>,
+    /// Addresses that move between the hosts of one segment. The lab gives them to nobody; whoever takes one over puts
+    /// it on its own interface.
+    pub(crate) virtual_addresses: Vec<VirtualAddress>,
     pub(crate) gateways: Gateways,
 }
 
@@ -23,10 +27,17 @@ pub(crate) struct PlannedHost {
     pub(crate) name: String,
     /// A name by which other hosts look it up, besides its own.
     pub(crate) dns_name: Option<String>,
-    pub(crate) zone: usize,
+    /// The bridge that it is on: its zone's, unless it shares virtual addresses with others.
+    pub(crate) segment: usize,
     /// The first is the one that the system file gives, if it gives one. Further ones: of the other family where the
     /// system uses both, and addresses that its listeners bind.
     pub(crate) addresses: Vec<IpAddr>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct VirtualAddress {
+    pub(crate) address: IpAddr,
+    pub(crate) segment: usize,
 }
 
 /// The router's address as the hosts see it, the same on every bridge. Link-local, because it must not be one that a
@@ -46,6 +57,12 @@ impl Plan {
                 used.insert(address);
             }
         }
+        let outside = system.zones.len();
+        let groups = candidates(system);
+        let zones: Vec<usize> = system.hosts.iter().map(|host| host.zone.index()).collect();
+        let (placed, segments) = place_on_segments(&zones, &groups, outside + 1);
+        let virtual_addresses = virtual_addresses(system, &placed, &used)?;
+        used.extend(virtual_addresses.iter().map(|it| it.address));
         let bound = bound_addresses(system, &used);
         used.extend(bound.iter().map(|&(_, address)| address));
         let has = |family: fn(&IpAddr) -> bool| used.iter().any(family);
@@ -61,12 +78,11 @@ impl Plan {
             };
             free.complete(&mut addresses, families);
             addresses.extend(bound.iter().filter(|&&(owner, _)| owner == index).map(|&(_, address)| address));
-            hosts.push(PlannedHost { name: host.name.clone(), dns_name, zone: host.zone.index(), addresses });
+            hosts.push(PlannedHost { name: host.name.clone(), dns_name, segment: placed[index], addresses });
         }
         let mut addresses = Vec::new();
         free.complete(&mut addresses, families);
-        let outside = system.zones.len();
-        hosts.push(PlannedHost { name: "clients".to_owned(), dns_name: None, zone: outside, addresses });
+        hosts.push(PlannedHost { name: "clients".to_owned(), dns_name: None, segment: outside, addresses });
 
         let v4 =
             (1..=254).map(|last| Ipv4Addr::new(169, 254, 1, last)).find(|&v4| !used.contains(&v4.into()));
@@ -74,7 +90,17 @@ impl Plan {
             v4: v4.unwrap_or(Ipv4Addr::new(169, 254, 1, 1)),
             v6: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1),
         };
-        Ok(Self { zones: outside + 1, hosts, gateways })
+        Ok(Self { segments, hosts, virtual_addresses, gateways })
+    }
+
+    /// Where a system uses it, every host has it.
+    pub(crate) fn has_ipv6(&self) -> bool {
+        self.hosts.iter().flat_map(|host| &host.addresses).any(IpAddr::is_ipv6)
+    }
+
+    /// The virtual addresses of a segment.
+    pub(crate) fn virtual_on(&self, segment: usize) -> impl Iterator<Item = IpAddr> {
+        self.virtual_addresses.iter().filter(move |it| it.segment == segment).map(|it| it.address)
     }
 
     /// The gateway of each family that the host has.
@@ -106,7 +132,58 @@ struct Families {
     v6: bool,
 }
 
-/// Addresses that a load balancer's listeners name and no host has (virtual ones): its first host gets them.
+/// For each virtual address, or several that move as one, the hosts that may hold it.
+fn candidates(system: &System) -> Vec<Vec<usize>> {
+    let all = system.load_balancers.iter().flat_map(|balancer| &balancer.virtual_ips);
+    all.map(|it| it.hosts.iter().map(|candidate| candidate.host.index()).collect()).collect()
+}
+
+/// Puts each host on its zone's segment; those of a group of several, and whoever shares a group with one of them, on
+/// one of their own, numbered from `first` on. An address can only move between hosts that hear each other's ARP.
+/// Returns each host's segment, and how many segments there are.
+fn place_on_segments(zones: &[usize], groups: &[Vec<usize>], first: usize) -> (Vec<usize>, usize) {
+    let mut placed = zones.to_vec();
+    for (next, group) in (first..).zip(groups.iter().filter(|group| group.len() > 1)) {
+        let shared: Vec<usize> =
+            group.iter().map(|&host| placed[host]).filter(|&segment| segment >= first).collect();
+        for (host, segment) in placed.iter_mut().enumerate() {
+            if group.contains(&host) || shared.contains(segment) {
+                *segment = next;
+            }
+        }
+    }
+    // Groups that were joined have left gaps in the numbers.
+    let numbers: BTreeSet<usize> = placed.iter().copied().filter(|&segment| segment >= first).collect();
+    for segment in placed.iter_mut().filter(|segment| **segment >= first) {
+        *segment = first + numbers.iter().take_while(|&number| number < segment).count();
+    }
+    (placed, first + numbers.len())
+}
+
+/// Every virtual address with the segment of those who may hold it; those that a host has for good are not among them.
+fn virtual_addresses(
+    system: &System,
+    placed: &[usize],
+    hosts: &BTreeSet<IpAddr>,
+) -> Result<Vec<VirtualAddress>, LabError> {
+    let mut found: Vec<VirtualAddress> = Vec::new();
+    for it in system.load_balancers.iter().flat_map(|balancer| &balancer.virtual_ips) {
+        let Some(first) = it.hosts.first() else { continue };
+        for &address in it.addresses.iter().filter(|address| !hosts.contains(address)) {
+            usable(address).map_err(|why| LabError::Address {
+                host: system[first.host].name.clone(),
+                address,
+                why,
+            })?;
+            if found.iter().all(|other| other.address != address) {
+                found.push(VirtualAddress { address, segment: placed[first.host.index()] });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Addresses that a load balancer's listeners name and nobody else has, no virtual ones: its first host gets them.
 fn bound_addresses(system: &System, hosts: &BTreeSet<IpAddr>) -> Vec<(usize, IpAddr)> {
     let mut bound: Vec<(usize, IpAddr)> = Vec::new();
     for balancer in &system.load_balancers {
@@ -213,7 +290,7 @@ mod tests {
         "#;
         let plan = plan(hosts, ":80").unwrap();
         assert_eq!(addresses(&plan), [["198.18.0.1"], ["169.254.1.1"], ["198.18.0.2"]]);
-        assert_eq!(plan.hosts.iter().map(|host| host.zone).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(plan.hosts.iter().map(|host| host.segment).collect::<Vec<_>>(), [0, 1, 2]);
         assert_eq!(plan.gateways.v4, Ipv4Addr::new(169, 254, 1, 2));
     }
 
@@ -247,6 +324,54 @@ mod tests {
         assert_eq!(addresses(&plan(hosts, "10.0.0.9:80").unwrap())[0], ["10.0.0.1", "10.0.0.9"]);
         assert_eq!(addresses(&plan(hosts, "10.0.0.1:80").unwrap())[0], ["10.0.0.1"]);
         assert_eq!(addresses(&plan(hosts, "127.0.0.1:80").unwrap())[0], ["10.0.0.1"]);
+    }
+
+    #[test]
+    fn hosts_that_share_an_address_are_on_a_segment_of_their_own() {
+        let place = |groups: &[Vec<usize>]| place_on_segments(&[0, 1, 1, 0, 1], groups, 3);
+        assert_eq!(place(&[]), (vec![0, 1, 1, 0, 1], 3));
+        assert_eq!(place(&[vec![2]]), (vec![0, 1, 1, 0, 1], 3), "what can't move needs nothing");
+        assert_eq!(place(&[vec![0, 1]]), (vec![3, 3, 1, 0, 1], 4));
+        assert_eq!(place(&[vec![0, 1], vec![1, 0]]), (vec![3, 3, 1, 0, 1], 4));
+        assert_eq!(place(&[vec![0, 1], vec![3, 4]]), (vec![3, 3, 1, 4, 4], 5));
+    }
+
+    #[test]
+    fn a_host_in_two_groups_makes_them_one() {
+        let place = |groups: &[Vec<usize>]| place_on_segments(&[0, 1, 1, 0, 1, 0], groups, 3);
+        assert_eq!(place(&[vec![0, 1], vec![2, 3], vec![1, 2]]), (vec![3, 3, 3, 3, 1, 0], 4));
+        let (placed, segments) = place(&[vec![0, 1], vec![2, 3], vec![0, 4]]);
+        assert_eq!(segments, 5);
+        assert!(placed[0] == placed[1] && placed[1] == placed[4] && placed[2] == placed[3], "{placed:?}");
+        assert_ne!(placed[0], placed[2]);
+    }
+
+    #[test]
+    fn a_virtual_address_is_on_a_segment_and_on_no_host() {
+        let text = r#"
+            name = "test"
+            zones = ["a", "b"]
+            [hosts]
+            lb1 = { zone = "a", address = "10.0.0.1" }
+            lb2 = { zone = "b", address = "10.0.0.2" }
+            app1 = { zone = "b", address = "10.0.0.3" }
+            [load_balancers.front]
+            hosts = ["lb1", "lb2"]
+            virtual_ips = ["198.18.0.1", "fd00::9"]
+            listeners = [{ bind = "198.18.0.1:80", pool = "web" }]
+            [pools.web]
+            members = ["app1:8080"]
+        "#;
+        let system = nines_system::parse("test.toml", text).unwrap();
+        let plan = Plan::of(&system).unwrap();
+        assert_eq!(plan.hosts.iter().map(|host| host.segment).collect::<Vec<_>>(), [3, 3, 1, 2]);
+        assert_eq!(plan.segments, 4);
+        let mine = ["198.18.0.1", "fd00::9"].map(|text| text.parse::<IpAddr>().unwrap());
+        assert_eq!(plan.virtual_on(3).collect::<Vec<_>>(), mine);
+        assert!(plan.has_ipv6(), "a virtual address has a family too");
+        let given: Vec<_> = plan.hosts.iter().flat_map(|host| &host.addresses).collect();
+        assert!(mine.iter().all(|address| !given.contains(&address)), "{given:?}");
+        assert!(!plan.hosts_file().contains("198.18.0.1 "), "{}", plan.hosts_file());
     }
 
     #[test]

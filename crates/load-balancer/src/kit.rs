@@ -1,7 +1,7 @@
 //! What a worker lends to whoever serves a connection: timers, buffers, pipes, random numbers, and things to parse into
 //! that keep their memory from one request to the next.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -9,6 +9,7 @@ use nines_control::random::Random;
 
 use crate::buffer::Buffers;
 use crate::http1::{RequestHead, ResponseHead};
+use crate::retire::Retirement;
 use crate::splice::Pipes;
 use crate::timer::Timers;
 
@@ -25,8 +26,7 @@ pub(crate) struct Kit {
     pub(crate) buffers: Buffers,
     pub(crate) pipes: Pipes,
     pub(crate) random: RefCell<Random>,
-    /// When the worker began to drain, if it has.
-    pub(crate) draining_since: Cell<Option<Instant>>,
+    pub(crate) retirement: Retirement,
     #[allow(clippy::vec_box, reason = "handed out boxed, and moved as a pointer")]
     reply_heads: RefCell<Vec<Box<ResponseHead>>>,
     #[allow(clippy::vec_box, reason = "the same")]
@@ -50,7 +50,7 @@ impl Kit {
             buffers: Buffers::new(BUFFER_BYTES, KEPT),
             pipes: Pipes::new(PIPES),
             random: RefCell::new(Random::seeded(seed)),
-            draining_since: Cell::new(None),
+            retirement: Retirement::new(start),
             reply_heads: RefCell::default(),
             desks: RefCell::default(),
         }

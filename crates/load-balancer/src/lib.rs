@@ -10,11 +10,14 @@ pub mod proxy_protocol;
 
 mod access_log;
 mod attempt;
+mod beat;
+mod bind;
 mod body;
 mod buffer;
 mod closing;
 mod count;
 mod error;
+mod filter;
 mod flow;
 mod forward;
 mod front;
@@ -25,8 +28,10 @@ mod places;
 mod plan;
 mod pool;
 mod proxy;
+mod quiet;
 mod race;
 mod relay;
+mod retire;
 mod route;
 mod shared;
 mod socket;
@@ -34,9 +39,11 @@ mod splice;
 mod tcp;
 mod timer;
 mod upstream;
+mod vitality;
 mod window;
 mod worker;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -51,6 +58,7 @@ use tokio::sync::{mpsc, watch};
 pub use crate::error::StartError;
 use crate::plan::{Phase, Plan};
 use crate::shared::{Shared, Vitals};
+pub use crate::vitality::{Unable, Vitality};
 
 /// Reports that may wait for the supervisor; past it the newest are dropped, for those before them say enough.
 const REPORTS: usize = 4096;
@@ -62,8 +70,7 @@ const DRAIN_LOOK: Duration = Duration::from_millis(10);
 pub struct DataPlane {
     plan: watch::Sender<Arc<Plan>>,
     shared: Arc<Shared>,
-    started: Instant,
-    vitals: Vec<Arc<Vitals>>,
+    vitality: Vitality,
 }
 
 /// What the traffic says about members, in order.
@@ -95,26 +102,25 @@ impl DataPlane {
             places: places::Registry::default(),
             reports,
             access_logs: access_log::Logs::default(),
+            groups: Arc::default(),
         });
         shared.access_logs.open(&system, host)?;
         let listeners = plan::bind(&system, host, workers, &[])?;
-        let started = Instant::now();
-        let (plan, follow) =
-            watch::channel(Arc::new(Plan { system, view, listeners, phase: Phase::Closed, generation: 1 }));
-        let mut vitals = Vec::new();
-        for index in 0..workers {
-            let (follow, shared, vital) = (follow.clone(), shared.clone(), Arc::new(Vitals::default()));
-            vitals.push(vital.clone());
+        let vitality = Vitality::new(Instant::now(), workers);
+        let (plan, follow) = watch::channel(Arc::new(Plan::new(system, view, listeners)));
+        for (index, vitals) in vitality.workers.iter().enumerate() {
+            let (follow, shared, vitals, started) =
+                (follow.clone(), shared.clone(), vitals.clone(), vitality.started);
             std::thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || {
-                    if let Err(error) = worker::run(index, started, follow, shared, vital) {
+                    if let Err(error) = worker::run(index, started, follow, shared, vitals) {
                         tracing::error!(worker = index, %error, "worker ended");
                     }
                 })
                 .map_err(|error| StartError::Worker { worker: index, error })?;
         }
-        Ok((Self { plan, shared, started, vitals }, Reports(received)))
+        Ok((Self { plan, shared, vitality }, Reports(received)))
     }
 
     /// Begins to accept clients.
@@ -135,7 +141,7 @@ impl DataPlane {
     pub fn reload(&self, system: Arc<System>, host: HostId, view: Arc<View>) -> Result<(), StartError> {
         let present = self.plan.borrow().listeners.clone();
         self.shared.access_logs.open(&system, host)?;
-        let listeners = plan::bind(&system, host, self.vitals.len(), &present)?;
+        let listeners = plan::bind(&system, host, self.vitality.workers.len(), &present)?;
         self.change(|plan| {
             plan.system = system;
             plan.view = view;
@@ -155,13 +161,59 @@ impl DataPlane {
         let busy = |vitals: &Arc<Vitals>| {
             vitals.open.load(Ordering::Acquire) > 0 || vitals.connections.load(Ordering::Relaxed) > 0
         };
-        while self.vitals.iter().any(busy) || !self.shared.access_logs.are_written() {
+        while self.vitality.workers.iter().any(busy) || !self.shared.access_logs.are_written() {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
     }
 
+    /// Retires every client connection that has been accepted until now: it is kept for what is in flight, its next reply
+    /// says that it is the last, and once it is quiet it is closed; TCP goes on until it ends. Those that come later
+    /// are not concerned.
+    pub fn retire(&self) {
+        self.change(|plan| plan.round = plan.round.saturating_add(1));
+    }
+
+    /// Until it is called with `false`, every client connection is retired as soon as it is accepted, and those that are
+    /// there as well. Afterwards they are as all others are, if no [`DataPlane::retire`] came after them.
+    pub fn keep_retiring(&self, on: bool) {
+        self.change(|plan| plan.retiring = on);
+    }
+
+    /// Client connections that are retired and have not ended yet.
+    pub fn retiring(&self) -> u64 {
+        let (round, everyone) = {
+            let plan = self.plan.borrow();
+            (plan.round, plan.retires_everyone())
+        };
+        let of_worker = |vitals: &Arc<Vitals>| match vitals.earlier.count(round) {
+            Some(earlier) if !everyone => earlier,
+            // It will retire all that it has.
+            _ => vitals.connections.load(Ordering::Relaxed),
+        };
+        self.vitality.workers.iter().map(of_worker).sum()
+    }
+
+    /// Begins or ends silence: while it is on, segments of connections that this host does not know are dropped where
+    /// they would be answered with a reset, since another host may still serve them. New connections are served as ever,
+    /// and so are those that are there. It holds for all listeners, and for those that come.
+    ///
+    /// # Errors
+    /// The kernel refuses, at some address at least; there resets are sent as ever.
+    pub fn hush(&self, on: bool) -> io::Result<()> {
+        self.shared.groups.hush(on)
+    }
+
+    /// To ask whether this data plane can serve, from any thread.
+    pub fn vitality(&self) -> Vitality {
+        self.vitality.clone()
+    }
+
     fn change(&self, change: impl FnOnce(&mut Plan)) {
-        self.plan.send_modify(|plan| change(Arc::make_mut(plan)));
+        self.plan.send_modify(|plan| {
+            let plan = Arc::make_mut(plan);
+            change(plan);
+            self.vitality.opened.store(plan.phase == Phase::Open, Ordering::Relaxed);
+        });
     }
 
     /// What was counted so far, over all workers.
@@ -169,10 +221,8 @@ impl DataPlane {
         let plan = self.plan.borrow().clone();
         let names = plan.listeners.iter().map(|bound| bound.name.as_str());
         let mut statistics = self.shared.counts.sum(names, plan.system.pools.iter());
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let stall = |vitals: &Arc<Vitals>| now.saturating_sub(vitals.beat_ms.load(Ordering::Relaxed));
-        statistics.worker_stall_ms = self.vitals.iter().map(stall).max().unwrap_or(0);
-        statistics.workers = self.vitals.len();
+        statistics.worker_stall_ms = u64::try_from(self.vitality.stall().as_millis()).unwrap_or(u64::MAX);
+        statistics.workers = self.vitality.workers.len();
         statistics
     }
 

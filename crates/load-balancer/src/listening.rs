@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
@@ -71,6 +72,8 @@ impl Listening {
 pub(crate) struct Served {
     pub(crate) kit: Rc<Kit>,
     pub(crate) listening: Rc<Listening>,
+    /// Of retirement, in which it was accepted.
+    round: u32,
     vitals: Arc<Vitals>,
     counts: Arc<ListenerCounts>,
 }
@@ -82,7 +85,17 @@ impl Served {
         let counts = listening.front.borrow().counts.clone();
         counts.accepted.add(1);
         counts.connections.add(1);
-        Self { kit, listening, vitals, counts }
+        Self { round: kit.retirement.round(), kit, listening, vitals, counts }
+    }
+
+    /// Whether its next reply is the last.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.kit.retirement.includes(self.round)
+    }
+
+    /// Until when it may be quiet, if it is retired and has been quiet since `since`.
+    pub(crate) fn retired_until(&self, since: Instant) -> Option<Instant> {
+        self.kit.retirement.ends(self.round, since)
     }
 }
 
@@ -91,6 +104,9 @@ impl Drop for Served {
         let open = self.listening.crowd.open.fetch_sub(1, Ordering::AcqRel);
         self.vitals.connections.fetch_sub(1, Ordering::Relaxed);
         self.counts.connections.sub(1);
+        if self.round < self.kit.retirement.round() {
+            self.vitals.earlier.one_less();
+        }
         if open >= self.listening.limit() {
             self.listening.crowd.look_again();
         }

@@ -1,5 +1,6 @@
 //! What crosses threads in the data plane: what all workers share, and what others may see of each.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use nines_control::traffic::Traffic;
@@ -9,6 +10,8 @@ use tokio::sync::mpsc;
 use crate::access_log::Logs;
 use crate::count::Counts;
 use crate::places::Registry;
+use crate::quiet::Groups;
+use crate::retire::Earlier;
 
 /// What all workers share; nothing here is locked on a request's way.
 #[derive(Debug)]
@@ -17,6 +20,7 @@ pub(crate) struct Shared {
     pub(crate) places: Registry,
     pub(crate) reports: mpsc::Sender<(MemberKey, Traffic)>,
     pub(crate) access_logs: Logs,
+    pub(crate) groups: Arc<Groups>,
 }
 
 /// What others may see of a worker.
@@ -28,4 +32,6 @@ pub(crate) struct Vitals {
     pub(crate) connections: AtomicU64,
     /// Sockets that may still accept one.
     pub(crate) open: AtomicU64,
+    /// Client connections that were retired with all others of their time.
+    pub(crate) earlier: Earlier,
 }

@@ -13,17 +13,16 @@ use nines_system::Protocol;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::closing;
+use crate::beat::Beat;
 use crate::front::Front;
 use crate::kit::Kit;
 use crate::listening::{Listening, Open, Served};
 use crate::plan::{Bound, Phase, Plan};
 use crate::pool::Pool;
+use crate::quiet::Membership;
 use crate::shared::{Shared, Vitals};
-use crate::{http, tcp};
+use crate::{closing, filter, http, tcp};
 
-/// How often idle connections are looked over, and the worker says that it still turns.
-const BEAT: Duration = Duration::from_millis(200);
 /// After `accept` failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -80,6 +79,7 @@ impl Worker {
             for pool in self.pools.borrow().values() {
                 moved |= pool.follow(&current.view);
             }
+            moved |= self.take_retirement(&current);
             self.take_phase(&current);
             if moved {
                 self.kit.timers.wake_all();
@@ -122,15 +122,20 @@ impl Worker {
         Rc::new(Front::new(&plan.system, bound, pool_of, &self.shared, self.index))
     }
 
+    /// Says whether connections are retired that were not, or the other way round.
+    fn take_retirement(&self, plan: &Plan) -> bool {
+        if plan.round != self.kit.retirement.round() {
+            self.vitals.earlier.begin(plan.round, self.vitals.connections.load(Ordering::Relaxed));
+        }
+        self.kit.retirement.follow(plan.round, plan.retires_everyone(), Instant::now())
+    }
+
     fn take_phase(self: &Rc<Self>, plan: &Arc<Plan>) {
         self.phase.set(plan.phase);
         match plan.phase {
             Phase::Closed => {}
             Phase::Open => self.open(plan),
             Phase::Draining => {
-                if self.kit.draining_since.get().is_none() {
-                    self.kit.draining_since.set(Some(Instant::now()));
-                }
                 for listening in self.listening.borrow_mut().drain(..) {
                     listening.closed.notify_one();
                 }
@@ -144,17 +149,21 @@ impl Worker {
             if self.listening.borrow().iter().any(|listening| listening.address == bound.address) {
                 continue;
             }
-            let socket =
-                bound.listen(self.index).and_then(|socket| socket.map(TcpListener::from_std).transpose());
-            match socket {
-                Ok(Some(socket)) => {
+            let listening = bound.listen(self.index, &self.shared.groups).and_then(|listening| {
+                listening
+                    .map(|(socket, membership)| Ok((TcpListener::from_std(socket)?, membership)))
+                    .transpose()
+            });
+            match listening {
+                Ok(Some((socket, membership))) => {
                     let listening =
                         Rc::new(Listening::new(bound.address, self.front(plan, bound), bound.crowd.clone()));
                     self.listening.borrow_mut().push(listening.clone());
                     tokio::task::spawn_local(self.clone().accept(
                         listening,
-                        socket,
                         Open::new(self.vitals.clone()),
+                        membership,
+                        socket,
                     ));
                 }
                 Ok(None) => {}
@@ -163,7 +172,13 @@ impl Worker {
         }
     }
 
-    async fn accept(self: Rc<Self>, listening: Rc<Listening>, socket: TcpListener, _open: Open) {
+    async fn accept(
+        self: Rc<Self>,
+        listening: Rc<Listening>,
+        _open: Open,
+        _membership: Membership,
+        socket: TcpListener,
+    ) {
         let mut closed = std::pin::pin!(listening.closed.notified());
         loop {
             let accepted = tokio::select! {
@@ -179,7 +194,7 @@ impl Worker {
                 }
             }
         }
-        if let Err(error) = closing::ignore_new(&socket) {
+        if let Err(error) = filter::ignore_new(&socket) {
             tracing::warn!(address = %listening.address, %error, "clients that connect just now are reset");
         }
         let mut handshakes = std::pin::pin!(tokio::time::sleep(closing::HANDSHAKE));
@@ -212,14 +227,13 @@ impl Worker {
 
     /// Says that the worker still turns its loop, and looks over idle connections.
     async fn beat(self: Rc<Self>, started: Instant) {
+        let mut beat = Beat::new(self.vitals.clone(), started);
         loop {
             let now = Instant::now();
-            let since = now.saturating_duration_since(started).as_millis();
-            self.vitals.beat_ms.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
             for pool in self.pools.borrow().values() {
                 pool.sweep(now);
             }
-            tokio::time::sleep(BEAT).await;
+            beat.next().await;
         }
     }
 }

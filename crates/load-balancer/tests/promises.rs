@@ -6,12 +6,13 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use nines_load_balancer::DataPlane;
+use nines_load_balancer::{DataPlane, Unable};
 use support::{Client, Plane, Stage, eventually, header, server, status};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n";
@@ -192,4 +193,45 @@ fn a_byte_now_and_then_holds_no_place_neither_in_a_head_nor_in_a_body() {
     let mut idle = plane.connect();
     assert!(idle.is_closed(), "a client that says nothing");
     eventually("nobody is connected", || plane.statistics().listeners[0].connections == 0);
+}
+
+#[test]
+fn it_says_whether_it_can_serve() {
+    let members = [server("a")];
+    let system = support::parse(&support::file(support::free_port(), &members, "", ""));
+    let host = system.host_named("lb").unwrap();
+    let (plane, _reports) = DataPlane::start(system, host, support::view(&members), 2).unwrap();
+    let vitality = plane.vitality();
+    assert_eq!(vitality.able(), Err(Unable::NotListening));
+    plane.open();
+    eventually("able", || vitality.able() == Ok(()));
+    plane.retire();
+    assert_eq!(vitality.able(), Ok(()));
+    plane.drain();
+    assert_eq!(vitality.able(), Err(Unable::NotListening), "at once, and not when the last has closed");
+}
+
+#[test]
+fn a_listener_waits_at_a_virtual_address_that_another_host_has() {
+    let members = [server("a")];
+    let port = support::free_port();
+    // For documentation (RFC 5737): on no host.
+    let bind = format!("bind = \"192.0.2.1:{port}\"");
+    let there = support::file(port, &members, "", "").replace(&format!("bind = \"127.0.0.1:{port}\""), &bind);
+    let start = |text: &str| {
+        let system = support::parse(text);
+        let host = system.host_named("lb").unwrap();
+        DataPlane::start(system, host, support::view(&members), 1)
+    };
+    let error = start(&there).unwrap_err().to_string();
+    assert!(error.contains("no interface of this host has that address"), "{error}");
+    let virtual_ip = "hosts = [\"lb\"]\nvirtual_ips = [\"192.0.2.1\"]\n";
+    let (plane, _reports) = start(&there.replacen("hosts = [\"lb\"]\n", virtual_ip, 1)).unwrap();
+    plane.hush(true).unwrap();
+    plane.open();
+    let vitality = plane.vitality();
+    eventually("it listens", || vitality.able() == Ok(()));
+    plane.hush(false).unwrap();
+    // It listens there as well, if this is permitted at all.
+    assert!(plane.hush(true).map_or_else(|error| error.kind() == ErrorKind::PermissionDenied, |()| true));
 }

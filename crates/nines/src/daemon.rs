@@ -14,19 +14,24 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use nines_control::event::Kind;
-use nines_control::pools::{Input, Output, Pools};
+use nines_control::pools::{Input, Output, Pools, UnknownTarget};
 use nines_control::status::{FileStatus, ListenerStatus, Phase, Status, Wish};
+use nines_control::vrrp::Fitness;
 use nines_load_balancer::{DataPlane, Reports, probe};
+use nines_system::LoadBalancerId;
+use nines_virtual_ip::Happened;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::EXIT_BAD;
+use addresses::{Addresses, BEAT};
 use desk::{Ask, Desk};
 use journal::Journal;
 use part::{Part, PartError};
 use read_only::ReadOnly;
 
+mod addresses;
 mod desk;
 mod journal;
 pub(crate) mod logging;
@@ -64,6 +69,7 @@ struct Daemon {
     pools: Pools,
     data_plane: Arc<DataPlane>,
     reports: Reports,
+    addresses: Addresses,
     journal: Journal,
     /// What was begun and takes time; each ends as something that happens.
     begun: JoinSet<Happening>,
@@ -73,6 +79,8 @@ struct Daemon {
     signals: Signals,
     started: Instant,
     open: bool,
+    /// What the operator wants of this host as a load balancer.
+    wish: Wish,
     /// Since SIGTERM: when the wait for work in flight is over.
     draining_until: Option<Instant>,
     file: FileStatus,
@@ -82,8 +90,14 @@ struct Daemon {
 enum Happening {
     Input(Input),
     Asked(Ask),
+    /// Something about a virtual address.
+    Address(Happened),
+    /// Nothing, but the loop shall be seen to turn.
+    Beat,
     Hangup,
     Terminate,
+    /// Other hosts answer on this one's virtual addresses, or none is there to.
+    HandedOver,
     /// Nothing is in flight any more.
     Drained,
     /// The wait for that is over.
@@ -100,6 +114,8 @@ impl Daemon {
         let pools = Pools::new(started, part.system.clone(), part.pools(), seed);
         let (data_plane, reports) =
             DataPlane::start(part.system.clone(), part.host, pools.view(), part.workers())?;
+        let data_plane = Arc::new(data_plane);
+        let addresses = Addresses::start(&part, &data_plane)?;
         let mut journal = Journal::new();
         let (desk, asks) = Desk::new(journal.latest());
         let mut read_only = ReadOnly::default();
@@ -114,8 +130,9 @@ impl Daemon {
             orders,
             part,
             pools,
-            data_plane: Arc::new(data_plane),
+            data_plane,
             reports,
+            addresses,
             journal,
             begun: JoinSet::new(),
             desk,
@@ -124,6 +141,7 @@ impl Daemon {
             signals: Signals::new().context("cannot listen for signals")?,
             started,
             open: false,
+            wish: Wish::Ready,
             draining_until: None,
         })
     }
@@ -139,7 +157,12 @@ impl Daemon {
                     self.stopped("told to a second time: what was in flight is cut off");
                     return Ok(ExitCode::from(EXIT_BAD));
                 }
-                Happening::Terminate => self.drain(),
+                Happening::Terminate => self.terminate(),
+                Happening::Address(happened) => {
+                    self.journal.note(happened.kind, happened.subject, happened.why);
+                }
+                Happening::Beat => {}
+                Happening::HandedOver => self.drain(),
                 Happening::Drained => {
                     self.stopped("nothing is in flight");
                     return Ok(ExitCode::SUCCESS);
@@ -154,6 +177,7 @@ impl Daemon {
 
     /// Waits for the next thing to happen.
     async fn next(&mut self) -> Happening {
+        let minds_addresses = self.addresses.any();
         tokio::select! {
             Some(done) = self.begun.join_next() => match done {
                 Ok(happening) => happening,
@@ -165,11 +189,13 @@ impl Daemon {
             },
             Some((member, traffic)) = self.reports.recv() => Happening::Input(Input::Traffic { member, traffic }),
             Some(ask) = self.asks.recv() => Happening::Asked(ask),
+            happened = self.addresses.happened() => Happening::Address(happened),
             Some(()) = self.signals.hangup.recv() => Happening::Hangup,
             Some(()) = self.signals.terminate.recv() => Happening::Terminate,
             Some(()) = self.signals.interrupt.recv() => Happening::Terminate,
             () = until(self.pools.deadline()) => Happening::Input(Input::Timer),
             () = until(self.draining_until) => Happening::DrainTimeout,
+            () = tokio::time::sleep(BEAT), if minds_addresses => Happening::Beat,
         }
     }
 
@@ -194,6 +220,20 @@ impl Daemon {
                 Output::FirstChecksIn => self.open(),
             }
         }
+        self.addresses.tell(|| self.fitness());
+    }
+
+    /// What each load balancer here can do for a virtual address's clients, as far as the daemon knows.
+    fn fitness(&self) -> Vec<(LoadBalancerId, Fitness)> {
+        let host = &self.orders.host;
+        let of = |load_balancer| match (self.draining_until, self.wish, self.open) {
+            (Some(_), ..) => Fitness::Leaving(format!("{host} stops")),
+            (None, Wish::Ready, true) => Fitness::of_pools(&self.part.system, load_balancer, &self.pools),
+            (None, Wish::Ready, false) => Fitness::Unfit("starts: waits for the first checks".to_owned()),
+            (None, ..) => Fitness::Leaving(format!("the operator drains {host}")),
+        };
+        let all = self.part.system.load_balancers_on(self.part.host);
+        all.map(|load_balancer| (load_balancer, of(load_balancer))).collect()
     }
 
     fn open(&mut self) {
@@ -204,12 +244,26 @@ impl Daemon {
         }
     }
 
-    fn drain(&mut self) {
+    /// Told to stop: what clients come to first goes to other hosts, and then this one drains.
+    fn terminate(&mut self) {
         let most = self.part.drain();
         self.draining_until = Some(Instant::now() + most);
         let why =
             format!("told to stop: takes nothing new, finishes what is there within {} s", most.as_secs());
         self.journal.note(Kind::Daemon, self.orders.host.clone(), why);
+        match self.addresses.handed_over() {
+            Some(handed_over) => {
+                self.data_plane.keep_retiring(true);
+                self.begun.spawn(async move {
+                    handed_over.await;
+                    Happening::HandedOver
+                });
+            }
+            None => self.drain(),
+        }
+    }
+
+    fn drain(&mut self) {
         self.data_plane.drain();
         let data_plane = self.data_plane.clone();
         self.begun.spawn(async move {
@@ -264,6 +318,7 @@ impl Daemon {
         let input = Input::Reload { system: part.system.clone(), used: part.pools() };
         pools.handle(Instant::now(), input);
         self.data_plane.reload(part.system.clone(), part.host, pools.view())?;
+        self.addresses.reload(&part, &self.data_plane)?;
         self.pools = pools;
         self.read_only.apply(admin, &self.desk);
         if part.workers() != self.part.workers() {
@@ -293,10 +348,29 @@ impl Daemon {
         match ask {
             Ask::Status(reply) => drop(reply.send(self.status())),
             Ask::Events { after, reply } => drop(reply.send(self.journal.after(after))),
-            Ask::Wish { target, wish, reply } => {
-                drop(reply.send(self.pools.wish(Instant::now(), &target, wish)));
-            }
+            Ask::Wish { target, wish, reply } => drop(reply.send(self.wish(&target, wish))),
         }
+    }
+
+    /// For this host as a load balancer, for members, or for both where they bear one name.
+    fn wish(&mut self, target: &str, wish: Wish) -> Result<Vec<String>, UnknownTarget> {
+        let members = self.pools.wish(Instant::now(), target, wish);
+        if target != self.orders.host {
+            return members;
+        }
+        // A load balancer has no checks of its own that maintenance could switch off.
+        let wish = if wish == Wish::Ready { Wish::Ready } else { Wish::Draining };
+        if std::mem::replace(&mut self.wish, wish) != wish {
+            self.data_plane.keep_retiring(wish != Wish::Ready);
+            let why = match wish {
+                Wish::Ready => "serves again",
+                _ => {
+                    "drained: gives its virtual addresses away, and closes each connection with its next reply"
+                }
+            };
+            self.journal.note(Kind::Wish, self.orders.host.clone(), why.to_owned());
+        }
+        Ok([vec![self.orders.host.clone()], members.unwrap_or_default()].concat())
     }
 
     fn status(&self) -> Status {
@@ -314,9 +388,9 @@ impl Daemon {
                 (None, false) => Phase::Starting,
             },
             file: self.file.clone(),
-            wish: Wish::Ready,
+            wish: self.wish,
             listeners: self.data_plane.listeners(),
-            virtual_ips: Vec::new(),
+            virtual_ips: self.addresses.status(),
             pools: self.pools.status(Instant::now()),
             statistics: self.data_plane.statistics(),
             events: self.journal.counts().clone(),

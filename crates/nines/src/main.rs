@@ -36,9 +36,9 @@ enum Command {
     Status(commands::status::Args),
     /// What changed, when and why
     Events(commands::events::Args),
-    /// Let a member finish its work and send it no new
+    /// Let a member, or this load balancer's host, finish its work and send it no new
     Drain(commands::wish::Args),
-    /// Give a member traffic again
+    /// Give a member, or this load balancer's host, traffic again
     Ready(commands::wish::Args),
     /// Take a member out and stop checking it
     Maintenance(commands::wish::Args),

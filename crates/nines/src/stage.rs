@@ -1,26 +1,30 @@
 //! The stage of a rehearsal: the real programs on the hosts of a lab, asked by the daemons' own admin client.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
+use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nines_admin::Client;
+use nines_admin::{Client, ClientError};
 use nines_control::event::Event;
 use nines_control::status::{Status, Wish};
 use nines_lab::{Direction, Inside, Lab, LabError, Place, ProcessId, SpawnOptions};
 use nines_rehearsal::stage::Enter;
 use nines_rehearsal::{Fault, Stage, StageError};
 use nines_system::{HostId, System};
+use tokio::task::JoinSet;
 
 /// How long a daemon may take until it answers its operator.
 const START: Duration = Duration::from_secs(10);
-/// How long a process may take to end after SIGTERM.
-const END: Duration = Duration::from_secs(30);
+/// How long a process may take to end after SIGTERM: a load balancer has half a minute, by default, for what is connected.
+const END: Duration = Duration::from_secs(40);
+/// How long a daemon may take to answer while clients are running. It answers in milliseconds or not at all.
+const ANSWER: Duration = Duration::from_secs(1);
 /// How often is looked whether something has come about.
 const LOOK: Duration = Duration::from_millis(10);
 /// Lines of a process's output that are worth telling when it has ended.
@@ -35,6 +39,8 @@ pub(crate) struct LabStage {
     /// What runs on each host, in the order of starting.
     programs: BTreeMap<HostId, Vec<Program>>,
     daemons: Vec<Daemon>,
+    /// Hosts that are broken so that no daemon of theirs can answer.
+    silent: BTreeSet<HostId>,
     logs: Option<PathBuf>,
 }
 
@@ -49,7 +55,7 @@ struct Daemon {
     /// Its place among the host's programs.
     program: usize,
     client: Client,
-    /// The last event that was read.
+    /// The last event that was read, of the process that runs now.
     sequence: u64,
 }
 
@@ -85,7 +91,7 @@ impl LabStage {
             daemons.push(Daemon { host, program: there.len(), client: Client::new(socket), sequence: 0 });
             there.push(Program { words, process: None });
         }
-        Ok(Self { lab, system, programs, daemons, logs })
+        Ok(Self { lab, system, programs, daemons, silent: BTreeSet::new(), logs })
     }
 
     fn start(&mut self, host: HostId) -> Result<(), LabError> {
@@ -97,6 +103,10 @@ impl LabStage {
             let mut options = SpawnOptions::default();
             options.output.clone_from(&log);
             program.process = Some(self.lab.spawn(host, &program.words, options)?);
+        }
+        for daemon in self.daemons.iter_mut().filter(|daemon| daemon.host == host) {
+            // It counts its events from one again.
+            daemon.sequence = 0;
         }
         Ok(())
     }
@@ -142,11 +152,47 @@ impl LabStage {
         Ok(())
     }
 
-    async fn wish(&self, host: &str, wish: Wish) -> Result<(), StageError> {
-        for daemon in &self.daemons {
-            daemon.client.wish(host, wish).await?;
+    /// Of a load balancer's host its own daemon is asked, which is the one that leaves; of a server each of them, for each
+    /// has its own picture of the members.
+    async fn wish(&self, host: HostId, wish: Wish) -> Result<(), StageError> {
+        let own = self.daemons.iter().any(|daemon| daemon.host == host);
+        for daemon in self.daemons.iter().filter(|daemon| !own || daemon.host == host) {
+            daemon.client.wish(&self.system[host].name, wish).await?;
         }
         Ok(())
+    }
+
+    /// Asks every daemon that can answer, all at the same time; the answers with the daemons' places.
+    async fn ask<T, F>(&self, ask: impl Fn(Client, u64) -> F) -> Vec<(usize, Result<T, StageError>)>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, ClientError>> + Send + 'static,
+    {
+        let mut asked = JoinSet::new();
+        for (place, daemon) in self.daemons.iter().enumerate() {
+            if self.silent.contains(&daemon.host) {
+                continue;
+            }
+            let answer = tokio::time::timeout(ANSWER, ask(daemon.client.clone(), daemon.sequence));
+            let name = self.system[daemon.host].name.clone();
+            asked.spawn(async move {
+                let late = |_| format!("the load balancer on {name} does not answer").into();
+                let answer = answer.await.map_err(late).and_then(|answer| answer.map_err(StageError::from));
+                (place, answer)
+            });
+        }
+        let mut answers = asked.join_all().await;
+        answers.sort_unstable_by_key(|&(place, _)| place);
+        answers
+    }
+
+    /// A host and the others that may hold a virtual address with it.
+    fn sharing(&self, host: HostId) -> Vec<HostId> {
+        let all = self.system.load_balancers.iter().flat_map(|balancer| &balancer.virtual_ips);
+        let with_it = all.filter(|it| it.hosts.iter().any(|candidate| candidate.host == host));
+        let hosts: BTreeSet<HostId> =
+            with_it.flat_map(|it| &it.hosts).map(|candidate| candidate.host).collect();
+        hosts.into_iter().collect()
     }
 
     async fn wait_for_daemons(&mut self) -> Result<(), StageError> {
@@ -183,11 +229,18 @@ impl Stage for LabStage {
 
     async fn inflict(&mut self, fault: Fault, name: &str) -> Result<(), StageError> {
         let host = self.host(name)?;
+        if fault.silences() {
+            self.silent.insert(host);
+        }
         match fault {
             Fault::Kill => self.lab.kill(host)?,
+            Fault::PowerOff => self.lab.power_off(host).await?,
             Fault::Freeze => self.lab.freeze(host)?,
             Fault::CutOff => self.lab.cut_off(host, Direction::Both).await?,
-            Fault::Drain => self.wish(name, Wish::Draining).await?,
+            Fault::CutIn => self.lab.cut_off(host, Direction::In).await?,
+            Fault::CutOut => self.lab.cut_off(host, Direction::Out).await?,
+            Fault::Split => self.lab.split(&self.sharing(host)).await?,
+            Fault::Drain => self.wish(host, Wish::Draining).await?,
             Fault::Restart => self.end(host).await?,
             Fault::Reload => self.reload(host).await?,
         }
@@ -198,11 +251,21 @@ impl Stage for LabStage {
         let host = self.host(name)?;
         match fault {
             Fault::Kill | Fault::Restart => self.start(host)?,
+            Fault::PowerOff => {
+                self.lab.heal(host).await?;
+                self.start(host)?;
+            }
             Fault::Freeze => self.lab.thaw(host)?,
-            Fault::CutOff => self.lab.heal(host).await?,
-            Fault::Drain => self.wish(name, Wish::Ready).await?,
+            Fault::CutOff | Fault::CutIn | Fault::CutOut => self.lab.heal(host).await?,
+            Fault::Split => {
+                for host in self.sharing(host) {
+                    self.lab.heal(host).await?;
+                }
+            }
+            Fault::Drain => self.wish(host, Wish::Ready).await?,
             Fault::Reload => {}
         }
+        self.silent.remove(&host);
         Ok(())
     }
 
@@ -228,17 +291,18 @@ impl Stage for LabStage {
     }
 
     async fn status(&mut self) -> Result<Vec<Status>, StageError> {
-        let mut all = Vec::with_capacity(self.daemons.len());
-        for daemon in &self.daemons {
-            all.push(daemon.client.status().await?);
-        }
-        Ok(all)
+        let answers = self.ask(|client, _| async move { client.status().await }).await;
+        answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
     async fn new_events(&mut self) -> Result<Vec<Event>, StageError> {
         let mut all = Vec::new();
-        for daemon in &mut self.daemons {
-            let events = daemon.client.events(daemon.sequence, Duration::ZERO).await?;
+        let answers =
+            self.ask(|client, after| async move { client.events(after, Duration::ZERO).await }).await;
+        for (place, answer) in answers {
+            // One that should answer and doesn't is not healthy, which is seen by its status.
+            let Ok(events) = answer else { continue };
+            let daemon = &mut self.daemons[place];
             daemon.sequence = events.last().map_or(daemon.sequence, |event| event.sequence);
             all.extend(events);
         }

@@ -1,6 +1,8 @@
 //! A system in a few lines: what `nines check` answers about a file that is right.
 
-use nines_system::{Balance, HashKey, HostPattern, Listener, Pool, Probe, Protocol, Route, System};
+use nines_system::{
+    Balance, HashKey, HostPattern, Listener, Pool, Probe, Protocol, Route, System, VirtualIp,
+};
 use serde_json::{Value, json};
 
 /// More names than these are counted and not told.
@@ -18,6 +20,9 @@ pub(crate) fn text(system: &System) -> String {
         rows.push((format!("load balancer {}", load_balancer.name), format!("on {}", names(hosts, "hosts"))));
         for listener in &load_balancer.listeners {
             rows.push((String::new(), listens(system, listener)));
+        }
+        for virtual_ip in &load_balancer.virtual_ips {
+            rows.extend(held(system, virtual_ip));
         }
     }
     for pool in &system.pools {
@@ -40,6 +45,18 @@ pub(crate) fn json(system: &System) -> Value {
             "pools": listener.protocol.pools().iter().map(|&pool| &system[pool].name).collect::<Vec<_>>(),
         })
     };
+    let virtual_ip = |virtual_ip: &VirtualIp| {
+        let hosts = virtual_ip
+            .hosts
+            .iter()
+            .map(|candidate| json!({ "name": system[candidate.host].name, "priority": candidate.priority }));
+        json!({
+            "addresses": virtual_ip.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "router_id": virtual_ip.router_id,
+            "interval_ms": virtual_ip.interval.as_millis() as u64,
+            "hosts": hosts.collect::<Vec<_>>(),
+        })
+    };
     let hosts = system.hosts.iter().map(|host| {
         json!({ "name": host.name, "zone": system[host.zone].name, "address": host.address.to_string() })
     });
@@ -48,6 +65,7 @@ pub(crate) fn json(system: &System) -> Value {
             "name": load_balancer.name,
             "hosts": load_balancer.hosts.iter().map(|&host| &system[host].name).collect::<Vec<_>>(),
             "listeners": load_balancer.listeners.iter().map(listener).collect::<Vec<_>>(),
+            "virtual_ips": load_balancer.virtual_ips.iter().map(virtual_ip).collect::<Vec<_>>(),
         })
     });
     let pools = system.pools.iter().map(|pool| {
@@ -101,6 +119,26 @@ fn listens(system: &System, listener: &Listener) -> String {
         }
     };
     format!("{} {} to {to}", protocol(listener), bind(listener))
+}
+
+/// `virtual IP 10.0.1.100` and `on lb1, else lb2`; a row for each further address.
+fn held(system: &System, virtual_ip: &VirtualIp) -> Vec<(String, String)> {
+    let ranks = virtual_ip.hosts.chunk_by(|one, next| one.priority == next.priority);
+    let ranks: Vec<_> = ranks
+        .map(|equals| {
+            let names = equals.iter().map(|candidate| system[candidate.host].name.as_str());
+            names.collect::<Vec<_>>().join(" or ")
+        })
+        .collect();
+    let on = match ranks.as_slice() {
+        [first, _, ..] if virtual_ip.hosts.len() > TOLD => {
+            format!("on {first}, else on another of {} hosts", virtual_ip.hosts.len())
+        }
+        ranks => format!("on {}", ranks.join(", else ")),
+    };
+    let addresses = virtual_ip.addresses.iter().enumerate();
+    let about = |first| if first { on.clone() } else { "the same".to_owned() };
+    addresses.map(|(i, address)| (format!("virtual IP {address}"), about(i == 0))).collect()
 }
 
 /// `shop.example/api`; nothing for everything.

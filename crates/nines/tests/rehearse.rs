@@ -125,6 +125,70 @@ fn a_hundred_reloads_cost_clients_nothing() {
     spared("lb1", "reload");
 }
 
+/// Breaks the host that answers on the shop's address; what fails may fail only while the address moves.
+fn moved(fault: &str) -> Value {
+    let _guard = one_at_a_time();
+    let (mut code, mut result) = play("lb1", fault);
+    for _ in 1..ATTEMPTS {
+        if !was_late(&result) {
+            break;
+        }
+        (code, result) = play("lb1", fault);
+    }
+    assert_eq!(result["promised_gap_ms"], 500.0, "{result:#}");
+    assert!(result["recovered_ms"].is_number(), "{result:#}");
+    if !was_late(&result) {
+        assert_eq!((&result["verdict"], code), (&Value::from("held"), Some(0)), "{result:#}");
+        assert!(result["longest_gap_ms"].as_f64().unwrap() <= 510.0, "{result:#}");
+    }
+    result
+}
+
+#[test]
+fn the_address_of_a_killed_load_balancer_moves_in_time() {
+    assert!(moved("kill")["noticed_ms"].is_number());
+}
+
+#[test]
+fn the_address_of_a_host_without_power_moves_in_time() {
+    assert!(moved("power-off")["noticed_ms"].is_number());
+}
+
+#[test]
+fn the_address_of_a_frozen_load_balancer_moves_in_time() {
+    assert!(moved("freeze")["noticed_ms"].is_number());
+}
+
+#[test]
+fn the_address_of_a_host_that_is_cut_off_moves_in_time() {
+    assert!(moved("cut-off")["noticed_ms"].is_number());
+}
+
+#[test]
+fn the_address_of_a_mute_host_moves_in_time() {
+    assert!(moved("cut-out")["noticed_ms"].is_number());
+}
+
+#[test]
+fn two_that_dont_hear_each_other_both_answer_and_agree_when_healed() {
+    moved("split");
+}
+
+#[test]
+fn draining_the_host_that_answers_costs_clients_nothing() {
+    assert!(spared("lb1", "drain")["noticed_ms"].is_number(), "the address moved");
+}
+
+#[test]
+fn restarting_the_host_that_answers_costs_clients_nothing() {
+    spared("lb1", "restart");
+}
+
+#[test]
+fn a_killed_host_that_stood_by_costs_clients_nothing() {
+    assert_eq!(spared("lb2", "kill")["noticed_ms"], Value::Null, "the address stayed");
+}
+
 /// The proof that a rehearsal can fail.
 #[test]
 fn without_retries_a_killed_server_breaks_the_promise() {
@@ -151,7 +215,7 @@ fn a_pool_killed_as_a_whole_is_seen_by_clients_and_no_broken_promise() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(
         lines[0],
-        "shop · 2 zones · 1 load balancer · pool web (3 servers) · objective 99.99 %",
+        "shop · 2 zones · load balancer front (2 hosts) · pool web (3 servers) · objective 99.99 %",
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );

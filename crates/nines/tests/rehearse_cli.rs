@@ -20,6 +20,12 @@ fn list_says_what_would_be_broken() {
     assert_eq!(out, "app2: kill, freeze, cut-off, drain, restart\nweb: kill\n");
     assert_eq!((code, err.as_str()), (Some(0), ""));
 
+    let (_, out, _) = told(&rehearse(&[SHOP, "--list", "--only", "lb2"]));
+    assert_eq!(
+        out,
+        "lb2: kill, power-off, freeze, cut-off, cut-in, cut-out, split, drain, restart, reload\n"
+    );
+
     let (_, out, _) = told(&rehearse(&[SHOP, "--list", "--json", "--fault", "freeze"]));
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(json["system"], "shop");
@@ -31,11 +37,11 @@ fn an_unknown_name_is_answered_with_the_known() {
     let (code, out, err) = told(&rehearse(&[SHOP, "--only", "app9"]));
     assert_eq!(
         err,
-        "nines: there is no component \"app9\" to rehearse; there are: app1, app2, app3, lb1, web\n"
+        "nines: there is no component \"app9\" to rehearse; there are: app1, app2, app3, lb1, lb2, web\n"
     );
     assert_eq!((code, out.as_str()), (Some(2), ""));
     let (code, _, err) = told(&rehearse(&[SHOP, "--fault", "explode"]));
-    assert!(err.ends_with("there are: kill, freeze, cut-off, drain, restart, reload\n"), "{err}");
+    assert!(err.ends_with("freeze, cut-off, cut-in, cut-out, split, drain, restart, reload\n"), "{err}");
     assert_eq!(code, Some(2));
 }
 

@@ -29,13 +29,14 @@ fn a_file_that_is_right_gets_a_summary() {
     let summary = "\
 shop: the file is right
 
-objective             99.99 %
-zone a                lb1, app1
-zone b                app2, app3
-load balancer front   on lb1
-                      http :80 to web
-pool web              app1:8080, app2:8080, app3:8080
-                      checked by GET /healthz every 1s, least requests
+objective               99.99 %
+zone a                  lb1, app1
+zone b                  lb2, app2, app3
+load balancer front     on lb1, lb2
+                        http :80 to web
+virtual IP 10.0.1.100   on lb1, else lb2
+pool web                app1:8080, app2:8080, app3:8080
+                        checked by GET /healthz every 1s, least requests
 ";
     assert_eq!(text(&out.stdout), summary);
 }
@@ -94,6 +95,62 @@ fn a_program_gets_the_same_as_json() {
     assert_eq!(answer["mistakes"], Value::Array(Vec::new()));
     assert_eq!(answer["warnings"][0]["message"], "nothing sends to pool `web`");
     assert_eq!(answer["summary"]["pools"][0]["members"][0], "app1:8080");
+}
+
+#[test]
+fn the_summary_tells_which_host_answers_on_a_virtual_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = r#"
+name = "pair"
+
+[hosts]
+lb1 = "10.0.1.10"
+lb2 = "10.0.1.11"
+lb3 = "10.0.1.12"
+app1 = "10.0.1.21"
+
+[load_balancers.front]
+hosts = ["lb1", "lb2", "lb3"]
+listeners = [{ bind = ":80", pool = "web" }]
+virtual_ips = [
+    "10.0.1.100",
+    { address = ["10.0.1.101", "10.0.1.102"], priorities = { lb1 = 100, lb2 = 150, lb3 = 100 }, interval = "1s" },
+]
+
+[pools.web]
+members = ["app1:8080"]
+"#;
+    std::fs::write(folder.path().join("pair.toml"), file).unwrap();
+    let out = nines(folder.path(), &["check", "pair.toml"]);
+    assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), ""));
+    let summary = "
+load balancer front     on lb1, lb2, lb3
+                        http :80 to web
+virtual IP 10.0.1.100   on lb1, else lb2, else lb3
+virtual IP 10.0.1.101   on lb2, else lb1 or lb3
+virtual IP 10.0.1.102   the same
+pool web                app1:8080
+";
+    assert!(text(&out.stdout).contains(summary), "{}", text(&out.stdout));
+
+    let out = nines(folder.path(), &["check", "pair.toml", "--json"]);
+    let answer: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let host = |name: &str, priority: u8| serde_json::json!({ "name": name, "priority": priority });
+    let expected = serde_json::json!([
+        {
+            "addresses": ["10.0.1.100"],
+            "router_id": 100,
+            "interval_ms": 100,
+            "hosts": [host("lb1", 200), host("lb2", 190), host("lb3", 180)],
+        },
+        {
+            "addresses": ["10.0.1.101", "10.0.1.102"],
+            "router_id": 101,
+            "interval_ms": 1000,
+            "hosts": [host("lb2", 150), host("lb1", 100), host("lb3", 100)],
+        },
+    ]);
+    assert_eq!(answer["summary"]["load_balancers"][0]["virtual_ips"], expected);
 }
 
 #[test]

@@ -5,16 +5,27 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A failure put in on purpose, and later healed. It hits every process of the component's hosts.
+///
+/// The order is that of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
     /// SIGKILL; healed by starting the processes again.
     Kill,
+    /// The power goes: the link is cut, then every process dies. Nothing says goodbye, not even the kernel. Healed by
+    /// bringing the link up and starting the processes again.
+    PowerOff,
     /// SIGSTOP: the kernel still accepts connections, nobody answers. Healed by SIGCONT.
     Freeze,
     /// The network link goes down: no FIN, no RST, no ICMP. Healed by bringing it up.
     CutOff,
-    /// Gentle: the operator drains the members, and makes them ready again.
+    /// What others send does not reach it; what it sends arrives.
+    CutIn,
+    /// What it sends reaches nobody; what others send arrives.
+    CutOut,
+    /// For load balancers: the hosts of a virtual address don't hear each other, everybody else reaches them all.
+    Split,
+    /// Gentle: the operator drains the members, or the load balancer's host, and makes them ready again.
     Drain,
     /// Gentle: SIGTERM, wait for the end, and start again at once.
     Restart,
@@ -23,8 +34,18 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 6] =
-        [Self::Kill, Self::Freeze, Self::CutOff, Self::Drain, Self::Restart, Self::Reload];
+    pub const ALL: [Self; 10] = [
+        Self::Kill,
+        Self::PowerOff,
+        Self::Freeze,
+        Self::CutOff,
+        Self::CutIn,
+        Self::CutOut,
+        Self::Split,
+        Self::Drain,
+        Self::Restart,
+        Self::Reload,
+    ];
 
     /// What a server meets.
     pub const OF_SERVERS: [Self; 5] = [Self::Kill, Self::Freeze, Self::CutOff, Self::Drain, Self::Restart];
@@ -36,8 +57,12 @@ impl Fault {
     pub fn word(self) -> &'static str {
         match self {
             Self::Kill => "kill",
+            Self::PowerOff => "power-off",
             Self::Freeze => "freeze",
             Self::CutOff => "cut-off",
+            Self::CutIn => "cut-in",
+            Self::CutOut => "cut-out",
+            Self::Split => "split",
             Self::Drain => "drain",
             Self::Restart => "restart",
             Self::Reload => "reload",
@@ -47,6 +72,11 @@ impl Fault {
     /// Whether it lasts until it is healed. A restart is healed at once, and a reload leaves nothing to heal.
     pub(crate) fn lasts(self) -> bool {
         !matches!(self, Self::Restart | Self::Reload)
+    }
+
+    /// Whether nobody answers on the host while it lasts, not even within the host.
+    pub fn silences(self) -> bool {
+        matches!(self, Self::Kill | Self::PowerOff | Self::Freeze | Self::Restart)
     }
 
     pub(crate) fn named(word: &str) -> Option<Self> {

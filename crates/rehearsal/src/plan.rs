@@ -1,11 +1,17 @@
 //! What will be broken, and how: the components of a system, the faults of each, and the doors clients come in by.
 
+mod doors;
+mod load_balancers;
+
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use nines_system::{HostId, HostPattern, Pool, PoolId, Protocol, System};
+use nines_system::{HostId, Pool, PoolId, System};
 
 use crate::fault::Fault;
+use doors::doors;
+pub(crate) use load_balancers::name as virtual_ip_name;
 
 /// A part of the system that fails as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +27,8 @@ pub struct Component {
     pub members: Vec<String>,
     /// Pools that have no server elsewhere.
     pub alone_in: Vec<String>,
+    /// The virtual addresses that its host may hold, as events call them: `front/10.0.1.100`.
+    pub virtual_ips: Vec<String>,
     /// How clients reach what it serves.
     pub doors: Vec<Door>,
 }
@@ -39,9 +47,9 @@ pub enum ComponentKind {
 /// A way into a pool: one address of a listener, and what to say there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Door {
-    /// The load balancer's host, whose address the stage knows.
+    /// The load balancer's host, whose address the stage knows. Of a virtual address: its preferred one.
     pub host: String,
-    /// The listener's own address, if it names one.
+    /// The virtual address, or the listener's own, if it names one.
     pub address: Option<IpAddr>,
     pub port: u16,
     /// The listener wants a PROXY protocol header first.
@@ -71,15 +79,27 @@ pub struct Case {
 pub enum Promise {
     /// No request fails and none is slow.
     NothingLost,
+    /// Requests may fail while an address moves to another host, and for no longer than this is there no good answer.
+    /// Connections that stood at the time die with their host.
+    Moves { within: Duration },
     /// Requests may fail; the system must be healthy again once the fault is healed.
     ComesBack,
 }
 
 impl Promise {
-    pub fn words(self) -> &'static str {
+    pub fn words(self) -> String {
         match self {
-            Self::NothingLost => "no request fails",
-            Self::ComesBack => "healthy again once healed",
+            Self::NothingLost => "no request fails".to_owned(),
+            Self::Moves { within } => format!("no gap longer than {} ms", within.as_millis()),
+            Self::ComesBack => "healthy again once healed".to_owned(),
+        }
+    }
+
+    /// The longest gap that it allows, if it speaks of one.
+    pub fn gap(self) -> Option<Duration> {
+        match self {
+            Self::Moves { within } => Some(within),
+            Self::NothingLost | Self::ComesBack => None,
         }
     }
 }
@@ -114,10 +134,12 @@ impl Plan {
                     fault,
                     promise: promise_of(&component.doors),
                 })),
+                // It is broken all the same, as a load balancer's host.
+                Err(_) if load_balancers::has_peers(system, host) => {}
                 Err(why) => left_out.push((system[host].name.clone(), why)),
             }
         }
-        cases.extend(system.host_ids().filter_map(|host| load_balancer(system, host)));
+        cases.extend(system.host_ids().flat_map(|host| load_balancers::cases(system, host)));
         cases.extend(system.pool_ids().filter_map(|pool| whole_pool(system, pool)));
         Self { cases, left_out }
     }
@@ -145,9 +167,16 @@ impl Plan {
 
     /// The cases in the order in which they are best played: the same fault on one component after the other, so that
     /// each has had calm before its next one. A member that is ejected again soon stays away longer.
+    ///
+    /// Load balancers' hosts are broken gently first, and last in the ways after which a host does not take its address
+    /// back for a while, since the next case waits for that; so those that hold no address come before the others.
     pub fn playing_order(&self) -> Vec<&Case> {
         let mut order: Vec<&Case> = self.cases.iter().collect();
-        order.sort_by_key(|case| (case.component.kind, case.fault));
+        order.sort_by_key(|case| {
+            let kind = case.component.kind;
+            let rank = if kind == ComponentKind::LoadBalancer { load_balancers::rank(case.fault) } else { 0 };
+            (kind, rank, case.fault, case.promise.gap().is_some())
+        });
         order
     }
 
@@ -177,26 +206,9 @@ fn server(system: &System, host: HostId) -> Result<Arc<Component>, String> {
         hosts: vec![system[host].name.clone()],
         members: members_on(system, |of| of == host),
         alone_in: alone.map(|&pool| system[pool].name.clone()).collect(),
+        virtual_ips: Vec::new(),
         doors,
     }))
-}
-
-/// A load balancer's host, seen by those clients that come to it. In this version its file is loaded again, and nothing
-/// worse: what would take over comes with the virtual address.
-fn load_balancer(system: &System, host: HostId) -> Option<Case> {
-    system.load_balancers_on(host).next()?;
-    let doors = doors(system, |of| of == host, &system.pool_ids().collect::<Vec<_>>());
-    let promise = promise_of(&doors);
-    let component = Component {
-        name: system[host].name.clone(),
-        kind: ComponentKind::LoadBalancer,
-        zone: Some(system[system[host].zone].name.clone()),
-        hosts: vec![system[host].name.clone()],
-        members: Vec::new(),
-        alone_in: Vec::new(),
-        doors,
-    };
-    Some(Case { component: Arc::new(component), fault: Fault::Reload, promise })
 }
 
 /// A client can only be spared a failure where a request can be repeated: at HTTP doors.
@@ -228,6 +240,7 @@ fn whole_pool(system: &System, pool: PoolId) -> Option<Case> {
         members: members_on(system, |host| hosts.contains(&host)),
         hosts: hosts.iter().map(|&host| system[host].name.clone()).collect(),
         alone_in: vec![system[pool].name.clone()],
+        virtual_ips: Vec::new(),
         doors,
     };
     Some(Case { component: Arc::new(component), fault: Fault::Kill, promise: Promise::ComesBack })
@@ -243,50 +256,4 @@ fn members_on(system: &System, at: impl Fn(HostId) -> bool) -> Vec<String> {
 
 fn pools_with(system: &System, host: HostId) -> Vec<PoolId> {
     system.pool_ids().filter(|&pool| system[pool].members.iter().any(|member| member.host == host)).collect()
-}
-
-/// Every way by which a client reaches one of these pools, over those hosts of load balancers.
-fn doors(system: &System, at: impl Fn(HostId) -> bool, pools: &[PoolId]) -> Vec<Door> {
-    let mut doors = Vec::new();
-    for balancer in &system.load_balancers {
-        for listener in &balancer.listeners {
-            for manner in manners(system, &listener.protocol, pools) {
-                let hosts = balancer.hosts.iter().filter(|&&host| at(host));
-                doors.extend(hosts.map(|&host| Door {
-                    host: system[host].name.clone(),
-                    address: listener.address.filter(|address| !address.is_unspecified()),
-                    port: listener.port,
-                    proxy_header: listener.accept_proxy,
-                    manner: manner.clone(),
-                }));
-            }
-        }
-    }
-    doors
-}
-
-fn manners(system: &System, protocol: &Protocol, pools: &[PoolId]) -> Vec<Manner> {
-    match protocol {
-        Protocol::Http(http) => {
-            let routes = http.routes.iter().filter(|route| pools.contains(&route.pool));
-            routes
-                .map(|route| Manner::Get { host: example_host(&route.host), path: route.path.clone() })
-                .collect()
-        }
-        Protocol::Tcp(tcp) if !pools.contains(&tcp.pool) => Vec::new(),
-        // The built-in stand-in speaks HTTP behind a TCP listener too.
-        Protocol::Tcp(tcp) if system[tcp.pool].command.is_none() => {
-            vec![Manner::Get { host: example_host(&HostPattern::Any), path: "/".to_owned() }]
-        }
-        Protocol::Tcp(_) => vec![Manner::OpenAndClose],
-    }
-}
-
-/// A host name that the pattern takes.
-fn example_host(pattern: &HostPattern) -> String {
-    match pattern {
-        HostPattern::Any => "rehearsal".to_owned(),
-        HostPattern::Exact(name) => name.clone(),
-        HostPattern::Suffix(suffix) => format!("rehearsal{suffix}"),
-    }
 }

@@ -77,15 +77,17 @@ pub struct Record {
     pub latency: Histogram<u64>,
     /// The slowest good answer; `None` without one.
     pub slowest: Option<Duration>,
-    /// Longest time without a good answer.
+    /// Longest time without a good answer on one of the ways in.
     pub longest_gap: Duration,
     /// The furthest that the clients themselves were behind their schedule.
     pub lateness: Duration,
-    last_good: Instant,
+    /// On each way in.
+    last_good: Vec<Instant>,
 }
 
 impl Record {
-    pub fn new(started: Instant) -> Self {
+    /// `ways`: how many ways in there are.
+    pub fn new(started: Instant, ways: usize) -> Self {
         Self {
             started,
             sent: 0,
@@ -97,7 +99,7 @@ impl Record {
             slowest: None,
             longest_gap: Duration::ZERO,
             lateness: Duration::ZERO,
-            last_good: started,
+            last_good: vec![started; ways],
         }
     }
 
@@ -106,14 +108,17 @@ impl Record {
         self.lateness = self.lateness.max(late);
     }
 
-    pub fn ended(&mut self, due: Instant, end: Instant, outcome: Outcome) {
+    /// A request on the way in of this number has ended.
+    pub fn ended(&mut self, way: usize, due: Instant, end: Instant, outcome: Outcome) {
         let took = end.saturating_duration_since(due);
         match outcome {
             Outcome::Good => {
                 self.latency.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
                 self.slowest = self.slowest.max(Some(took));
-                self.gap_until(end);
-                self.last_good = self.last_good.max(end);
+                if let Some(last_good) = self.last_good.get_mut(way) {
+                    self.longest_gap = self.longest_gap.max(end.saturating_duration_since(*last_good));
+                    *last_good = end.max(*last_good);
+                }
             }
             Outcome::Failed(failure, cause) => {
                 *self.failures.entry(failure).or_default() += 1;
@@ -131,7 +136,9 @@ impl Record {
 
     /// The clients sent nothing more from `end` on: silence up to then counts as a gap.
     pub fn stopped(&mut self, end: Instant) {
-        self.gap_until(end);
+        for &last_good in &self.last_good {
+            self.longest_gap = self.longest_gap.max(end.saturating_duration_since(last_good));
+        }
     }
 
     pub fn failed(&self) -> u64 {
@@ -140,10 +147,6 @@ impl Record {
 
     pub fn good(&self) -> u64 {
         self.latency.len()
-    }
-
-    fn gap_until(&mut self, end: Instant) {
-        self.longest_gap = self.longest_gap.max(end.saturating_duration_since(self.last_good));
     }
 }
 
@@ -158,20 +161,34 @@ mod tests {
     #[test]
     fn the_longest_gap_is_between_good_answers_only() {
         let start = Instant::now();
-        let mut record = Record::new(start);
-        record.ended(start, start + ms(10), Outcome::Good);
-        record.ended(start, start + ms(100), Outcome::Failed(Failure::Reset, None));
-        record.ended(start, start + ms(210), Outcome::Good);
-        record.ended(start, start + ms(220), Outcome::Good);
+        let mut record = Record::new(start, 1);
+        record.ended(0, start, start + ms(10), Outcome::Good);
+        record.ended(0, start, start + ms(100), Outcome::Failed(Failure::Reset, None));
+        record.ended(0, start, start + ms(210), Outcome::Good);
+        record.ended(0, start, start + ms(220), Outcome::Good);
         assert_eq!(record.longest_gap, ms(200));
         assert_eq!((record.good(), record.failed()), (3, 1));
     }
 
     #[test]
+    fn a_gap_on_one_way_in_is_not_hidden_by_another() {
+        let start = Instant::now();
+        let mut record = Record::new(start, 2);
+        for at in [50, 100, 150, 200] {
+            record.ended(0, start, start + ms(at), Outcome::Good);
+        }
+        record.ended(1, start, start + ms(180), Outcome::Good);
+        assert_eq!(record.longest_gap, ms(180));
+        record.ended(0, start, start + ms(400), Outcome::Good);
+        record.stopped(start + ms(400));
+        assert_eq!(record.longest_gap, ms(220));
+    }
+
+    #[test]
     fn silence_before_the_first_and_after_the_last_answer_is_a_gap() {
         let start = Instant::now();
-        let mut record = Record::new(start);
-        record.ended(start, start + ms(300), Outcome::Good);
+        let mut record = Record::new(start, 1);
+        record.ended(0, start, start + ms(300), Outcome::Good);
         assert_eq!(record.longest_gap, ms(300));
         record.stopped(start + ms(900));
         assert_eq!(record.longest_gap, ms(600));
@@ -180,19 +197,19 @@ mod tests {
     #[test]
     fn an_answer_that_is_told_late_does_not_shorten_the_clock() {
         let start = Instant::now();
-        let mut record = Record::new(start);
-        record.ended(start, start + ms(50), Outcome::Good);
-        record.ended(start, start + ms(40), Outcome::Good);
-        record.ended(start, start + ms(60), Outcome::Good);
+        let mut record = Record::new(start, 1);
+        record.ended(0, start, start + ms(50), Outcome::Good);
+        record.ended(0, start, start + ms(40), Outcome::Good);
+        record.ended(0, start, start + ms(60), Outcome::Good);
         assert_eq!(record.longest_gap, ms(50));
     }
 
     #[test]
     fn latency_counts_from_when_the_request_was_due() {
         let start = Instant::now();
-        let mut record = Record::new(start);
+        let mut record = Record::new(start, 1);
         assert_eq!(record.slowest, None);
-        record.ended(start + ms(5), start + ms(25), Outcome::Good);
+        record.ended(0, start + ms(5), start + ms(25), Outcome::Good);
         assert_eq!(record.slowest, Some(ms(20)));
         assert!((19_900..20_100).contains(&record.latency.value_at_quantile(0.5)));
     }
@@ -200,10 +217,10 @@ mod tests {
     #[test]
     fn what_is_kept_in_full_is_bounded_and_what_is_counted_is_not() {
         let start = Instant::now();
-        let mut record = Record::new(start);
+        let mut record = Record::new(start, 1);
         for n in 0..1000 {
             let cause = Some(format!("cause {n}"));
-            record.ended(start, start, Outcome::Failed(Failure::Status(503), cause));
+            record.ended(0, start, start, Outcome::Failed(Failure::Status(503), cause));
         }
         assert_eq!(record.failed(), 1000);
         assert_eq!(record.first_failures.len(), FIRST_FAILURES);

@@ -29,11 +29,15 @@ pub struct CaseReport {
     pub component: String,
     pub fault: Fault,
     pub requests: Requests,
-    /// Longest time without a good answer.
+    /// Longest time without a good answer on one of the ways in.
     pub longest_gap_ms: f64,
+    /// How long that was promised to be at most, where an address moves.
+    #[serde(default)]
+    pub promised_gap_ms: Option<f64>,
     /// The slowest good answer; none without one.
     pub slowest_ms: Option<f64>,
-    /// From the fault to the first event about one of the members hit: ejected or down. None: it went unnoticed.
+    /// From the fault to the first event about it: one of the members hit is ejected or down, or one of the load
+    /// balancer's virtual addresses has moved. None: it went unnoticed.
     pub noticed_ms: Option<f64>,
     /// From the healing to full health. None: not within the patience.
     pub recovered_ms: Option<f64>,
@@ -128,12 +132,13 @@ impl CaseReport {
                 causes: record.causes.clone(),
             },
             longest_gap_ms: ms(record.longest_gap),
+            promised_gap_ms: case.promise.gap().map(ms),
             slowest_ms: record.slowest.map(ms),
             noticed_ms: measured.noticed.map(ms),
             recovered_ms: measured.recovered.map(ms),
             verdict: if measured.why.is_empty() { Verdict::Held } else { Verdict::Broken },
             why: measured.why,
-            expected: case.promise.words().to_owned(),
+            expected: case.promise.words(),
             together: component.kind == ComponentKind::WholePool,
             zone: component.zone.clone(),
             hosts: component.hosts.clone(),

@@ -1,17 +1,16 @@
 //! One case from beginning to end: healthy, clients, fault, hold, heal, healthy again, verdict.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use nines_control::event::{Event, Kind};
 
 use crate::clients::{Clients, Load, Target};
-use crate::health;
-use crate::plan::{Case, Component, Door};
+use crate::health::{self, Expected};
+use crate::plan::{Case, Component, ComponentKind, Door};
 use crate::report::{CaseReport, Measured};
 use crate::stage::{Stage, StageError};
-use crate::verdict;
+use crate::verdict::{self, Bounds};
 
 /// How often the system is asked how it is.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -97,13 +96,12 @@ pub enum Error {
 pub struct Rehearsal<S> {
     stage: S,
     options: Options,
-    /// Pools without active checks, whose members nobody calls up.
-    unchecked: BTreeSet<String>,
+    expected: Expected,
 }
 
 impl<S: Stage> Rehearsal<S> {
-    pub fn new(stage: S, options: Options, unchecked: BTreeSet<String>) -> Self {
-        Self { stage, options, unchecked }
+    pub fn new(stage: S, options: Options, expected: Expected) -> Self {
+        Self { stage, options, expected }
     }
 
     /// Gives the stage back, to be taken down.
@@ -118,7 +116,7 @@ impl<S: Stage> Rehearsal<S> {
     pub async fn bring_up(&mut self, watch: &mut Watch<'_>) -> Result<(), Error> {
         watch(&Glance { phase: Phase::BringingUp, sent: 0, failed: 0, missing: &[] });
         self.stage.bring_up().await.map_err(|why| stage_error("bringing the system up", why))?;
-        self.wait_until_healthy(watch).await
+        self.wait_until_healthy(false, watch).await
     }
 
     /// Plays one case. It begins with everything healthy, and ends so unless the verdict is broken.
@@ -126,13 +124,18 @@ impl<S: Stage> Rehearsal<S> {
     /// # Errors
     /// When it could not be played: then nothing is known.
     pub async fn play(&mut self, case: &Case, watch: &mut Watch<'_>) -> Result<CaseReport, Error> {
-        self.wait_until_healthy(watch).await?;
+        // What a fault of a load balancer costs depends on whether it is the one that answers.
+        self.wait_until_healthy(case.component.kind == ComponentKind::LoadBalancer, watch).await?;
         let clients = self.start_clients(&case.component)?;
         let played = self.play_before(case, &clients, watch).await;
         // Clients are stopped whatever happened: the next thing may be the taking down of their place.
         let record = clients.stop().await?;
         let mut measured = played?;
-        measured.why = verdict::reasons(case, &record, measured.recovered.is_some(), self.options.slow);
+        // Requests go in twos to each way in, in turn.
+        let ways = u32::try_from(case.component.doors.len()).unwrap_or(u32::MAX);
+        let grain = Duration::from_secs(1) * 2 * ways / self.options.rate.max(1);
+        let bounds = Bounds { slow: self.options.slow, grain };
+        measured.why = verdict::reasons(case, &record, measured.recovered.is_some(), &bounds);
         Ok(CaseReport::new(case, &record, measured))
     }
 
@@ -176,7 +179,7 @@ impl<S: Stage> Rehearsal<S> {
         let healed = Instant::now();
         let mut healthy_since = None;
         loop {
-            let missing = self.missing().await;
+            let missing = self.missing(false).await;
             notice.read(&self.events().await?);
             watch(&glance(Phase::Healing, clients, &missing));
             let now = Instant::now();
@@ -194,11 +197,12 @@ impl<S: Stage> Rehearsal<S> {
         }
     }
 
-    async fn wait_until_healthy(&mut self, watch: &mut Watch<'_>) -> Result<(), Error> {
+    /// `at_home`: every virtual address on its preferred host, too.
+    async fn wait_until_healthy(&mut self, at_home: bool, watch: &mut Watch<'_>) -> Result<(), Error> {
         let patience = self.options.patience;
         let begin = Instant::now();
         loop {
-            let missing = self.missing().await;
+            let missing = self.missing(at_home).await;
             watch(&Glance { phase: Phase::Waiting, sent: 0, failed: 0, missing: &missing });
             if missing.is_empty() {
                 return Ok(());
@@ -245,9 +249,15 @@ impl<S: Stage> Rehearsal<S> {
     }
 
     /// A load balancer that does not answer is not healthy; that is no error.
-    async fn missing(&mut self) -> Vec<String> {
+    async fn missing(&mut self, at_home: bool) -> Vec<String> {
         match self.stage.status().await {
-            Ok(status) => health::missing(&status, &self.unchecked),
+            Ok(all) => {
+                let mut missing = health::missing(&all, &self.expected);
+                if at_home {
+                    missing.extend(health::away(&all, &self.expected));
+                }
+                missing
+            }
             Err(error) => vec![error.to_string()],
         }
     }
@@ -274,9 +284,12 @@ struct Notice<'a> {
 
 impl Notice<'_> {
     fn read(&mut self, events: &[Event]) {
-        let about_it = |event: &&Event| {
-            matches!(event.kind, Kind::Ejected | Kind::Down)
-                && self.component.members.contains(&event.subject)
+        let about_it = |event: &&Event| match event.kind {
+            Kind::Ejected | Kind::Down => self.component.members.contains(&event.subject),
+            Kind::Taken | Kind::Released | Kind::Conflict => {
+                self.component.virtual_ips.contains(&event.subject)
+            }
+            _ => false,
         };
         for event in events.iter().filter(about_it) {
             let at = SystemTime::UNIX_EPOCH + Duration::from_micros(event.at_us);

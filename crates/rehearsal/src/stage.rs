@@ -26,16 +26,17 @@ pub trait Stage {
     /// processes have ended, a [`Fault::Reload`] once all the reloads have been made.
     fn inflict(&mut self, fault: Fault, host: &str) -> impl Future<Output = Result<(), StageError>>;
 
-    /// Undoes what [`Stage::inflict`] did with the same arguments.
+    /// Undoes what [`Stage::inflict`] did with the same arguments. What it starts need not answer yet.
     fn heal(&mut self, fault: Fault, host: &str) -> impl Future<Output = Result<(), StageError>>;
 
     /// Programs that have ended badly by themselves, and why: nobody starts them again.
     fn ended(&mut self) -> impl Future<Output = Vec<String>>;
 
-    /// What each load balancer's host says about itself.
+    /// What each load balancer's host says about itself. Those that can't answer because of a fault that is in are left
+    /// out; that another one does not answer is an error.
     fn status(&mut self) -> impl Future<Output = Result<Vec<Status>, StageError>>;
 
-    /// The events of all load balancers' hosts that have not been returned before.
+    /// The events of all load balancers' hosts that have not been returned before, of those that answer.
     fn new_events(&mut self) -> impl Future<Output = Result<Vec<Event>, StageError>>;
 
     /// The address at which clients reach a host.

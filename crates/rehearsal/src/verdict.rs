@@ -14,10 +14,19 @@ pub enum Verdict {
     Broken,
 }
 
+/// What is too slow, and how closely was looked.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// An answer this slow breaks a promise.
+    pub slow: Duration,
+    /// The time between two requests on one way in: no gap can be told from it.
+    pub grain: Duration,
+}
+
 /// Why a promise was broken, each reason in a few words; none means that it held.
 ///
 /// `healthy_again`: whether the system was fully healthy within the patience after the fault was healed.
-pub fn reasons(case: &Case, record: &Record, healthy_again: bool, slow: Duration) -> Vec<String> {
+pub fn reasons(case: &Case, record: &Record, healthy_again: bool, bounds: &Bounds) -> Vec<String> {
     let mut reasons = Vec::new();
     if record.sent == 0 {
         reasons.push("nothing was sent, so nothing is proved".to_owned());
@@ -31,13 +40,20 @@ pub fn reasons(case: &Case, record: &Record, healthy_again: bool, slow: Duration
             let alone = case.component.alone_in.iter();
             reasons.extend(alone.map(|pool| format!("pool {pool} has no server on another host")));
         }
-        if let Some(slowest) = record.slowest.filter(|&slowest| slowest >= slow) {
+        if let Some(slowest) = record.slowest.filter(|&slowest| slowest >= bounds.slow) {
             reasons.push(format!(
                 "the slowest answer took {} ms, the bound is {} ms",
                 slowest.as_millis(),
-                slow.as_millis()
+                bounds.slow.as_millis()
             ));
         }
+    }
+    if let Some(within) = case.promise.gap().filter(|&within| record.longest_gap > within + bounds.grain) {
+        reasons.push(format!(
+            "the longest gap was {} ms, promised were {} ms",
+            record.longest_gap.as_millis(),
+            within.as_millis()
+        ));
     }
     if !healthy_again {
         reasons.push("it did not become healthy again".to_owned());
@@ -54,18 +70,18 @@ mod tests {
     use std::sync::Arc;
     use std::time::Instant;
 
-    const SLOW: Duration = Duration::from_millis(500);
+    const BOUNDS: Bounds = Bounds { slow: Duration::from_millis(500), grain: Duration::from_millis(10) };
 
     fn record(took_ms: &[u64], failures: usize) -> Record {
         let start = Instant::now();
-        let mut record = Record::new(start);
+        let mut record = Record::new(start, 1);
         for &took in took_ms {
             record.sent(Duration::ZERO);
-            record.ended(start, start + Duration::from_millis(took), Outcome::Good);
+            record.ended(0, start, start + Duration::from_millis(took), Outcome::Good);
         }
         for _ in 0..failures {
             record.sent(Duration::ZERO);
-            record.ended(start, start, Outcome::Failed(Failure::Reset, None));
+            record.ended(0, start, start, Outcome::Failed(Failure::Reset, None));
         }
         record
     }
@@ -78,19 +94,20 @@ mod tests {
             hosts: Vec::new(),
             members: Vec::new(),
             alone_in: alone_in.iter().map(|&pool| pool.to_owned()).collect(),
+            virtual_ips: Vec::new(),
             doors: Vec::new(),
         };
         Case { component: Arc::new(component), fault: Fault::Kill, promise }
     }
 
     fn broken(promise: Promise, record: &Record, healthy_again: bool) -> bool {
-        !reasons(&case(promise, &[]), record, healthy_again, SLOW).is_empty()
+        !reasons(&case(promise, &[]), record, healthy_again, &BOUNDS).is_empty()
     }
 
     #[test]
     fn one_failed_request_breaks_the_promise_of_a_single_fault() {
         assert!(!broken(Promise::NothingLost, &record(&[1, 2], 0), true));
-        let reasons = reasons(&case(Promise::NothingLost, &["web"]), &record(&[1], 1), true, SLOW);
+        let reasons = reasons(&case(Promise::NothingLost, &["web"]), &record(&[1], 1), true, &BOUNDS);
         assert_eq!(reasons, ["1 request failed (1 reset)", "pool web has no server on another host"]);
     }
 
@@ -105,6 +122,16 @@ mod tests {
         assert!(!broken(Promise::ComesBack, &record(&[900], 100), true));
         assert!(broken(Promise::ComesBack, &record(&[1], 0), false));
         assert!(broken(Promise::NothingLost, &record(&[1], 0), false));
+    }
+
+    #[test]
+    fn while_an_address_moves_requests_may_fail_but_not_for_long() {
+        let moves = Promise::Moves { within: Duration::from_millis(600) };
+        assert!(!broken(moves, &record(&[1, 599], 70), true));
+        assert!(!broken(moves, &record(&[1, 610], 0), true), "nobody asked in between");
+        let reasons = reasons(&case(moves, &[]), &record(&[1, 613], 70), true, &BOUNDS);
+        assert_eq!(reasons, ["the longest gap was 612 ms, promised were 600 ms"]);
+        assert!(broken(moves, &record(&[1], 0), false));
     }
 
     #[test]

@@ -4,13 +4,13 @@
 mod server;
 mod status;
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use nines_control::event::{Event, Kind};
 use nines_control::status::{Health, Status};
+use nines_rehearsal::health::Expected;
 use nines_rehearsal::plan::{Case, Component, ComponentKind, Door, Manner, Promise};
 use nines_rehearsal::sequence::Error;
 use nines_rehearsal::stage::{Enter, Stage, StageError};
@@ -120,6 +120,7 @@ fn case(stage: &Loopback, fault: Fault, promise: Promise) -> Case {
         hosts: vec!["app1".to_owned()],
         members: vec!["web/app1:8080".to_owned()],
         alone_in: Vec::new(),
+        virtual_ips: Vec::new(),
         doors: vec![door],
     };
     Case { component: Arc::new(component), fault, promise }
@@ -144,7 +145,7 @@ async fn play(
     promise: Promise,
 ) -> (Result<CaseReport, Error>, Rehearsal<Loopback>) {
     let case = case(&stage, fault, promise);
-    let mut rehearsal = Rehearsal::new(stage, quick(), BTreeSet::new());
+    let mut rehearsal = Rehearsal::new(stage, quick(), Expected::default());
     rehearsal.bring_up(&mut |_| ()).await.unwrap();
     let report = rehearsal.play(&case, &mut |_| ()).await;
     (report, rehearsal)
@@ -192,7 +193,7 @@ async fn a_restart_is_not_held() {
     let stage = Loopback::new(Deed::Answer);
     let case = case(&stage, Fault::Restart, Promise::NothingLost);
     let hold = Duration::from_secs(60);
-    let mut rehearsal = Rehearsal::new(stage, Options { hold, ..quick() }, BTreeSet::new());
+    let mut rehearsal = Rehearsal::new(stage, Options { hold, ..quick() }, Expected::default());
     rehearsal.bring_up(&mut |_| ()).await.unwrap();
     assert!(rehearsal.play(&case, &mut |_| ()).await.unwrap().seconds < hold.as_secs_f64());
 }
@@ -219,7 +220,7 @@ async fn what_has_ended_for_good_is_not_waited_for() {
     let next = case(&stage, Fault::Freeze, Promise::NothingLost);
     let first = case(&stage, Fault::Kill, Promise::NothingLost);
     let mut rehearsal =
-        Rehearsal::new(stage, Options { patience: Duration::from_secs(600), ..quick() }, BTreeSet::new());
+        Rehearsal::new(stage, Options { patience: Duration::from_secs(600), ..quick() }, Expected::default());
     rehearsal.bring_up(&mut |_| ()).await.unwrap();
     let report = rehearsal.play(&first, &mut |_| ()).await.unwrap();
     assert_eq!(report.why, ["it did not become healthy again"]);
@@ -231,7 +232,7 @@ async fn what_has_ended_for_good_is_not_waited_for() {
 async fn whoever_watches_sees_each_phase_and_the_counts() {
     let stage = Loopback::new(Deed::Answer);
     let case = case(&stage, Fault::Kill, Promise::NothingLost);
-    let mut rehearsal = Rehearsal::new(stage, quick(), BTreeSet::new());
+    let mut rehearsal = Rehearsal::new(stage, quick(), Expected::default());
     let mut phases = Vec::new();
     let mut most = 0;
     let mut watch = |glance: &sequence::Glance<'_>| {

@@ -5,14 +5,14 @@ mod status;
 
 use std::collections::BTreeSet;
 
-use nines_control::status::{Health, MemberStatus, Phase, Wish};
-use nines_rehearsal::health::missing;
-use status::{member, pool, status};
+use nines_control::status::{Health, MemberStatus, Phase, Standing, Status, Wish};
+use nines_rehearsal::health::{Expected, away, missing};
+use status::{member, pair, pool, status};
 
 fn missing_of(change: impl FnOnce(&mut MemberStatus)) -> Vec<String> {
     let mut second = member("app2", Health::Up);
     change(&mut second);
-    missing(&[status(vec![member("app1", Health::Up), second])], &BTreeSet::new())
+    missing(&[status(vec![member("app1", Health::Up), second])], &Expected::default())
 }
 
 #[test]
@@ -28,23 +28,69 @@ fn whatever_keeps_a_member_from_its_share_is_named() {
 fn a_pool_that_no_listener_reaches_is_not_waited_for() {
     let mut all = status(vec![member("app1", Health::Up)]);
     all.pools.push(pool("elsewhere", vec![member("far", Health::Unknown)]));
-    assert_eq!(missing(&[all], &BTreeSet::new()), [""; 0]);
+    assert_eq!(missing(&[all], &Expected::default()), [""; 0]);
 }
 
 #[test]
 fn an_unchecked_pool_is_healthy_until_traffic_says_otherwise() {
-    let unchecked = BTreeSet::from(["web".to_owned()]);
+    let unchecked = Expected { unchecked: BTreeSet::from(["web".to_owned()]), ..Expected::default() };
     let mut unknown = member("app1", Health::Unknown);
     assert_eq!(missing(&[status(vec![unknown.clone()])], &unchecked), [""; 0]);
     unknown.ejected_ms = Some(1);
     assert_eq!(missing(&[status(vec![unknown])], &unchecked).len(), 1);
 }
 
+fn shop() -> Expected {
+    let text = include_str!("../../../examples/shop.toml");
+    Expected::of(&nines_system::parse("shop.toml", text).unwrap())
+}
+
+/// What is missing, and what is not at home, when lb1 and lb2 say this of the address.
+fn held(lb1: Standing, lb2: Standing) -> (Vec<String>, Vec<String>) {
+    let all = pair(lb1, lb2);
+    (missing(&all, &shop()), away(&all, &shop()))
+}
+
+#[test]
+fn exactly_one_host_answers_on_a_virtual_address_and_the_other_stands_by() {
+    use Standing::{Backup, Listening, Master, Off};
+    let nothing = Vec::<String>::new();
+    assert_eq!(held(Master, Backup), (nothing.clone(), nothing.clone()));
+    let back = "front/10.0.1.100 is on lb2 and goes back to lb1".to_owned();
+    assert_eq!(held(Backup, Master), (nothing.clone(), vec![back]));
+    assert_eq!(held(Backup, Backup).0, ["nobody answers on front/10.0.1.100"]);
+    assert_eq!(held(Master, Master).0, ["lb1 and lb2 answer on front/10.0.1.100"]);
+    for idle in [Off, Listening] {
+        assert_eq!(
+            held(Master, idle),
+            (vec!["lb2 does not stand by for front/10.0.1.100".to_owned()], nothing.clone())
+        );
+    }
+    let unknown: Vec<Status> = vec![status(vec![member("app1", Health::Up)])];
+    assert_eq!(missing(&unknown, &shop()), ["nobody answers on front/10.0.1.100"]);
+}
+
+#[test]
+fn a_host_that_does_not_take_its_address_back_by_itself_is_not_waited_for() {
+    let text = include_str!("../../../examples/shop.toml");
+    let text = text.replace(r#"["10.0.1.100"]"#, r#"[{ address = "10.0.1.100", preempt = false }]"#);
+    let expected = Expected::of(&nines_system::parse("shop.toml", &text).unwrap());
+    let all = pair(Standing::Backup, Standing::Master);
+    assert_eq!((missing(&all, &expected).len(), away(&all, &expected).len()), (0, 0));
+}
+
+#[test]
+fn a_load_balancer_that_is_drained_is_named() {
+    let mut all = pair(Standing::Backup, Standing::Master);
+    all[0].wish = Wish::Draining;
+    assert_eq!(missing(&all, &shop()), ["lb1 is draining"]);
+}
+
 #[test]
 fn silence_is_not_health() {
-    assert_eq!(missing(&[], &BTreeSet::new()).len(), 1);
+    assert_eq!(missing(&[], &Expected::default()).len(), 1);
     let mut starting = status(vec![member("app1", Health::Up)]);
     starting.phase = Phase::Starting;
     starting.listeners[0].open = false;
-    assert_eq!(missing(&[starting], &BTreeSet::new()).len(), 2);
+    assert_eq!(missing(&[starting], &Expected::default()).len(), 2);
 }

@@ -1,7 +1,10 @@
 //! What a system file has in it to be broken.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
 
-use nines_rehearsal::plan::{ComponentKind, Manner, Promise};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use nines_rehearsal::plan::{Component, ComponentKind, Door, Manner, Promise};
 use nines_rehearsal::{Fault, Plan};
 use nines_system::System;
 
@@ -18,24 +21,163 @@ fn cases(plan: &Plan) -> Vec<String> {
 }
 
 #[test]
-fn every_server_meets_every_fault_and_the_whole_pool_is_killed() {
+fn every_host_meets_every_fault_and_the_whole_pool_is_killed() {
     let plan = Plan::of(&shop());
-    assert_eq!(cases(&plan).len(), 3 * 5 + 1 + 1);
+    assert_eq!(cases(&plan).len(), 3 * 5 + 2 * 10 + 1);
     assert_eq!(cases(&plan)[..5], ["app1 kill", "app1 freeze", "app1 cut-off", "app1 drain", "app1 restart"]);
-    assert_eq!(cases(&plan)[15..], ["lb1 reload", "web kill"]);
-    assert_eq!(plan.component_names(), ["app1", "app2", "app3", "lb1", "web"]);
+    let of_lb1 = [
+        "kill",
+        "power-off",
+        "freeze",
+        "cut-off",
+        "cut-in",
+        "cut-out",
+        "split",
+        "drain",
+        "restart",
+        "reload",
+    ];
+    assert_eq!(cases(&plan)[15..25], of_lb1.map(|fault| format!("lb1 {fault}")));
+    assert_eq!(cases(&plan)[34..], ["lb2 reload", "web kill"]);
+    assert_eq!(plan.component_names(), ["app1", "app2", "app3", "lb1", "lb2", "web"]);
     assert_eq!(plan.left_out, []);
 
     let app3 = &plan.cases[14];
     assert_eq!(app3.promise, Promise::NothingLost);
     assert_eq!(app3.component.zone.as_deref(), Some("b"));
     assert_eq!(app3.component.members, ["web/app3:8080"]);
-    let web = &plan.cases[16];
+    let web = &plan.cases[35];
     assert_eq!((web.promise, web.component.kind), (Promise::ComesBack, ComponentKind::WholePool));
     assert_eq!(web.component.hosts, ["app1", "app2", "app3"]);
     assert_eq!(web.component.zone, None);
-    let door = &web.component.doors[0];
-    assert_eq!((door.host.as_str(), door.address, door.port), ("lb1", None, 80));
+    assert_eq!(doors_of(&web.component), ["10.0.1.100:80"], "clients know the virtual address alone");
+    assert_eq!(web.component.doors[0].host, "lb1");
+}
+
+fn doors_of(component: &Component) -> Vec<String> {
+    let text = |door: &Door| match door.address {
+        Some(address) => SocketAddr::new(address, door.port).to_string(),
+        None => format!("{}:{}", door.host, door.port),
+    };
+    component.doors.iter().map(text).collect()
+}
+
+fn promise(plan: &Plan, component: &str, fault: Fault) -> Promise {
+    plan.cases.iter().find(|case| case.component.name == component && case.fault == fault).unwrap().promise
+}
+
+#[test]
+fn an_address_moves_in_time_and_what_was_planned_or_is_not_in_use_costs_nothing() {
+    let plan = Plan::of(&shop());
+    let moves = Promise::Moves { within: Duration::from_millis(500) };
+    for fault in Fault::ALL {
+        let (of_active, of_backup) = match fault {
+            Fault::Drain | Fault::Restart | Fault::Reload => (Promise::NothingLost, Promise::NothingLost),
+            Fault::CutIn => (Promise::ComesBack, Promise::ComesBack),
+            Fault::Split => (moves, moves),
+            _ => (moves, Promise::NothingLost),
+        };
+        assert_eq!(promise(&plan, "lb1", fault), of_active, "{fault} of the one that answers");
+        assert_eq!(promise(&plan, "lb2", fault), of_backup, "{fault} of the one that stands by");
+    }
+    assert_eq!(moves.words(), "no gap longer than 500 ms");
+}
+
+#[test]
+fn a_load_balancer_is_broken_gently_first_and_last_in_the_ways_that_make_it_mistrust_itself() {
+    let plan = Plan::of(&shop());
+    let order: Vec<String> = plan
+        .playing_order()
+        .iter()
+        .filter(|case| case.component.name == "lb1")
+        .map(|case| case.fault.to_string())
+        .collect();
+    let expected = [
+        "drain",
+        "restart",
+        "reload",
+        "kill",
+        "power-off",
+        "cut-out",
+        "split",
+        "cut-off",
+        "cut-in",
+        "freeze",
+    ];
+    assert_eq!(order, expected);
+}
+
+/// Two addresses, each at home on another host, a third one that can't move, and listeners on some of them.
+const BOTH_WORK: &str = r#"
+name = "both"
+
+[hosts]
+lb1 = "10.0.0.10"
+lb2 = "10.0.0.11"
+lb3 = "10.0.0.12"
+app1 = "10.0.0.21"
+app2 = "10.0.0.22"
+
+[load_balancers.front]
+hosts = ["lb1", "lb2", "lb3"]
+virtual_ips = [
+  { address = "10.0.0.100", hosts = ["lb1", "lb2"], interval = "20ms" },
+  { address = ["10.0.0.101", "10.0.0.102"], hosts = ["lb2", "lb1"], interval = "250ms" },
+  { address = "10.0.0.103", hosts = ["lb3"] },
+]
+
+[[load_balancers.front.listeners]]
+bind = ":80"
+pool = "web"
+
+[[load_balancers.front.listeners]]
+bind = "10.0.0.102:81"
+pool = "web"
+
+[[load_balancers.front.listeners]]
+bind = "10.0.0.10:82"
+pool = "web"
+
+[pools.web]
+members = ["app1:8080", "app2:8080"]
+"#;
+
+#[test]
+fn clients_come_in_by_the_virtual_addresses_that_a_listener_answers() {
+    let plan = Plan::of(&system(BOTH_WORK));
+    let doors =
+        |name: &str| doors_of(&plan.cases.iter().find(|case| case.component.name == name).unwrap().component);
+    let moving = ["10.0.0.100:80", "10.0.0.101:80", "10.0.0.102:80"];
+    let own = "10.0.0.10:82";
+    assert_eq!(doors("app1"), [&moving[..], &["10.0.0.103:80", "10.0.0.102:81", own]].concat());
+    assert_eq!(doors("lb1"), [&moving[..], &["10.0.0.102:81"]].concat(), "what does not move is left out");
+    assert_eq!(doors("lb2"), doors("lb1"));
+}
+
+#[test]
+fn where_each_host_answers_on_an_address_of_its_own_each_is_active() {
+    let plan = Plan::of(&system(BOTH_WORK));
+    let moves = Promise::Moves { within: Duration::from_millis(1250) };
+    assert_eq!(promise(&plan, "lb1", Fault::Kill), moves);
+    assert_eq!(promise(&plan, "lb2", Fault::Kill), moves);
+    let names: Vec<_> = plan.cases.iter().filter(|case| case.component.name == "lb3").collect();
+    assert_eq!(names.len(), 1, "nobody can take over from it");
+    assert_eq!((names[0].fault, names[0].promise), (Fault::Reload, Promise::NothingLost));
+}
+
+#[test]
+fn a_short_interval_promises_no_shorter_gap_than_a_machine_can_keep() {
+    let plan = Plan::of(&system(&BOTH_WORK.replace("250ms", "10ms")));
+    assert_eq!(promise(&plan, "lb1", Fault::Freeze), Promise::Moves { within: Duration::from_millis(150) });
+}
+
+#[test]
+fn a_server_that_balances_too_is_broken_as_a_load_balancer() {
+    let plan = Plan::of(&system(
+        &BOTH_WORK.replace(r#""app2:8080""#, r#""lb2:8080""#).replace(r#"app2 = "10.0.0.22""#, ""),
+    ));
+    assert_eq!(plan.left_out, []);
+    assert!(plan.cases.iter().any(|case| case.component.name == "lb2" && case.fault == Fault::Kill));
 }
 
 #[test]
@@ -45,7 +187,9 @@ fn a_component_has_calm_between_its_faults() {
     let played: Vec<String> =
         order.iter().map(|case| format!("{} {}", case.component.name, case.fault)).collect();
     assert_eq!(played[..4], ["app1 kill", "app2 kill", "app3 kill", "app1 freeze"]);
-    assert_eq!(played[16], "web kill", "what hits everything comes last");
+    assert_eq!(played[15..18], ["lb1 drain", "lb2 drain", "lb1 restart"]);
+    assert_eq!(played[33..35], ["lb2 freeze", "lb1 freeze"], "what takes longest to return comes last");
+    assert_eq!(played[35], "web kill", "what hits everything comes last");
     assert_eq!(played.len(), plan.cases.len());
 }
 
@@ -60,10 +204,10 @@ fn names_narrow_it_and_unknown_ones_are_told_with_the_known() {
     let component = narrow(&["app9"], &[]).unwrap_err().to_string();
     assert_eq!(
         component,
-        r#"there is no component "app9" to rehearse; there are: app1, app2, app3, lb1, web"#
+        r#"there is no component "app9" to rehearse; there are: app1, app2, app3, lb1, lb2, web"#
     );
     let fault = narrow(&[], &["explode"]).unwrap_err().to_string();
-    assert!(fault.ends_with("there are: kill, freeze, cut-off, drain, restart, reload"), "{fault}");
+    assert!(fault.ends_with("cut-off, cut-in, cut-out, split, drain, restart, reload"), "{fault}");
 }
 
 /// A listener for each kind of door, and hosts that are shared.

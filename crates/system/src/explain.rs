@@ -1,12 +1,14 @@
 //! A system written out as a file in which no default is left unsaid.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::kind::{Absent, Section};
 use crate::model::{
     AccessLog, Balance, Check, HashKey, HostPattern, HttpListener, HttpProbe, Listener, LoadBalancer,
-    Network, Passive, Pool, Probe, Protocol, ProxyVersion, Retries, Route, System, Trust, WhenTooFew,
+    Network, Passive, Pool, Probe, Protocol, ProxyVersion, Retries, Route, System, Trust, VirtualIp,
+    VrrpAuthentication, VrrpChecksum, VrrpKey, VrrpVersion, WhenTooFew,
 };
 use crate::shape;
 use crate::units::{write_bytes, write_duration, write_share};
@@ -40,7 +42,7 @@ pub fn explain(system: &System) -> String {
 fn explain_load_balancer(system: &System, load_balancer: &LoadBalancer) -> String {
     let header = format!("load_balancers.{}", key(&load_balancer.name));
     let hosts = load_balancer.hosts.iter().map(|&host| text(&system[host].name));
-    let mut out = Table::new(&shape::LOAD_BALANCER)
+    let mut table = Table::new(&shape::LOAD_BALANCER)
         .set("hosts", list(hosts))
         .maybe("admin", load_balancer.admin.map(|socket| text(&socket.to_string())))
         .maybe("workers", load_balancer.workers.map(|workers| workers.to_string()))
@@ -51,12 +53,66 @@ fn explain_load_balancer(system: &System, load_balancer: &LoadBalancer) -> Strin
                 AccessLog::File(path) => text(&path.to_string_lossy()),
             }),
         )
-        .set("drain", time(load_balancer.drain))
-        .finish(&format!("[{header}]"));
+        .set("drain", time(load_balancer.drain));
+    if load_balancer.virtual_ips.is_empty() {
+        table = table.maybe("virtual_ips", None);
+    }
+    let mut out = table.finish(&format!("[{header}]"));
+    for virtual_ip in &load_balancer.virtual_ips {
+        out.push_str(&explain_virtual_ip(system, virtual_ip, &format!("[[{header}.virtual_ips]]")));
+    }
     for listener in &load_balancer.listeners {
         out.push_str(&explain_listener(system, listener, &format!("[[{header}.listeners]]")));
     }
     out
+}
+
+fn explain_virtual_ip(system: &System, virtual_ip: &VirtualIp, header: &str) -> String {
+    let priorities = virtual_ip.hosts.iter().fold(Inline::default(), |table, candidate| {
+        table.set(&key(&system[candidate.host].name), candidate.priority)
+    });
+    let unicast = match &virtual_ip.unicast {
+        None => "false".to_owned(),
+        Some(peers) if peers.is_empty() => "true".to_owned(),
+        Some(peers) => list(peers.iter().map(|peer| text(&peer.to_string()))),
+    };
+    let table = Table::new(&shape::VIRTUAL_IP)
+        .set("address", list(virtual_ip.addresses.iter().map(|address| text(&address.to_string()))))
+        .set("priorities", priorities.finish())
+        .maybe("interface", virtual_ip.interface.as_ref().map(|name| text(name)))
+        .set("router_id", virtual_ip.router_id.to_string())
+        .set("interval", time(virtual_ip.interval))
+        .set("preempt", virtual_ip.preempt.is_some().to_string())
+        .set("unicast", unicast)
+        .maybe("group", virtual_ip.group.as_ref().map(|name| text(name)));
+    // The rest stands only where it does something.
+    let table = match virtual_ip.preempt {
+        Some(delay) => table.set("preempt_delay", time(delay)),
+        None => table,
+    };
+    let checksum = match virtual_ip.checksum {
+        VrrpChecksum::PseudoHeader => "pseudo-header",
+        VrrpChecksum::Plain => "plain",
+    };
+    let v4 = virtual_ip.addresses.iter().all(IpAddr::is_ipv4);
+    let table = match virtual_ip.version {
+        VrrpVersion::V2 => table.set("version", "2".to_owned()),
+        VrrpVersion::V3 if v4 => table.set("version", "3".to_owned()).set("checksum", text(checksum)),
+        VrrpVersion::V3 => table.set("version", "3".to_owned()),
+    };
+    match &virtual_ip.authentication {
+        VrrpAuthentication::None => table.maybe("keys", None),
+        VrrpAuthentication::Password(password) => table.set("password", text(password)),
+        VrrpAuthentication::Keys(keys) => {
+            table.set(
+                "keys",
+                lines(keys.iter().map(|VrrpKey { id, key }| {
+                    Inline::default().set("id", id).set("key", text(key)).finish()
+                })),
+            )
+        }
+    }
+    .finish(header)
 }
 
 fn explain_listener(system: &System, listener: &Listener, header: &str) -> String {

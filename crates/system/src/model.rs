@@ -146,7 +146,7 @@ pub struct VirtualIp {
     pub addresses: Vec<IpAddr>,
     /// The virtual router's number on the wire (VRID), 1 to 255. Default: from the first address.
     pub router_id: u8,
-    /// Who may hold them, and at which priority (1 to 255); the most preferred first. Default: the load balancer's hosts
+    /// Who may hold them, and at which priority; the most preferred first. Default: the load balancer's hosts
     /// in their order, from 200 downwards.
     pub hosts: Vec<Candidate>,
     /// Default: the interface that an address of the same subnet, or else the host's own, is on.
@@ -206,6 +206,7 @@ pub enum VrrpAuthentication {
 pub struct VrrpKey {
     /// Unique among the keys.
     pub id: u8,
+    /// 32 to 64 ASCII characters; the bytes themselves are the key.
     pub key: String,
 }
 

@@ -227,13 +227,51 @@ fn listener() -> impl Strategy<Value = Listener> {
     )
 }
 
+/// Hosts by number; addresses and router ids are dealt out later.
+fn virtual_ip() -> impl Strategy<Value = VirtualIp> {
+    let interval = prop_oneof![(1_u64..=4095).prop_map(|n| 10 * n), (1_u64..=40).prop_map(|n| 1000 * n)];
+    let candidates = vec((any::<usize>(), 20_u8..=254), 1..4);
+    let preempt = option::of(prop_oneof![time(), Just(Duration::ZERO)]);
+    let checksum = prop_oneof![Just(VrrpChecksum::PseudoHeader), Just(VrrpChecksum::Plain)];
+    let keys = vec("[!-ei-~][!-~]{31,63}", 1..4).prop_map(|keys| {
+        let key = |(i, key): (usize, String)| VrrpKey { id: 255 - i as u8, key };
+        VrrpAuthentication::Keys(keys.into_iter().enumerate().map(key).collect())
+    });
+    let authentication = prop_oneof![
+        Just(VrrpAuthentication::None),
+        "[!-~]{1,8}".prop_map(VrrpAuthentication::Password),
+        keys,
+    ];
+    let unicast = option::of(vec((1_u8..100).prop_map(|n| IpAddr::from([203, 0, 113, n])), 0..3));
+    let basics = (candidates, option::of("[a-z]{1,8}[0-9.-]{0,4}[0-9]"), interval, preempt, any::<bool>());
+    (basics, any::<bool>(), unicast, checksum, authentication, option::of("[ab]")).prop_map(
+        |((candidates, interface, interval, preempt, v2), v6, unicast, checksum, authentication, group)| {
+            let unspecified = if v6 { IpAddr::from([0_u16; 8]) } else { IpAddr::from([0_u8; 4]) };
+            let hosts = candidates.into_iter();
+            VirtualIp {
+                addresses: vec![unspecified],
+                router_id: 0,
+                hosts: hosts.map(|(host, priority)| Candidate { host: HostId(host), priority }).collect(),
+                interface,
+                version: if v2 { VrrpVersion::V2 } else { VrrpVersion::V3 },
+                interval: Duration::from_millis(interval),
+                preempt,
+                unicast,
+                checksum,
+                authentication,
+                group,
+            }
+        },
+    )
+}
+
 fn load_balancer() -> impl Strategy<Value = LoadBalancer> {
     let log =
         prop_oneof![Just(AccessLog::Stdout), "/[^\0]{0,10}".prop_map(|path| AccessLog::File(path.into()))];
     let basics = (name(), vec(any::<usize>(), 1..3), vec(listener(), 1..4), option::of(address()));
-    (basics, option::of(1_usize..=1024), option::of(log), time()).prop_map(
-        |((name, hosts, listeners, admin), workers, access_log, drain)| LoadBalancer {
-            virtual_ips: Vec::new(),
+    (basics, option::of(1_usize..=1024), option::of(log), time(), vec(virtual_ip(), 0..4)).prop_map(
+        |((name, hosts, listeners, admin), workers, access_log, drain, virtual_ips)| LoadBalancer {
+            virtual_ips,
             name,
             hosts: hosts.into_iter().map(HostId).collect(),
             listeners,
@@ -306,7 +344,63 @@ fn tied(mut system: System) -> System {
             }
         }
     }
+    let mut number = 0;
+    for load_balancer in &mut system.load_balancers {
+        tie_virtual_ips(load_balancer, &system.hosts, &mut number);
+    }
     system
+}
+
+/// Addresses and numbers that nothing else has, and no setting that would do nothing.
+fn tie_virtual_ips(load_balancer: &mut LoadBalancer, hosts: &[Host], number: &mut u8) {
+    let mut groups: Vec<VirtualIp> = Vec::new();
+    for virtual_ip in &mut load_balancer.virtual_ips {
+        *number += 1;
+        virtual_ip.router_id = *number;
+        let v4 = virtual_ip.addresses.iter().all(IpAddr::is_ipv4);
+        let address = |n: u8| match v4 {
+            true => IpAddr::from([198, 51, n, *number]),
+            false => IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, n.into(), u16::from(*number)]),
+        };
+        virtual_ip.addresses = (0..1 + *number % 3).map(address).collect();
+        let mut taken = Vec::new();
+        virtual_ip.hosts.retain_mut(|candidate| {
+            candidate.host = load_balancer.hosts[candidate.host.0 % load_balancer.hosts.len()];
+            let new = !taken.contains(&candidate.host);
+            taken.push(candidate.host);
+            new
+        });
+        virtual_ip.hosts.sort_by_key(|candidate| std::cmp::Reverse(candidate.priority));
+        match groups.iter().find(|first| first.group == virtual_ip.group) {
+            Some(first) => {
+                virtual_ip.hosts.clone_from(&first.hosts);
+                virtual_ip.preempt = first.preempt;
+            }
+            None if virtual_ip.group.is_some() => groups.push(virtual_ip.clone()),
+            None => {}
+        }
+        let is_named = |candidate: &Candidate| matches!(hosts[candidate.host.0].address, HostAddress::Dns(_));
+        if !v4 || virtual_ip.hosts.iter().any(is_named) {
+            virtual_ip.unicast = None;
+        }
+        if let Some(peers) = &mut virtual_ip.unicast {
+            peers.sort_unstable();
+            peers.dedup();
+        }
+        if !v4 {
+            virtual_ip.version = VrrpVersion::V3;
+        }
+        let v2 = virtual_ip.version == VrrpVersion::V2;
+        if v2 {
+            virtual_ip.interval = Duration::from_secs(virtual_ip.interval.as_secs().max(1));
+        }
+        if v2 || !v4 {
+            virtual_ip.checksum = VrrpChecksum::PseudoHeader;
+        }
+        if !v2 && matches!(virtual_ip.authentication, VrrpAuthentication::Password(_)) {
+            virtual_ip.authentication = VrrpAuthentication::None;
+        }
+    }
 }
 
 proptest! {

@@ -3,7 +3,11 @@
 //! The reader takes its known keys, bounds and defaults from here, and so do the JSON Schema and the reference in
 //! `docs/system-file.md`: none of them can know a key that another does not.
 
+mod virtual_ips;
+
 use std::time::Duration;
+
+pub(crate) use virtual_ips::{VIRTUAL_IP, VRRP_KEY};
 
 use crate::kind::{Absent, Key, Kind, Section, Syntax};
 
@@ -137,7 +141,13 @@ pub(crate) static LOAD_BALANCER: Section = Section {
         key("access_log", Kind::Text(&LOG), "Where a JSON line about each request goes.")
             .otherwise("nowhere"),
         key("drain", millis(0, DAY), "How long a stopping load balancer waits for work in flight.").or("30s"),
-        key("virtual_ips", Kind::Later, "Addresses that move to a host that serves."),
+        key(
+            "virtual_ips",
+            Kind::List(&virtual_ips::VIRTUAL_IP_KIND),
+            "Addresses that move to a host that serves.",
+        )
+        .also(&["vips", "virtual_ip", "vip", "virtual_addresses"])
+        .otherwise("none"),
     ],
 };
 

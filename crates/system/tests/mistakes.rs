@@ -1137,21 +1137,6 @@ error: `databases` is not in this version yet
 }
 
 mistake! {
-    virtual_ips_of_a_later_version:
-    r#"hosts = ["lb1"]"# => r#"hosts = ["lb1"]
-virtual_ips = ["10.0.1.1"]"#,
-    r#"
-error: `virtual_ips` is not in this version yet
-  --> shop.toml:11:1
-   |
-11 | virtual_ips = ["10.0.1.1"]
-   | ^^^^^^^^^^^ comes in a later version
-   |
-   = help: take it out for now; it will say: addresses that move to a host that serves
-"#
-}
-
-mistake! {
     a_load_balancer_without_a_host:
     r#"hosts = ["lb1"]"# => "hosts = []",
     r#"
@@ -1298,5 +1283,1277 @@ error: there is no pool `web`
    |                                     ^^^^^ not defined
    |
    = help: define it: [pools.web]
+"#
+}
+
+/// A good file in which two hosts share an address.
+const PAIR: &str = r#"name = "shop"
+
+[hosts]
+lb1 = "10.0.1.10"
+lb2 = "10.0.1.11"
+lb3 = "lb3.example"
+app1 = "10.0.1.21"
+
+[load_balancers.front]
+hosts = ["lb1", "lb2"]
+virtual_ips = ["10.0.1.100"]
+listeners = [{ bind = ":80", pool = "web" }]
+
+[pools.web]
+members = ["app1:8080"]
+"#;
+
+const VIRTUAL_IPS: &str = r#"virtual_ips = ["10.0.1.100"]"#;
+
+macro_rules! virtual_ip {
+    ($name:ident: $virtual_ips:literal, $expected:literal) => {
+        #[test]
+        fn $name() {
+            assert_says(&PAIR.replace(VIRTUAL_IPS, $virtual_ips), $expected);
+        }
+    };
+}
+
+#[test]
+fn a_good_file_with_a_virtual_ip_has_no_mistake() {
+    assert_eq!(said(PAIR), "nothing");
+}
+
+#[test]
+fn one_mistake_in_a_virtual_ip_does_not_hide_the_others() {
+    let text = PAIR.replace(
+        VIRTUAL_IPS,
+        r#"virtual_ips = [
+    { adress = "10.0.1.100", version = 2, interval = "1500ms", checksum = "plain" },
+    { address = "10.0.1.101/24", router_id = 0, priorities = { lb1 = 300, lb9 = 100 }, version = 3, password = "x" },
+    { address = "10.0.1.102", interval = 5, preempt = 1, unicast = ["lb3"], keys = [{ id = 0, key = "" }], group = "" },
+    "10.0.1.102",
+]"#,
+    );
+    let mistakes = nines_system::parse("shop.toml", &text).unwrap_err();
+    let told: Vec<_> = mistakes.iter().map(|mistake| mistake.title.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "a virtual IP has no key `adress`",
+            "`interval` is not in whole seconds",
+            "`checksum` is for version 3 over IPv4 only",
+            "`10.0.1.101/24` has a prefix length",
+            "`router_id` is out of range",
+            "`lb1` is out of range",
+            "there is no host `lb9`",
+            "`password` is for version 2 only",
+            "`interval` needs a unit",
+            "`preempt` must be true or false, not a whole number",
+            "`lb3` is not an IP address",
+            "`id` is out of range",
+            "that can't be a key",
+            "`` can't be a name",
+            "`10.0.1.102` is a virtual IP twice",
+        ]
+    );
+}
+
+/// The same with a second load balancer on these hosts, with these virtual IPs.
+fn with_back(hosts: &str, virtual_ips: &str) -> String {
+    PAIR.replace(
+        "[pools.web]",
+        &format!(
+            "[load_balancers.back]\nhosts = [{hosts}]\nvirtual_ips = [{virtual_ips}]\n\
+             listeners = [{{ bind = \":81\", pool = \"web\" }}]\n\n[pools.web]"
+        ),
+    )
+}
+
+#[test]
+fn two_load_balancers_have_no_virtual_ip_in_common() {
+    assert_says(
+        &with_back(r#""lb3""#, r#""10.0.1.100""#),
+        r#"
+error: `10.0.1.100` is a virtual IP twice
+  --> shop.toml:16:16
+   |
+11 | virtual_ips = ["10.0.1.100"]
+   |                ------------ first, of load balancer `front`
+...
+16 | virtual_ips = ["10.0.1.100"]
+   |                ^^^^^^^^^^^^ again
+   |
+   = help: take one out
+"#,
+    );
+}
+
+#[test]
+fn two_load_balancers_have_no_router_id_in_common_on_one_host() {
+    assert_says(
+        &with_back(r#""lb3", "lb2""#, r#""10.0.2.100""#),
+        r#"
+error: two virtual IPs have the router_id 100 on the same host
+  --> shop.toml:16:16
+   |
+11 | virtual_ips = ["10.0.1.100"]
+   |                ------------ 100, from the address
+...
+16 | virtual_ips = ["10.0.2.100"]
+   |                ^^^^^^^^^^^^ 100, from the address
+   |
+   = help: give one of them another number: router_id = 101
+"#,
+    );
+    assert_eq!(said(&with_back(r#""lb3""#, r#""10.0.2.100""#)), "nothing");
+    assert_eq!(said(&with_back(r#""lb3", "lb2""#, r#""2001:db8::64""#)), "nothing");
+    let on_lb3 = r#"{ address = "10.0.2.100", hosts = ["lb3"] }"#;
+    assert_eq!(said(&with_back(r#""lb3", "lb2""#, on_lb3)), "nothing");
+}
+
+#[test]
+fn groups_of_two_load_balancers_are_two_groups() {
+    let text = with_back(r#""lb3", "lb2""#, r#"{ address = "10.0.1.101", group = "edge" }"#)
+        .replace(VIRTUAL_IPS, r#"virtual_ips = [{ address = "10.0.1.100", group = "edge" }]"#);
+    assert_eq!(said(&text), "nothing");
+}
+
+#[test]
+fn a_group_is_of_one_mind_whatever_the_order_of_equals() {
+    let text = PAIR.replace(
+        VIRTUAL_IPS,
+        r#"virtual_ips = [
+    { address = "10.0.1.100", priorities = { lb1 = 100, lb2 = 100 }, group = "edge" },
+    { address = "10.0.1.101", priorities = { lb2 = 100, lb1 = 100 }, group = "edge", preempt_delay = "0s" },
+]"#,
+    );
+    assert_eq!(said(&text), "nothing");
+}
+
+#[test]
+fn listeners_may_share_a_port_on_a_virtual_ip_and_on_the_hosts_own_address() {
+    let listeners = |binds: &[&str]| {
+        let one = |bind: &&str| format!("{{ bind = \"{bind}\", pool = \"web\" }}");
+        let list: Vec<_> = binds.iter().map(one).collect();
+        PAIR.replace(r#"{ bind = ":80", pool = "web" }"#, &list.join(", "))
+    };
+    assert_eq!(said(&listeners(&["10.0.1.100:80", "10.0.1.10:80"])), "nothing");
+    for binds in [["10.0.1.100:80", ":80"], ["10.0.1.100:80", "10.0.1.100:80"]] {
+        let said = said(&listeners(&binds));
+        assert!(said.starts_with("error: port 80 is used twice on the same host\n"), "{said}");
+    }
+}
+
+#[test]
+fn a_virtual_ip_that_can_not_move_is_warned_of() {
+    let warnings = |text: &str| {
+        let (_, warnings) = nines_system::parse_with_warnings("shop.toml", text).unwrap();
+        warnings.render(false)
+    };
+    let pair = PAIR.replace("lb3 = \"lb3.example\"\n", "");
+    assert_eq!(warnings(&pair), "");
+    let one_named = r#"virtual_ips = [{ address = "10.0.1.100", priorities = { lb2 = 100 } }]"#;
+    assert_eq!(
+        warnings(&pair.replace(VIRTUAL_IPS, one_named)),
+        r#"warning: virtual IP `10.0.1.100` can't move
+  --> shop.toml:10:55
+   |
+10 | virtual_ips = [{ address = "10.0.1.100", priorities = { lb2 = 100 } }]
+   |                                                       ^^^^^^^^^^^^^ one host only
+   |
+   = help: name a second host
+"#
+    );
+    let one_there = pair.replace("lb2 = \"10.0.1.11\"\n", "").replace(r#"["lb1", "lb2"]"#, r#"["lb1"]"#);
+    assert_eq!(
+        warnings(&one_there),
+        r#"warning: virtual IP `10.0.1.100` can't move
+ --> shop.toml:9:16
+  |
+9 | virtual_ips = ["10.0.1.100"]
+  |                ^^^^^^^^^^^^ one host only
+  |
+  = help: give load balancer `front` a second host
+"#
+    );
+}
+
+virtual_ip! {
+    a_virtual_ip_with_a_prefix:
+    r#"virtual_ips = ["10.0.1.100/24"]"#,
+    r#"
+error: `10.0.1.100/24` has a prefix length
+  --> shop.toml:11:16
+   |
+11 | virtual_ips = ["10.0.1.100/24"]
+   |                ^^^^^^^^^^^^^^^ not an address alone
+   |
+   = help: a virtual address is always held as a single address (/32 or /128), whatever its subnet is: write "10.0.1.100"
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_with_a_port:
+    r#"virtual_ips = ["10.0.1.100:80"]"#,
+    r#"
+error: `10.0.1.100:80` is not an IP address
+  --> shop.toml:11:16
+   |
+11 | virtual_ips = ["10.0.1.100:80"]
+   |                ^^^^^^^^^^^^^^^ not an IP address
+   |
+   = help: a virtual IP has no port: write "10.0.1.100"
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_that_is_a_name:
+    r#"virtual_ips = ["vip.example"]"#,
+    r#"
+error: `vip.example` is not an IP address
+  --> shop.toml:11:16
+   |
+11 | virtual_ips = ["vip.example"]
+   |                ^^^^^^^^^^^^^ not an IP address
+   |
+   = help: write an IP address, such as "10.0.1.100" or "2001:db8::100"
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_on_the_loopback:
+    r#"virtual_ips = ["127.0.0.1"]"#,
+    r#"
+error: `127.0.0.1` can't be a virtual IP
+  --> shop.toml:11:16
+   |
+11 | virtual_ips = ["127.0.0.1"]
+   |                ^^^^^^^^^^^ a loopback address: every host has it
+   |
+   = help: write an address of the network that clients or hosts are on
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_for_every_address:
+    r#"virtual_ips = ["::"]"#,
+    r#"
+error: `::` can't be a virtual IP
+  --> shop.toml:11:16
+   |
+11 | virtual_ips = ["::"]
+   |                ^^^^ stands for every address
+   |
+   = help: write an address of the network that clients or hosts are on
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_that_is_multicast:
+    r#"virtual_ips = ["224.0.0.18"]"#,
+    r#"
+error: `224.0.0.18` can't be a virtual IP
+  --> shop.toml:11:16
+   |
+11 | virtual_ips = ["224.0.0.18"]
+   |                ^^^^^^^^^^^^ a multicast address
+   |
+   = help: write an address of the network that clients or hosts are on
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_that_is_the_broadcast_address:
+    r#"virtual_ips = ["255.255.255.255"]"#,
+    r#"
+error: `255.255.255.255` can't be a virtual IP
+  --> shop.toml:11:16
+   |
+11 | virtual_ips = ["255.255.255.255"]
+   |                ^^^^^^^^^^^^^^^^^ the broadcast address
+   |
+   = help: write an address of the network that clients or hosts are on
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_of_the_link_alone:
+    r#"virtual_ips = ["fe80::1"]"#,
+    r#"
+error: `fe80::1` can't be a virtual IP
+  --> shop.toml:11:16
+   |
+11 | virtual_ips = ["fe80::1"]
+   |                ^^^^^^^^^ a link-local address
+   |
+   = help: write an address of the network that clients or hosts are on
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_of_the_ipv4_link_alone:
+    r#"virtual_ips = ["169.254.0.1"]"#,
+    r#"
+error: `169.254.0.1` can't be a virtual IP
+  --> shop.toml:11:16
+   |
+11 | virtual_ips = ["169.254.0.1"]
+   |                ^^^^^^^^^^^^^ a link-local address
+   |
+   = help: write an address of the network that clients or hosts are on
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_in_ipv6_clothes:
+    r#"virtual_ips = ["::ffff:10.0.1.100"]"#,
+    r#"
+error: `::ffff:10.0.1.100` can't be a virtual IP
+  --> shop.toml:11:16
+   |
+11 | virtual_ips = ["::ffff:10.0.1.100"]
+   |                ^^^^^^^^^^^^^^^^^^^ an IPv4 address written as IPv6
+   |
+   = help: write "10.0.1.100"
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_that_is_no_list:
+    r#"virtual_ips = "10.0.1.100""#,
+    r#"
+error: `virtual_ips` must be a list, not a text
+  --> shop.toml:11:15
+   |
+11 | virtual_ips = "10.0.1.100"
+   |               ^^^^^^^^^^^^ a text
+   |
+   = help: write ["10.0.1.100"]
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_that_is_a_number:
+    r#"virtual_ips = [5]"#,
+    r#"
+error: `virtual_ips` must be a text in quotes or a table, not a whole number
+  --> shop.toml:11:16
+   |
+11 | virtual_ips = [5]
+   |                ^ a whole number
+   |
+   = help: for example "10.0.1.100"
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_without_an_address:
+    r#"virtual_ips = [{ group = "edge" }]"#,
+    r#"
+error: a virtual IP has no `address`
+  --> shop.toml:11:16
+   |
+11 | virtual_ips = [{ group = "edge" }]
+   |                ^^^^^^^^^^^^^^^^^^ `address` is missing
+   |
+   = help: add address = "10.0.1.100": the address, or up to 20 of one family that move together. No host has them as its own
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_whose_address_is_a_number:
+    r#"virtual_ips = [{ address = 5 }]"#,
+    r#"
+error: `address` must be a text in quotes or a list, not a whole number
+  --> shop.toml:11:28
+   |
+11 | virtual_ips = [{ address = 5 }]
+   |                            ^ a whole number
+   |
+   = help: for example "10.0.1.100"
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_with_an_empty_list_of_addresses:
+    r#"virtual_ips = [{ address = [] }]"#,
+    r#"
+error: a virtual IP has no address
+  --> shop.toml:11:28
+   |
+11 | virtual_ips = [{ address = [] }]
+   |                            ^^ empty
+   |
+   = help: write at least one: address = "10.0.1.100"
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_with_very_many_addresses:
+    r#"virtual_ips = [{ address = ["10.0.2.1", "10.0.2.2", "10.0.2.3", "10.0.2.4", "10.0.2.5", "10.0.2.6", "10.0.2.7", "10.0.2.8", "10.0.2.9", "10.0.2.10", "10.0.2.11", "10.0.2.12", "10.0.2.13", "10.0.2.14", "10.0.2.15", "10.0.2.16", "10.0.2.17", "10.0.2.18", "10.0.2.19", "10.0.2.20", "10.0.2.21"] }]"#,
+    r#"
+error: a virtual IP has more than 20 addresses
+  --> shop.toml:11:28
+   |
+11 | ... = ["10.0.2.1", "10.0.2.2", "10.0.2.3", "10.0.2.4", "10.0.2.5", "10.0.2.6", "10.0.2.7", "10.0.2.8", "10.0.2.9", "10.0.2.10", "10.0.2.11", "10.0.2.12", "10.0.2.13", "10.0.2.14", "10.0.2.15", "10.0.2.16", "10.0.2.17", "10.0.2.18", "10.0.2.19", "10.0.2.20", "10.0.2.21"] }]
+   |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ 21 of them
+   |
+   = help: make it two virtual IPs; those of one `group` stay together
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_of_two_families:
+    r#"virtual_ips = [{ address = ["10.0.1.100", "2001:db8::100"] }]"#,
+    r#"
+error: a virtual IP has addresses of one family
+  --> shop.toml:11:43
+   |
+11 | virtual_ips = [{ address = ["10.0.1.100", "2001:db8::100"] }]
+   |                             ------------  ^^^^^^^^^^^^^^^ IPv6
+   |                             |
+   |                             IPv4
+   |
+   = help: make it two virtual IPs; those of one `group` stay together
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_twice:
+    r#"virtual_ips = ["10.0.1.100", "10.0.1.100"]"#,
+    r#"
+error: `10.0.1.100` is a virtual IP twice
+  --> shop.toml:11:30
+   |
+11 | virtual_ips = ["10.0.1.100", "10.0.1.100"]
+   |                ------------  ^^^^^^^^^^^^ again
+   |                |
+   |                first, of load balancer `front`
+   |
+   = help: take one out
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_that_a_host_has:
+    r#"virtual_ips = ["10.0.1.21"]"#,
+    r#"
+error: `10.0.1.21` is the address of host `app1`
+  --> shop.toml:11:16
+   |
+ 7 | app1 = "10.0.1.21"
+   | ---- has it
+...
+11 | virtual_ips = ["10.0.1.21"]
+   |                ^^^^^^^^^^^ would move away from it
+   |
+   = help: write an address of the same subnet that no host has
+"#
+}
+
+virtual_ip! {
+    virtual_ips_under_the_name_that_others_give_them:
+    r#"vips = ["10.0.1.100"]"#,
+    r#"
+error: a load balancer has no key `vips`
+  --> shop.toml:11:1
+   |
+11 | vips = ["10.0.1.100"]
+   | ^^^^ unknown key
+   |
+   = help: did you mean `virtual_ips`?
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_with_the_key_of_keepalived:
+    r#"virtual_ips = [{ address = "10.0.1.100", virtual_router_id = 51 }]"#,
+    r#"
+error: a virtual IP has no key `virtual_router_id`
+  --> shop.toml:11:42
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", virtual_router_id = 51 }]
+   |                                          ^^^^^^^^^^^^^^^^^ unknown key
+   |
+   = help: did you mean `router_id`?
+"#
+}
+
+virtual_ip! {
+    a_router_id_out_of_range:
+    r#"virtual_ips = [{ address = "10.0.1.100", router_id = 256 }]"#,
+    r#"
+error: `router_id` is out of range
+  --> shop.toml:11:54
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", router_id = 256 }]
+   |                                                      ^^^ out of range
+   |
+   = help: it must be from 1 to 255
+"#
+}
+
+virtual_ip! {
+    two_virtual_ips_with_one_router_id:
+    r#"virtual_ips = [{ address = "10.0.1.100", router_id = 51 }, { address = "10.0.1.101", router_id = 51 }]"#,
+    r#"
+error: two virtual IPs have the router_id 51 on the same host
+  --> shop.toml:11:98
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", router_id = 51 }, { address = "10.0.1.101", router_id = 51 }]
+   |                                                      -- 51                                       ^^ 51
+   |
+   = help: give one of them another number: router_id = 52
+"#
+}
+
+virtual_ip! {
+    two_virtual_ips_whose_addresses_make_one_router_id:
+    r#"virtual_ips = ["10.0.1.100", "10.0.2.100"]"#,
+    r#"
+error: two virtual IPs have the router_id 100 on the same host
+  --> shop.toml:11:30
+   |
+11 | virtual_ips = ["10.0.1.100", "10.0.2.100"]
+   |                ------------  ^^^^^^^^^^^^ 100, from the address
+   |                |
+   |                100, from the address
+   |
+   = help: give one of them another number: router_id = 101
+"#
+}
+
+virtual_ip! {
+    a_router_id_that_another_address_makes:
+    r#"virtual_ips = ["10.0.1.100", { address = "10.0.1.101", router_id = 100 }]"#,
+    r#"
+error: two virtual IPs have the router_id 100 on the same host
+  --> shop.toml:11:68
+   |
+11 | virtual_ips = ["10.0.1.100", { address = "10.0.1.101", router_id = 100 }]
+   |                ------------ 100, from the address                  ^^^ 100
+   |
+   = help: give one of them another number: router_id = 101
+"#
+}
+
+virtual_ip! {
+    two_orders_of_a_virtual_ip:
+    r#"virtual_ips = [{ address = "10.0.1.100", hosts = ["lb1", "lb2"], priorities = { lb1 = 150, lb2 = 100 } }]"#,
+    r#"
+error: a virtual IP has either `hosts` or `priorities`
+  --> shop.toml:11:79
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", hosts = ["lb1", "lb2"], priorities = { lb1 = 150, lb2 = 100 } }]
+   |                                                  -------------- one order     ^^^^^^^^^^^^^^^^^^^^^^^^ an order again
+   |
+   = help: take one out: `hosts` is the order alone, `priorities` says the numbers too
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_without_a_host:
+    r#"virtual_ips = [{ address = "10.0.1.100", hosts = [] }]"#,
+    r#"
+error: a virtual IP has no host
+  --> shop.toml:11:50
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", hosts = [] }]
+   |                                                  ^^ empty
+   |
+   = help: name those that may hold it, or leave `hosts` out: then all may
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_without_a_priority:
+    r#"virtual_ips = [{ address = "10.0.1.100", priorities = {} }]"#,
+    r#"
+error: a virtual IP has no host
+  --> shop.toml:11:55
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", priorities = {} }]
+   |                                                       ^^ empty
+   |
+   = help: name those that may hold it, or leave `priorities` out: then all may
+"#
+}
+
+virtual_ip! {
+    a_host_twice_in_a_virtual_ip:
+    r#"virtual_ips = [{ address = "10.0.1.100", hosts = ["lb1", "lb2", "lb1"] }]"#,
+    r#"
+error: a virtual IP has a host twice
+  --> shop.toml:11:65
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", hosts = ["lb1", "lb2", "lb1"] }]
+   |                                                   ----- first   ^^^^^ again
+   |
+   = help: take one out
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_on_an_unknown_host:
+    r#"virtual_ips = [{ address = "10.0.1.100", hosts = ["lb1", "lb7"] }]"#,
+    r#"
+error: there is no host `lb7`
+  --> shop.toml:11:58
+   |
+ 3 | [hosts]
+   |  ----- hosts are defined here
+...
+11 | virtual_ips = [{ address = "10.0.1.100", hosts = ["lb1", "lb7"] }]
+   |                                                          ^^^^^ not defined
+   |
+   = help: did you mean `lb1`, `lb2` or `lb3`?
+"#
+}
+
+virtual_ip! {
+    a_virtual_ip_on_a_host_of_others:
+    r#"virtual_ips = [{ address = "10.0.1.100", hosts = ["lb1", "app1"] }]"#,
+    r#"
+error: host `app1` is not one of load balancer `front`
+  --> shop.toml:11:58
+   |
+10 | hosts = ["lb1", "lb2"]
+   |         -------------- the hosts that can
+11 | virtual_ips = [{ address = "10.0.1.100", hosts = ["lb1", "app1"] }]
+   |                                                          ^^^^^^ can't hold its addresses
+   |
+   = help: take it out, or add it to the load balancer's `hosts`
+"#
+}
+
+virtual_ip! {
+    a_priority_of_a_host_of_others:
+    r#"virtual_ips = [{ address = "10.0.1.100", priorities = { lb1 = 150, app1 = 100 } }]"#,
+    r#"
+error: host `app1` is not one of load balancer `front`
+  --> shop.toml:11:68
+   |
+10 | hosts = ["lb1", "lb2"]
+   |         -------------- the hosts that can
+11 | virtual_ips = [{ address = "10.0.1.100", priorities = { lb1 = 150, app1 = 100 } }]
+   |                                                                    ^^^^ can't hold its addresses
+   |
+   = help: take it out, or add it to the load balancer's `hosts`
+"#
+}
+
+virtual_ip! {
+    a_priority_of_an_owner:
+    r#"virtual_ips = [{ address = "10.0.1.100", priorities = { lb1 = 255, lb2 = 100 } }]"#,
+    r#"
+error: `lb1` is out of range
+  --> shop.toml:11:63
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", priorities = { lb1 = 255, lb2 = 100 } }]
+   |                                                               ^^^ out of range
+   |
+   = help: it must be from 20 to 254
+"#
+}
+
+virtual_ip! {
+    priorities_that_are_no_table:
+    r#"virtual_ips = [{ address = "10.0.1.100", priorities = [150, 100] }]"#,
+    r#"
+error: `priorities` must be a table, not a list
+  --> shop.toml:11:55
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", priorities = [150, 100] }]
+   |                                                       ^^^^^^^^^^ a list
+   |
+   = help: for example { name = 20 }
+"#
+}
+
+virtual_ip! {
+    an_interface_with_its_parent:
+    r#"virtual_ips = [{ address = "10.0.1.100", interface = "eth0.100@eth0/x" }]"#,
+    r#"
+error: `eth0.100@eth0/x` is not a network interface
+  --> shop.toml:11:54
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", interface = "eth0.100@eth0/x" }]
+   |                                                      ^^^^^^^^^^^^^^^^^ not an interface's name
+   |
+   = help: write a name as `ip link` shows it, such as "eth0"; the part from an `@` on is not of the name
+"#
+}
+
+virtual_ip! {
+    an_unknown_version:
+    r#"virtual_ips = [{ address = "10.0.1.100", version = 4 }]"#,
+    r#"
+error: `version` is out of range
+  --> shop.toml:11:52
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", version = 4 }]
+   |                                                    ^ out of range
+   |
+   = help: it must be from 2 to 3
+"#
+}
+
+virtual_ip! {
+    a_version_that_knows_no_ipv6:
+    r#"virtual_ips = [{ address = "2001:db8::100", version = 2 }]"#,
+    r#"
+error: version 2 of VRRP is for IPv4 only
+  --> shop.toml:11:55
+   |
+11 | virtual_ips = [{ address = "2001:db8::100", version = 2 }]
+   |                            --------------- IPv6       ^ knows no IPv6
+   |
+   = help: leave `version` out: version 3 is for both
+"#
+}
+
+virtual_ip! {
+    an_interval_between_two_hundredths:
+    r#"virtual_ips = [{ address = "10.0.1.100", interval = "105ms" }]"#,
+    r#"
+error: `interval` is not in whole hundredths of a second
+  --> shop.toml:11:53
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", interval = "105ms" }]
+   |                                                     ^^^^^^^ version 3 can't say this
+   |
+   = help: write "100ms" or "110ms"
+"#
+}
+
+virtual_ip! {
+    an_interval_between_two_seconds:
+    r#"virtual_ips = [{ address = "10.0.1.100", version = 2, interval = "1500ms" }]"#,
+    r#"
+error: `interval` is not in whole seconds
+  --> shop.toml:11:66
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", version = 2, interval = "1500ms" }]
+   |                                                                  ^^^^^^^^ version 2 can't say this
+   |
+   = help: write "1s" or "2s"
+"#
+}
+
+virtual_ip! {
+    an_interval_below_a_second_in_version_2:
+    r#"virtual_ips = [{ address = "10.0.1.100", version = 2, interval = "100ms" }]"#,
+    r#"
+error: `interval` is not in whole seconds
+  --> shop.toml:11:66
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", version = 2, interval = "100ms" }]
+   |                                                                  ^^^^^^^ version 2 can't say this
+   |
+   = help: write "1s"
+"#
+}
+
+virtual_ip! {
+    an_interval_too_long_for_version_3:
+    r#"virtual_ips = [{ address = "10.0.1.100", interval = "1min" }]"#,
+    r#"
+error: `interval` is too long for version 3
+  --> shop.toml:11:53
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", interval = "1min" }]
+   |                                                     ^^^^^^ 1min
+   |
+   = help: in version 3 it is at most "40950ms"
+"#
+}
+
+virtual_ip! {
+    an_interval_out_of_range:
+    r#"virtual_ips = [{ address = "10.0.1.100", interval = "5ms" }]"#,
+    r#"
+error: `interval` is out of range
+  --> shop.toml:11:53
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", interval = "5ms" }]
+   |                                                     ^^^^^ out of range
+   |
+   = help: it must be from 10ms to 255s
+"#
+}
+
+virtual_ip! {
+    an_interval_under_the_name_that_keepalived_gives_it:
+    r#"virtual_ips = [{ address = "10.0.1.100", advert_int = 1 }]"#,
+    r#"
+error: a virtual IP has no key `advert_int`
+  --> shop.toml:11:42
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", advert_int = 1 }]
+   |                                          ^^^^^^^^^^ unknown key
+   |
+   = help: did you mean `interval`?
+"#
+}
+
+virtual_ip! {
+    a_delay_of_nothing:
+    r#"virtual_ips = [{ address = "10.0.1.100", preempt = false, preempt_delay = "30s" }]"#,
+    r#"
+error: `preempt_delay` does nothing without `preempt`
+  --> shop.toml:11:59
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", preempt = false, preempt_delay = "30s" }]
+   |                                                    -----  ^^^^^^^^^^^^^ waits for nothing
+   |                                                    |
+   |                                                    never takes over from one that serves
+   |
+   = help: take one of them out
+"#
+}
+
+#[test]
+fn unicast_to_a_name() {
+    let text = PAIR.replace(r#"hosts = ["lb1", "lb2"]"#, r#"hosts = ["lb1", "lb2", "lb3"]"#);
+    let text = text.replace(
+        VIRTUAL_IPS,
+        r#"virtual_ips = [{ address = "10.0.1.100", hosts = ["lb1", "lb2", "lb3"], unicast = true }]"#,
+    );
+    assert_says(
+        &text,
+        r#"
+error: host `lb3` has a name where unicast needs an address
+  --> shop.toml:11:83
+   |
+ 6 | lb3 = "lb3.example"
+   | --- is called by its name, `lb3.example`
+...
+11 | virtual_ips = [{ address = "10.0.1.100", hosts = ["lb1", "lb2", "lb3"], unicast = true }]
+   |                            ------------ needs IPv4 peers                          ^^^^ to the hosts' own addresses
+   |
+   = help: give `lb3` an IPv4 address, or leave `unicast` out
+"#,
+    );
+}
+
+virtual_ip! {
+    unicast_to_another_family:
+    r#"virtual_ips = [{ address = "2001:db8::100", unicast = true, hosts = ["lb1", "lb2"] }]"#,
+    r#"
+error: host `lb1` has no IPv6 address for unicast
+  --> shop.toml:11:55
+   |
+ 4 | lb1 = "10.0.1.10"
+   | --- has an IPv4 address
+...
+11 | virtual_ips = [{ address = "2001:db8::100", unicast = true, hosts = ["lb1", "lb2"] }]
+   |                            ---------------            ^^^^ to the hosts' own addresses
+   |                            |
+   |                            needs IPv6 peers
+   |
+   = help: give `lb1` an IPv6 address, or leave `unicast` out
+
+error: host `lb2` has no IPv6 address for unicast
+  --> shop.toml:11:55
+   |
+ 5 | lb2 = "10.0.1.11"
+   | --- has an IPv4 address
+...
+11 | virtual_ips = [{ address = "2001:db8::100", unicast = true, hosts = ["lb1", "lb2"] }]
+   |                            ---------------            ^^^^ to the hosts' own addresses
+   |                            |
+   |                            needs IPv6 peers
+   |
+   = help: give `lb2` an IPv6 address, or leave `unicast` out
+"#
+}
+
+virtual_ip! {
+    a_peer_that_is_a_host:
+    r#"virtual_ips = [{ address = "10.0.1.100", unicast = ["10.0.1.11"] }]"#,
+    r#"
+error: `10.0.1.11` is the address of host `lb2`
+  --> shop.toml:11:53
+   |
+ 5 | lb2 = "10.0.1.11"
+   | --- has it
+...
+11 | virtual_ips = [{ address = "10.0.1.100", unicast = ["10.0.1.11"] }]
+   |                                                     ^^^^^^^^^^^ a host of this file
+   |
+   = help: take it out: the hosts that may hold the address are peers as it is
+"#
+}
+
+virtual_ip! {
+    a_peer_twice:
+    r#"virtual_ips = [{ address = "10.0.1.100", unicast = ["10.0.1.3", "10.0.1.3"] }]"#,
+    r#"
+error: `10.0.1.3` is a peer twice
+  --> shop.toml:11:65
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", unicast = ["10.0.1.3", "10.0.1.3"] }]
+   |                                                     ----------  ^^^^^^^^^^ again
+   |                                                     |
+   |                                                     first
+   |
+   = help: take one out
+"#
+}
+
+virtual_ip! {
+    a_peer_of_another_family:
+    r#"virtual_ips = [{ address = "10.0.1.100", unicast = ["2001:db8::3"] }]"#,
+    r#"
+error: `2001:db8::3` can't be a peer
+  --> shop.toml:11:53
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", unicast = ["2001:db8::3"] }]
+   |                            ------------ IPv4        ^^^^^^^^^^^^^ IPv6
+   |
+   = help: write the peer's address of the same family
+"#
+}
+
+virtual_ip! {
+    a_peer_with_a_prefix:
+    r#"virtual_ips = [{ address = "10.0.1.100", unicast = ["10.0.1.3/24"] }]"#,
+    r#"
+error: `10.0.1.3/24` has a prefix length
+  --> shop.toml:11:53
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", unicast = ["10.0.1.3/24"] }]
+   |                                                     ^^^^^^^^^^^^^ not an address alone
+   |
+   = help: a peer is a single address: write "10.0.1.3"
+"#
+}
+
+virtual_ip! {
+    a_peer_that_is_multicast:
+    r#"virtual_ips = [{ address = "10.0.1.100", unicast = ["224.0.0.18"] }]"#,
+    r#"
+error: `224.0.0.18` can't be a peer
+  --> shop.toml:11:53
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", unicast = ["224.0.0.18"] }]
+   |                                                     ^^^^^^^^^^^^ a multicast address
+   |
+   = help: write an address of the network that clients or hosts are on
+"#
+}
+
+virtual_ip! {
+    unicast_that_is_a_text:
+    r#"virtual_ips = [{ address = "10.0.1.100", unicast = "10.0.1.3" }]"#,
+    r#"
+error: `unicast` must be true or false or a list, not a text
+  --> shop.toml:11:52
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", unicast = "10.0.1.3" }]
+   |                                                    ^^^^^^^^^^ a text
+   |
+   = help: for example true
+"#
+}
+
+virtual_ip! {
+    a_checksum_in_version_2:
+    r#"virtual_ips = [{ address = "10.0.1.100", version = 2, checksum = "plain" }]"#,
+    r#"
+error: `checksum` is for version 3 over IPv4 only
+  --> shop.toml:11:55
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", version = 2, checksum = "plain" }]
+   |                                                    -  ^^^^^^^^ does nothing here
+   |                                                    |
+   |                                                    version 2
+   |
+   = help: take it out: there is one kind of checksum here
+"#
+}
+
+virtual_ip! {
+    a_checksum_over_ipv6:
+    r#"virtual_ips = [{ address = "2001:db8::100", checksum = "plain" }]"#,
+    r#"
+error: `checksum` is for version 3 over IPv4 only
+  --> shop.toml:11:45
+   |
+11 | virtual_ips = [{ address = "2001:db8::100", checksum = "plain" }]
+   |                            ---------------  ^^^^^^^^ does nothing here
+   |                            |
+   |                            IPv6
+   |
+   = help: take it out: there is one kind of checksum here
+"#
+}
+
+virtual_ip! {
+    an_unknown_checksum:
+    r#"virtual_ips = [{ address = "10.0.1.100", checksum = "pseudo" }]"#,
+    r#"
+error: `checksum` can't be `pseudo`
+  --> shop.toml:11:53
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", checksum = "pseudo" }]
+   |                                                     ^^^^^^^^ unknown word
+   |
+   = help: did you mean `pseudo-header`?
+"#
+}
+
+virtual_ip! {
+    a_password_in_version_3:
+    r#"virtual_ips = [{ address = "10.0.1.100", password = "secret" }]"#,
+    r#"
+error: `password` is for version 2 only
+  --> shop.toml:11:42
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", password = "secret" }]
+   |                                          ^^^^^^^^ version 3 has no place for it
+   |
+   = help: `version` is 3 where the file says nothing
+   = help: write `keys` in its place, or version = 2 if the peers are old
+"#
+}
+
+virtual_ip! {
+    a_password_in_version_3_as_written:
+    r#"virtual_ips = [{ address = "10.0.1.100", version = 3, password = "secret" }]"#,
+    r#"
+error: `password` is for version 2 only
+  --> shop.toml:11:55
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", version = 3, password = "secret" }]
+   |                                                    -  ^^^^^^^^ version 3 has no place for it
+   |                                                    |
+   |                                                    the version
+   |
+   = help: write `keys` in its place, or version = 2 if the peers are old
+"#
+}
+
+virtual_ip! {
+    a_password_too_long:
+    r#"virtual_ips = [{ address = "10.0.1.100", version = 2, password = "secret-secret" }]"#,
+    r#"
+error: that can't be a password
+  --> shop.toml:11:66
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", version = 2, password = "secret-secret" }]
+   |                                                                  ^^^^^^^^^^^^^^^ not 1 to 8 plain characters
+   |
+   = help: write 1 to 8 ASCII characters without blanks; it is no secret on the wire
+"#
+}
+
+virtual_ip! {
+    a_password_with_a_blank:
+    r#"virtual_ips = [{ address = "10.0.1.100", version = 2, password = "se cret" }]"#,
+    r#"
+error: that can't be a password
+  --> shop.toml:11:66
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", version = 2, password = "se cret" }]
+   |                                                                  ^^^^^^^^^ not 1 to 8 plain characters
+   |
+   = help: write 1 to 8 ASCII characters without blanks; it is no secret on the wire
+"#
+}
+
+virtual_ip! {
+    a_password_and_keys:
+    r#"virtual_ips = [{ address = "10.0.1.100", version = 2, password = "secret", keys = [{ id = 1, key = "a-key-that-has-enough-characters" }] }]"#,
+    r#"
+error: a virtual IP has either `password` or `keys`
+  --> shop.toml:11:66
+   |
+11 | ...sion = 2, password = "secret", keys = [{ id = 1, key = "a-key-that-has-enough-characters" }] }]
+   |                         ^^^^^^^^         ------------------------------------------------------ a better proof
+   |                         |
+   |                         can be read by all
+   |
+   = help: take one out: `keys` are safe, `password` is for old peers
+"#
+}
+
+virtual_ip! {
+    no_key_at_all:
+    r#"virtual_ips = [{ address = "10.0.1.100", keys = [] }]"#,
+    r#"
+error: there is no key
+  --> shop.toml:11:49
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", keys = [] }]
+   |                                                 ^^ empty
+   |
+   = help: write at least one, or leave `keys` out
+"#
+}
+
+virtual_ip! {
+    very_many_keys:
+    r#"virtual_ips = [{ address = "10.0.1.100", keys = [{ id = 1, key = "a-key-that-has-enough-characters" }, { id = 2, key = "a-key-that-has-enough-characters" }, { id = 3, key = "a-key-that-has-enough-characters" }, { id = 4, key = "a-key-that-has-enough-characters" }, { id = 5, key = "a-key-that-has-enough-characters" }, { id = 6, key = "a-key-that-has-enough-characters" }, { id = 7, key = "a-key-that-has-enough-characters" }, { id = 8, key = "a-key-that-has-enough-characters" }, { id = 9, key = "a-key-that-has-enough-characters" }] }]"#,
+    r#"
+error: there are more than 8 keys
+  --> shop.toml:11:49
+   |
+11 | ... = [{ id = 1, key = "a-key-that-has-enough-chara..., key = "a-key-that-has-enough-characters" }] }]
+   |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^...^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ 9 keys
+   |
+   = help: take out those that no peer signs with any more
+"#
+}
+
+virtual_ip! {
+    two_keys_with_one_id:
+    r#"virtual_ips = [{ address = "10.0.1.100", keys = [{ id = 1, key = "a-key-that-has-enough-characters" }, { id = 1, key = "another-key-of-enough-characters" }] }]"#,
+    r#"
+error: two keys have the id 1
+  --> shop.toml:11:111
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", keys = [{ id = 1, key = "a-key-that-has-enough-characters" }, { id = 1, key = "another-key-...
+   |                                                         - first                                               ^ again
+   |
+   = help: give the new key an `id` of its own, on every peer the same
+"#
+}
+
+virtual_ip! {
+    a_key_without_an_id:
+    r#"virtual_ips = [{ address = "10.0.1.100", keys = [{ key = "a-key-that-has-enough-characters" }] }]"#,
+    r#"
+error: a key has no `id`
+  --> shop.toml:11:50
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", keys = [{ key = "a-key-that-has-enough-characters" }] }]
+   |                                                  ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ `id` is missing
+   |
+   = help: add id = 1: its number on the wire
+"#
+}
+
+virtual_ip! {
+    a_key_with_the_id_0:
+    r#"virtual_ips = [{ address = "10.0.1.100", keys = [{ id = 0, key = "a-key-that-has-enough-characters" }] }]"#,
+    r#"
+error: `id` is out of range
+  --> shop.toml:11:57
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", keys = [{ id = 0, key = "a-key-that-has-enough-characters" }] }]
+   |                                                         ^ out of range
+   |
+   = help: it must be from 1 to 255
+"#
+}
+
+virtual_ip! {
+    a_key_too_short:
+    r#"virtual_ips = [{ address = "10.0.1.100", keys = [{ id = 1, key = "short" }] }]"#,
+    r#"
+error: that can't be a key
+  --> shop.toml:11:66
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", keys = [{ id = 1, key = "short" }] }]
+   |                                                                  ^^^^^^^ 5 bytes
+   |
+   = help: write 32 to 64 ASCII characters without blanks; `openssl rand -hex 32` makes such a key
+"#
+}
+
+virtual_ip! {
+    a_key_too_long:
+    r#"virtual_ips = [{ address = "10.0.1.100", keys = [{ id = 1, key = "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk" }] }]"#,
+    r#"
+error: that can't be a key
+  --> shop.toml:11:66
+   |
+11 | ..., keys = [{ id = 1, key = "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk" }] }]
+   |                              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ 65 bytes
+   |
+   = help: write 32 to 64 ASCII characters without blanks; `openssl rand -hex 32` makes such a key
+"#
+}
+
+virtual_ip! {
+    a_key_in_hexadecimal:
+    r#"virtual_ips = [{ address = "10.0.1.100", keys = [{ id = 1, key = "hex:000102030405060708090a0b0c0d0e0f" }] }]"#,
+    r#"
+error: a key can't begin with `hex:`
+  --> shop.toml:11:66
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", keys = [{ id = 1, key = "hex:000102030405060708090a0b0c0d0e0f" }] }]
+   |                                                                  ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ keepalived would read this in another way
+   |
+   = help: write the characters of the key themselves, 32 to 64 of them
+"#
+}
+
+virtual_ip! {
+    a_group_on_two_orders_of_hosts:
+    r#"virtual_ips = [
+    { address = "10.0.1.100", hosts = ["lb1", "lb2"], group = "edge" },
+    { address = "10.0.1.101", hosts = ["lb2", "lb1"], group = "edge" },
+]"#,
+    r#"
+error: virtual IPs of group `edge` have different hosts or priorities
+  --> shop.toml:13:39
+   |
+12 |     { address = "10.0.1.100", hosts = ["lb1", "lb2"], group = "edge" },
+   |                                       -------------- of the first in the group
+13 |     { address = "10.0.1.101", hosts = ["lb2", "lb1"], group = "edge" },
+   |                                       ^^^^^^^^^^^^^^ not the same
+   |
+   = help: what moves together has the same hosts with the same priorities
+"#
+}
+
+virtual_ip! {
+    a_group_on_hosts_and_on_the_default:
+    r#"virtual_ips = [
+    { address = "10.0.1.100", group = "edge" },
+    { address = "10.0.1.101", priorities = { lb1 = 200, lb2 = 100 }, group = "edge" },
+]"#,
+    r#"
+error: virtual IPs of group `edge` have different hosts or priorities
+  --> shop.toml:13:44
+   |
+12 |     { address = "10.0.1.100", group = "edge" },
+   |                                       ------ of the first in the group
+13 |     { address = "10.0.1.101", priorities = { lb1 = 200, lb2 = 100 }, group = "edge" },
+   |                                            ^^^^^^^^^^^^^^^^^^^^^^^^ not the same
+   |
+   = help: what moves together has the same hosts with the same priorities
+"#
+}
+
+virtual_ip! {
+    a_group_with_two_delays:
+    r#"virtual_ips = [
+    { address = "10.0.1.100", preempt_delay = "30s", group = "edge" },
+    { address = "10.0.1.101", group = "edge" },
+]"#,
+    r#"
+error: virtual IPs of group `edge` differ in when they are taken back
+  --> shop.toml:13:39
+   |
+12 |     { address = "10.0.1.100", preempt_delay = "30s", group = "edge" },
+   |                                               ----- of the first in the group
+13 |     { address = "10.0.1.101", group = "edge" },
+   |                                       ^^^^^^ not the same
+   |
+   = help: what moves together has the same `preempt` and `preempt_delay`
+"#
+}
+
+virtual_ip! {
+    a_group_that_is_no_name:
+    r#"virtual_ips = [{ address = "10.0.1.100", group = "the edge" }]"#,
+    r#"
+error: `the edge` can't be a name
+  --> shop.toml:11:50
+   |
+11 | virtual_ips = [{ address = "10.0.1.100", group = "the edge" }]
+   |                                                  ^^^^^^^^^^ not a name
+   |
+   = help: a name has letters, digits, `-`, `_` and `.`, begins with a letter or a digit, and is at most 63 long
 "#
 }

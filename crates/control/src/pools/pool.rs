@@ -34,6 +34,11 @@ impl Pool {
         self.settles_by.is_none()
     }
 
+    pub(super) fn is_down(&self) -> bool {
+        let may_serve = |member: &Member| member.is_healthy() || (member.is_ready() && !member.is_known());
+        self.used && self.is_settled() && !self.members.iter().any(may_serve)
+    }
+
     /// Draws conclusions: whose ejection is over, who starts slowly, whether all first checks are in.
     pub(super) fn settle(&mut self, now: Instant, rules: &nines_system::Pool, outbox: &mut Outbox) {
         for (place, member) in self.members.iter_mut().enumerate() {

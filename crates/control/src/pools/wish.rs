@@ -31,7 +31,9 @@ pub(super) fn find(system: &System, target: &str) -> Result<Vec<(usize, usize)>,
         found = all().filter(pool).collect();
     }
     if found.is_empty() {
-        return Err(UnknownTarget { target: target.to_owned(), known: known(system) });
+        let host = system.host_named(target);
+        let elsewhere = host.is_some_and(|host| system.load_balancers_on(host).next().is_some());
+        return Err(UnknownTarget { target: target.to_owned(), elsewhere, known: known(system) });
     }
     Ok(found)
 }

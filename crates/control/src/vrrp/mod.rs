@@ -11,6 +11,7 @@
 //!   whether it is still the master.
 
 mod advertisement;
+mod fitness;
 mod problems;
 mod report;
 mod router;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use nines_system::VrrpVersion;
 
 pub use advertisement::Advertisement;
+pub use fitness::Fitness;
 pub use routers::Routers;
 pub use timing::{HEALTHY, master_down, skew};
 
@@ -52,20 +54,19 @@ pub struct Settings {
     pub names: Vec<(IpAddr, String)>,
 }
 
+impl Settings {
+    /// Whether both mean one and the same router, whatever else is set differently.
+    pub fn is_same_router(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.router_id == other.router_id
+            && self.version == other.version
+            && self.addresses == other.addresses
+            && self.source == other.source
+    }
+}
+
 /// A router's position in the list that the machine was made with.
 pub type RouterIndex = usize;
-
-/// What this host can do for a virtual address's clients.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fitness {
-    Fit,
-    /// It serves, but not well: a healthy host should do it.
-    Sick(String),
-    /// It is wanted to leave, and serves to the end what is connected.
-    Leaving(String),
-    /// It can't serve at all.
-    Unfit(String),
-}
 
 /// Everything that can happen to the routers.
 ///
@@ -184,4 +185,4 @@ impl Cause {
 }
 
 #[cfg(test)]
-mod found;
+mod tests;

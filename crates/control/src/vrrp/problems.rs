@@ -19,6 +19,11 @@ const FIRST: Duration = Duration::from_millis(100);
 const LATER: Duration = Duration::from_secs(30);
 /// How long the result of a probe is believed: longer than from one to the next.
 const BELIEVED: Duration = Duration::from_secs(15);
+/// How long each word of a second master is answered by an announcement: it announces itself as well, and a deaf one can't
+/// be told to stop.
+const CONTENDED: Duration = Duration::from_secs(5);
+/// The closest that announcements follow each other.
+const CLOSEST: Duration = Duration::from_millis(50);
 /// A second master that is heard for so long does not hear us.
 const UNHEARD: Duration = Duration::from_secs(3);
 
@@ -26,6 +31,7 @@ const UNHEARD: Duration = Duration::from_secs(3);
 pub(super) struct Problems {
     /// The next announcement; `None` unless this router is the master.
     announce_at: Option<Instant>,
+    announced: Option<Instant>,
     /// Until when announcements follow fast.
     fresh_until: Option<Instant>,
     two_masters: Option<TwoMasters>,
@@ -78,6 +84,10 @@ impl Problems {
         match &mut self.two_masters {
             Some(two) => {
                 two.latest = heard;
+                let closest = self.announced.map_or(heard.at, |at| at + CLOSEST);
+                if heard.at < two.since + CONTENDED {
+                    self.announce_at = self.announce_at.min(Some(closest.max(heard.at)));
+                }
                 false
             }
             None => {
@@ -102,6 +112,7 @@ impl Problems {
             let fast = self.two_masters.is_some() || self.fresh_until.is_some_and(|until| now < until);
             self.announce_at = Some(now + if fast { SOON } else { LATER });
             if fit {
+                self.announced = Some(now);
                 due.push(from);
             }
         }

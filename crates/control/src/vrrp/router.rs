@@ -102,6 +102,11 @@ impl Router {
         }
     }
 
+    /// The same router as the file now has it.
+    pub(super) fn with(self, index: RouterIndex, settings: Settings) -> Self {
+        Self { index, settings, ..self }
+    }
+
     /// What it advertises, or would.
     pub(super) fn priority(&self) -> u8 {
         match self.fitness {

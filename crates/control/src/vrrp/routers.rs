@@ -28,6 +28,29 @@ impl Routers {
         Self { routers: routers.collect(), fitness, outbox: Outbox::new(), now }
     }
 
+    /// The file was loaded again. Routers that were there before (by name, number, version and addresses) go on as what
+    /// they are, with their new settings; the others begin anew. Those that are gone must have been made unfit before, and
+    /// what that put out been done: from here on the indices are those of the new settings.
+    ///
+    /// Returns where each router was before.
+    pub fn replace(&mut self, now: Instant, settings: Vec<Settings>) -> Vec<Option<RouterIndex>> {
+        let before = std::mem::take(&mut self.routers);
+        let fitness = std::mem::take(&mut self.fitness);
+        let mut places = Vec::with_capacity(settings.len());
+        for (index, settings) in settings.into_iter().enumerate() {
+            let place = before.iter().position(|router| router.settings.is_same_router(&settings));
+            let router = match place {
+                Some(place) => before[place].clone().with(index, settings),
+                None => Router::new(now, index, settings),
+            };
+            self.routers.push(router);
+            let starts = || Fitness::Unfit("starts".to_owned());
+            self.fitness.push(place.map_or_else(starts, |place| fitness[place].clone()));
+            places.push(place);
+        }
+        places
+    }
+
     /// Something happened. What a master owes by `now` is done too; whoever waits for silence judges it only by
     /// [`Input::Timer`], since of several packets that have arrived the next one may break it.
     pub fn handle(&mut self, now: Instant, input: Input) {
@@ -143,8 +166,7 @@ impl Routers {
     fn weigh(&mut self, now: Instant, router: RouterIndex) {
         let mut all = self.group_of(router);
         all.push(router);
-        let worst = all.iter().map(|&one| self.fitness[one].clone()).max_by_key(rank);
-        let Some(worst) = worst else { return };
+        let worst = all.iter().map(|&one| self.fitness[one].clone()).fold(Fitness::Fit, Fitness::or_worse);
         for one in all {
             self.routers[one].become_fit(now, worst.clone(), &mut self.outbox);
             // All of the group have given up by themselves; an owner takes the others with it.
@@ -200,15 +222,5 @@ impl Routers {
                 );
             }
         }
-    }
-}
-
-/// The worst has the highest.
-fn rank(fitness: &Fitness) -> u8 {
-    match fitness {
-        Fitness::Fit => 0,
-        Fitness::Sick(_) => 1,
-        Fitness::Leaving(_) => 2,
-        Fitness::Unfit(_) => 3,
     }
 }

@@ -59,13 +59,13 @@ fn is_the_kernels(error: &LabError) -> bool {
     matches!(error, LabError::Refused { source, .. } if no.contains(&source.kind()))
 }
 
-struct Built {
-    runtime: Runtime,
-    lab: Lab,
+pub(crate) struct Built {
+    pub(crate) runtime: Runtime,
+    pub(crate) lab: Lab,
     system: System,
 }
 
-fn build(inside: &Inside, text: &str) -> Built {
+pub(crate) fn build(inside: &Inside, text: &str) -> Built {
     let system = system(text);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let lab = runtime.block_on(Lab::build(inside, &system)).unwrap();
@@ -73,11 +73,11 @@ fn build(inside: &Inside, text: &str) -> Built {
 }
 
 impl Built {
-    fn host(&self, name: &str) -> HostId {
+    pub(crate) fn host(&self, name: &str) -> HostId {
         self.system.host_named(name).unwrap()
     }
 
-    fn place(&self, name: &str) -> Place {
+    pub(crate) fn place(&self, name: &str) -> Place {
         if name == "clients" { self.lab.client_place() } else { self.lab.place(self.host(name)) }
     }
 
@@ -87,7 +87,7 @@ impl Built {
     }
 
     /// Starts an echo server on a host and waits until it answers the clients.
-    fn serve(&mut self, host: &str) -> SocketAddr {
+    pub(crate) fn serve(&mut self, host: &str) -> SocketAddr {
         self.start(host, &helper(&["echo", "7000"]));
         let address = SocketAddr::new(self.lab.address(self.host(host)), 7000);
         let clients = self.lab.client_place();
@@ -95,12 +95,12 @@ impl Built {
         address
     }
 
-    fn cut_off(&mut self, host: &str, direction: Direction) {
+    pub(crate) fn cut_off(&mut self, host: &str, direction: Direction) {
         let host = self.host(host);
         self.runtime.block_on(self.lab.cut_off(host, direction)).unwrap();
     }
 
-    fn heal(&mut self, host: &str) {
+    pub(crate) fn heal(&mut self, host: &str) {
         let host = self.host(host);
         self.runtime.block_on(self.lab.heal(host)).unwrap();
     }
@@ -175,14 +175,14 @@ pub(crate) fn loopback_host(inside: &Inside) {
 }
 
 /// A datagram's way there and back, on sockets that stay open.
-struct Datagrams {
+pub(crate) struct Datagrams {
     here: UdpSocket,
     there: UdpSocket,
     sent: Cell<u32>,
 }
 
 impl Datagrams {
-    fn between(built: &Built, here: &str, there: &str) -> Self {
+    pub(crate) fn between(built: &Built, here: &str, there: &str) -> Self {
         let address = |name| built.lab.address(built.host(name));
         let open = |name| {
             let socket = at(&built.place(name), {
@@ -198,15 +198,15 @@ impl Datagrams {
         wires
     }
 
-    fn arrive_there(&self) -> bool {
+    pub(crate) fn arrive_there(&self) -> bool {
         self.arrives(&self.here, &self.there)
     }
 
-    fn arrive_here(&self) -> bool {
+    pub(crate) fn arrive_here(&self) -> bool {
         self.arrives(&self.there, &self.here)
     }
 
-    fn arrive(&self) -> bool {
+    pub(crate) fn arrive(&self) -> bool {
         self.arrive_there() && self.arrive_here()
     }
 

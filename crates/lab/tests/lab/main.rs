@@ -8,6 +8,7 @@
 
 mod inside;
 mod outside;
+mod shared;
 mod tools;
 
 use std::io::{Read, Seek};
@@ -34,6 +35,11 @@ const TESTS: &[(&str, Test)] = &[
     ("a_frozen_host_accepts_but_answers_only_once_thawed", Test::Inside(inside::freeze)),
     ("killing_a_host_kills_daemons_too_and_it_can_start_again", Test::Inside(inside::kill)),
     ("a_terminated_process_tells_how_it_ended", Test::Inside(inside::terminate)),
+    ("hosts_that_share_an_address_are_on_one_segment_across_zones", Test::Inside(shared::one_segment)),
+    ("clients_follow_an_address_that_is_announced_elsewhere", Test::Inside(shared::moving_address)),
+    ("split_hosts_dont_hear_each_other_and_all_others_reach_them", Test::Inside(shared::split)),
+    ("a_host_without_power_says_no_goodbye_and_forgets_its_virtual_address", Test::Inside(shared::power_off)),
+    ("link_local_addresses_are_usable_at_once", Test::Inside(shared::link_local)),
     ("two_labs_run_side_by_side", Test::Outside(outside::side_by_side)),
     ("nothing_is_left_when_the_program_is_killed", Test::Outside(outside::killed)),
     ("sigint_and_sigterm_end_everything", Test::Outside(outside::interrupted)),

@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
@@ -74,6 +75,53 @@ pub(crate) fn echo(stream: &mut TcpStream, timeout: Duration) -> io::Result<()> 
     stream.read_exact(&mut answer)?;
     assert_eq!(&answer, b"!");
     Ok(())
+}
+
+/// The number of every host's interface: the lab chooses it.
+const ETH0: u32 = 2;
+
+/// Gives a place an address besides those that it has, if it lacks it.
+pub(crate) fn hold(place: &Place, address: Ipv4Addr) {
+    at(place, move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (connection, handle, _) = rtnetlink::new_connection().unwrap();
+            tokio::spawn(connection);
+            handle.address().add(ETH0, address.into(), 32).replace().execute().await.unwrap();
+        });
+    });
+}
+
+/// Tells everybody on a place's link that an address is there: a gratuitous ARP request (RFC 5227 §3). `hardware` must
+/// be the place's own.
+#[allow(unsafe_code)]
+pub(crate) fn announce(place: &Place, hardware: [u8; 6], address: Ipv4Addr) {
+    let packet =
+        [&[0, 1, 8, 0, 6, 4, 0, 1], hardware.as_slice(), &address.octets(), &[0; 6], &address.octets()]
+            .concat();
+    at(place, move || {
+        // SAFETY: a sockaddr_ll is plain numbers, for which zero is a value.
+        let mut to: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+        to.sll_family = u16::try_from(libc::AF_PACKET).unwrap();
+        to.sll_protocol = u16::try_from(libc::ETH_P_ARP).unwrap().to_be();
+        to.sll_ifindex = i32::try_from(ETH0).unwrap();
+        to.sll_halen = 6;
+        to.sll_addr[..6].fill(0xff);
+        // SAFETY: no pointer is given; the descriptor that comes back is nobody else's.
+        let socket = unsafe { OwnedFd::from_raw_fd(libc::socket(libc::AF_PACKET, libc::SOCK_DGRAM, 0)) };
+        // SAFETY: both pointers are to live values of this frame, each with its own length.
+        let sent = unsafe {
+            libc::sendto(
+                socket.as_raw_fd(),
+                packet.as_ptr().cast(),
+                packet.len(),
+                0,
+                (&raw const to).cast(),
+                u32::try_from(size_of_val(&to)).unwrap(),
+            )
+        };
+        assert_eq!(usize::try_from(sent), Ok(packet.len()), "{}", io::Error::last_os_error());
+    });
 }
 
 /// The command of a helper: this program again.

@@ -19,7 +19,8 @@ use crate::body::{Body, Stall};
 use crate::forward;
 use crate::front::Front;
 use crate::http1::{Asked, ChunkedScanner, Downstream, Forwarding, Framing, Method, RequestHead};
-use crate::kit::{Desk, Kit};
+use crate::kit::Desk;
+use crate::listening::Served;
 use crate::pool::{Pool, hash, hash_of};
 use crate::proxy;
 use crate::relay::{Moved, Relay};
@@ -66,8 +67,14 @@ impl From<Refused> for Failed {
 }
 
 impl<'a> Exchange<'a> {
-    pub(super) fn new(kit: &'a Kit, front: &'a Front, http: &'a HttpListener, client: &'a Client) -> Self {
-        Self { kit, front, http, client, received: Instant::now(), seen: Seen::default() }
+    pub(super) fn new(
+        served: &'a Served,
+        front: &'a Front,
+        http: &'a HttpListener,
+        client: &'a Client,
+    ) -> Self {
+        let (kit, received, seen) = (&*served.kit, Instant::now(), Seen::default());
+        Self { served, kit, front, http, client, received, seen }
     }
 
     /// Answers the request whose head `desk.head` has read at the start of `window`.
@@ -95,7 +102,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn keeps(&self, head: &RequestHead) -> bool {
-        head.keep_alive() && self.kit.draining_since.get().is_none()
+        head.keep_alive() && !self.served.is_retired()
     }
 
     /// Renders the head for a member and consumes it.

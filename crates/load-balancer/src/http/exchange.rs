@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use crate::front::Front;
 use crate::http1::{Asked, ClientText, Framing, Limits, Version};
 use crate::kit::Kit;
+use crate::listening::Served;
 use crate::pool::{Member, Pool};
 
 /// Who is at the other end.
@@ -21,6 +22,7 @@ pub(super) struct Client {
 }
 
 pub(super) struct Exchange<'a> {
+    pub(super) served: &'a Served,
     pub(super) kit: &'a Kit,
     pub(super) front: &'a Front,
     pub(super) http: &'a HttpListener,

@@ -29,9 +29,6 @@ use crate::proxy;
 use crate::timer::Elapsed;
 use crate::window::Window;
 
-/// While the worker drains, a kept-alive connection that has been quiet for so long since then is closed. Until then
-/// its next request is still answered: closing it at once would cross that request on the wire.
-const DRAIN_QUIET: Duration = Duration::from_secs(2);
 /// After a refusal, so long (and so many bytes) the rest of what the client says is read and thrown away, lest a
 /// reset destroy the refusal on its way.
 const LINGER: Duration = Duration::from_secs(1);
@@ -44,7 +41,7 @@ pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
     loop {
         let window = match ahead.take() {
             Some(window) => window,
-            None => match is_asked(&served.kit, &client.stream, patience).await {
+            None => match is_asked(&served, &client.stream, patience).await {
                 Some(window) => window,
                 None => return,
             },
@@ -74,8 +71,9 @@ async fn greet(
     Some((client, accepted.window, patience))
 }
 
-/// Waits for the first bytes of a request. `None`: they did not come in time, the client has gone, or the worker drains.
-async fn is_asked(kit: &Kit, stream: &TcpStream, patience: Duration) -> Option<Window> {
+/// Waits for the first bytes of a request. `None`: they did not come in time, the client has gone, or it is retired.
+async fn is_asked(served: &Served, stream: &TcpStream, patience: Duration) -> Option<Window> {
+    let kit = &*served.kit;
     let mut readable = poll_fn(|cx| stream.poll_read_ready(cx));
     // Most often it is there, or soon; then no clock is read.
     let since = Cell::new(None);
@@ -85,8 +83,8 @@ async fn is_asked(kit: &Kit, stream: &TcpStream, patience: Duration) -> Option<W
             since.set(Some(now));
             now
         });
-        let drained = kit.draining_since.get().map(|draining| draining.max(since) + DRAIN_QUIET);
-        drained.map_or(since + patience, |drained| drained.min(since + patience))
+        let retired = served.retired_until(since);
+        retired.map_or(since + patience, |retired| retired.min(since + patience))
     };
     while let Ok(Ok(())) = kit.timers.timeout(&deadline, &mut readable).await {
         let mut window = Window::new(&kit.buffers);
@@ -108,7 +106,7 @@ async fn exchanges(served: &Served, client: &Client, mut window: Window) -> Next
         let front = served.listening.front();
         let Some(http) = front.http() else { return Next::Close };
         let next = match read_head(kit, http, &client.stream, &mut window, &mut desk.head).await {
-            Ok(true) => Exchange::new(kit, &front, http, client).run(&mut window, &mut desk).await,
+            Ok(true) => Exchange::new(served, &front, http, client).run(&mut window, &mut desk).await,
             Ok(false) => Next::Close,
             Err(unread) => {
                 refuse::unread(kit, &front, unread, client, &mut desk.reply).await;

@@ -3,7 +3,7 @@
 mod progress;
 mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use nines_lab::{Entered, Inside};
+use nines_rehearsal::health::Expected;
 use nines_rehearsal::verdict::Verdict;
 use nines_rehearsal::{CaseReport, Options, Plan, Rehearsal, Report, sequence};
-use nines_system::{Probe, System};
+use nines_system::System;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,7 +34,8 @@ pub(crate) struct Args {
     /// Break only this component: a host, or a pool as a whole. May be given several times
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
-    /// Break components only in this way: kill, freeze, cut-off, drain, restart or reload. May be given several times
+    /// Break components only in this way: kill, power-off, freeze, cut-off, cut-in, cut-out, split, drain, restart or
+    /// reload. May be given several times
     #[arg(long, value_name = "FAULT", value_delimiter = ',')]
     fault: Vec<String>,
     /// Requests a second, half of them on new connections
@@ -149,14 +151,12 @@ fn play(
     if !args.json {
         writeln!(anstream::stdout(), "{}", table::headline(system))?;
     }
-    let unchecked = system.pools.iter().filter(|pool| pool.check.probe == Probe::None);
-    let unchecked: BTreeSet<String> = unchecked.map(|pool| pool.name.clone()).collect();
     let options = Options { rate: args.rate, hold: Duration::from_secs(args.seconds), ..Options::default() };
     let ended = super::runtime()?.block_on(async {
         let stage = LabStage::build(inside, Arc::clone(system), file, logs)
             .await
             .map_err(|error| anyhow::anyhow!("{error}"))?;
-        let mut rehearsal = Rehearsal::new(stage, options, unchecked);
+        let mut rehearsal = Rehearsal::new(stage, options, Expected::of(system));
         let progress = Progress::new(plan.cases.len());
         let ended = tokio::select! {
             ended = play_all(&mut rehearsal, plan, &progress, &mut results) => ended.map(|()| false),

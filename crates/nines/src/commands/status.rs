@@ -12,6 +12,7 @@ use crate::terminal;
 
 mod rates;
 mod screen;
+mod virtual_ips;
 
 use rates::Rates;
 

@@ -15,7 +15,8 @@ const TOLD: usize = 20;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A member (app1:8080, web/app1:8080), every member on a host (app1), or a whole pool (web)
+    /// A member (app1:8080, web/app1:8080), every member on a host (app1), a whole pool (web), or the load balancer's
+    /// host itself (lb1), whose virtual addresses then move to another
     target: String,
     #[command(flatten)]
     daemon: Daemon,

@@ -22,7 +22,7 @@ impl Journal {
     pub(crate) fn note(&mut self, kind: Kind, subject: String, why: String) {
         match kind {
             Kind::Down | Kind::Ejected | Kind::Spared | Kind::Serving | Kind::Conflict => {
-                self.warn(kind, subject, why)
+                self.warn(kind, subject, why);
             }
             _ => {
                 tracing::info!(kind = %kind.word(), %subject, "{why}");

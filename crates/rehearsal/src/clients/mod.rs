@@ -127,10 +127,10 @@ impl OpenLoop {
             load.targets.into_iter().map(|target| Arc::new(Exchange::new(target, timeout))).collect();
         Self {
             idle: exchanges.iter().map(|_| Vec::new()).collect(),
+            record: Record::new(Instant::now(), exchanges.len()),
             exchanges,
             rate: load.rate.max(1),
             in_flight: JoinSet::new(),
-            record: Record::new(Instant::now()),
         }
     }
 
@@ -203,6 +203,6 @@ impl OpenLoop {
                 Outcome::Failed(failure, cause)
             }
         };
-        self.record.ended(due, end, outcome);
+        self.record.ended(target, due, end, outcome);
     }
 }

@@ -3,8 +3,11 @@
 
 use nines_control::statistics::Statistics;
 use nines_control::status::{
-    FileStatus, Health, ListenerStatus, MemberStatus, Phase, PoolStatus, Status, Wish,
+    FileStatus, Health, ListenerStatus, MemberStatus, Phase, PoolStatus, Standing, Status, VirtualIpStatus,
+    Wish,
 };
+
+pub(crate) const VIRTUAL_IP: &str = "front/10.0.1.100";
 
 /// A load balancer that reaches the pool `web`.
 pub(crate) fn status(members: Vec<MemberStatus>) -> Status {
@@ -31,6 +34,16 @@ pub(crate) fn status(members: Vec<MemberStatus>) -> Status {
         events: std::collections::BTreeMap::new(),
         statistics: Statistics::default(),
     }
+}
+
+/// What lb1 and lb2 of the shop say about their virtual address.
+pub(crate) fn pair(lb1: Standing, lb2: Standing) -> Vec<Status> {
+    let one = |(host, state): (&str, Standing)| {
+        let it = VirtualIpStatus { name: VIRTUAL_IP.to_owned(), state, ..VirtualIpStatus::default() };
+        let all_well = status(vec![member("app1", Health::Up)]);
+        Status { host: host.to_owned(), virtual_ips: vec![it], ..all_well }
+    };
+    [("lb1", lb1), ("lb2", lb2)].map(one).to_vec()
 }
 
 pub(crate) fn pool(name: &str, members: Vec<MemberStatus>) -> PoolStatus {

@@ -6,6 +6,7 @@ use toml::de::DeValue;
 
 use super::names::{Named, Names};
 use super::texts;
+use super::virtual_ips;
 use crate::fields::Fields;
 use crate::item::Item;
 use crate::mistake::{Mistake, Notes, Span};
@@ -24,15 +25,17 @@ struct Bound {
     span: Span,
 }
 
+/// The load balancers, and what looks forgotten in them.
 pub(crate) fn load_balancers<'a>(
     system: &Fields<'a>,
     hosts: &Named<'a, Host>,
     pools: &Named<'a, Pool>,
-) -> Named<'a, LoadBalancer> {
+) -> (Named<'a, LoadBalancer>, Vec<Mistake>) {
     let mut bound = Vec::new();
+    let mut virtual_ips = virtual_ips::Reader::new(hosts);
     let load_balancers = Named::read("load balancer", "load_balancers", system, |name, key, item| {
         let fields = item.fields(&shape::LOAD_BALANCER)?.named(key);
-        load_balancer(name, &fields, hosts, pools, &mut bound)
+        load_balancer(name, &fields, hosts, pools, &mut bound, &mut virtual_ips)
     });
     for id in 0..pools.names.len() {
         let Some(pool) = pools.get(id) else { continue };
@@ -53,7 +56,7 @@ pub(crate) fn load_balancers<'a>(
             }
         }
     }
-    load_balancers
+    (load_balancers, virtual_ips.into_warnings())
 }
 
 fn load_balancer(
@@ -62,6 +65,7 @@ fn load_balancer(
     hosts: &Named<'_, Host>,
     pools: &Named<'_, Pool>,
     bound: &mut Vec<Bound>,
+    virtual_ips: &mut virtual_ips::Reader<'_, '_>,
 ) -> Option<LoadBalancer> {
     let (hosts, all_hosts) = own_hosts(name, fields, &hosts.names);
     let admin = fields.get("admin").and_then(|item| {
@@ -72,13 +76,16 @@ fn load_balancer(
         Some(socket)
     });
     let listeners = listeners(name, fields, pools, &hosts, bound);
+    let hosts_place = fields.place("hosts");
+    let of = virtual_ips::Balancer { name, hosts: &hosts, whole: all_hosts, hosts_place };
+    let virtual_ips = virtual_ips.read(&of, fields);
     Some(LoadBalancer {
         name: name.to_owned(),
         admin,
         workers: fields.maybe_whole("workers"),
         access_log: fields.get("access_log").and_then(|item| texts::access_log(&item)),
         drain: fields.time("drain"),
-        virtual_ips: Vec::new(),
+        virtual_ips: virtual_ips?,
         hosts: all_hosts.then_some(hosts)?,
         listeners: listeners?,
     })

@@ -8,6 +8,7 @@ mod pools;
 mod syntax;
 mod texts;
 mod unused;
+mod virtual_ips;
 
 use toml::de::DeTable;
 
@@ -53,7 +54,7 @@ fn system(fields: &Fields<'_>) -> Option<(System, Vec<Mistake>)> {
     let zones = hosts::zones(fields);
     let hosts = hosts::hosts(fields, &zones.names);
     let pools = pools::pools(fields, &hosts);
-    let load_balancers = load_balancers::load_balancers(fields, &hosts, &pools);
+    let (load_balancers, mut warnings) = load_balancers::load_balancers(fields, &hosts, &pools);
     let (zones, zone_names) = zones.all();
     let (hosts, host_names) = hosts.all();
     let (pools, pool_names) = pools.all();
@@ -66,6 +67,6 @@ fn system(fields: &Fields<'_>) -> Option<(System, Vec<Mistake>)> {
         load_balancers: load_balancers?,
         pools: pools?,
     };
-    let warnings = unused::warnings(&system, &zone_names, &host_names, &pool_names);
+    warnings.extend(unused::warnings(&system, &zone_names, &host_names, &pool_names));
     Some((system, warnings))
 }

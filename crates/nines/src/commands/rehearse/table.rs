@@ -2,20 +2,19 @@
 
 use nines_rehearsal::verdict::Verdict;
 use nines_rehearsal::{CaseReport, Fault, Report};
-use nines_system::{Pool, System};
+use nines_system::{LoadBalancer, Pool, System};
 
 use crate::terminal::{self, BAD, Cell, DIM, GOOD, PLAIN, UNSURE, thousands};
 
 /// From here on the clients' own delay is worth a word.
 const LATE_MS: f64 = 100.0;
 
-/// `shop · 2 zones · 1 load balancer · pool web (3 servers) · objective 99.99 %`.
+/// `shop · 2 zones · load balancer front (2 hosts) · pool web (3 servers) · objective 99.99 %`.
 pub(crate) fn headline(system: &System) -> String {
-    let mut parts = vec![
-        system.name.clone(),
-        count(system.zones.len(), "zone"),
-        count(system.load_balancers.len(), "load balancer"),
-    ];
+    let mut parts = vec![system.name.clone(), count(system.zones.len(), "zone")];
+    let balancer =
+        |it: &LoadBalancer| format!("load balancer {} ({})", it.name, count(it.hosts.len(), "host"));
+    parts.extend(system.load_balancers.iter().map(balancer));
     let pool = |pool: &Pool| format!("pool {} ({})", pool.name, count(pool.members.len(), "server"));
     parts.extend(system.pools.iter().map(pool));
     parts.push(format!("objective {}", system.objective.text));
@@ -52,11 +51,12 @@ pub(crate) fn sentence(result: &CaseReport) -> String {
         Verdict::Broken => format!("broken: {}", result.why.join("; ")),
     };
     format!(
-        "{} {}: {} of {} requests failed, slowest {}: {verdict}",
+        "{} {}: {} of {} requests failed, longest gap {}, slowest {}: {verdict}",
         what(result, true),
         how(result),
         thousands(requests.failed),
         thousands(requests.sent),
+        duration(result.longest_gap_ms),
         or_dash(result.slowest_ms),
     )
 }
@@ -75,13 +75,19 @@ fn row(result: &CaseReport, before: Option<&CaseReport>) -> Vec<Cell> {
         // Lost, but not promised.
         (Verdict::Held, _) => UNSURE,
     };
+    // Where an address moves it is the figure that counts; elsewhere it says how closely was looked.
+    let gap = match result.promised_gap_ms {
+        Some(promised) if result.longest_gap_ms > promised => BAD,
+        Some(_) => GOOD,
+        None => PLAIN,
+    };
     let same =
         before.is_some_and(|before| before.hosts == result.hosts && before.together == result.together);
     vec![
         Cell::new(what(result, same), PLAIN),
         Cell::new(how(result), PLAIN),
         Cell::new(saw, style),
-        Cell::number(duration(result.longest_gap_ms)),
+        Cell::number(duration(result.longest_gap_ms)).styled(gap),
         Cell::number(or_dash(result.slowest_ms)),
         Cell::number(or_dash(result.noticed_ms)),
         Cell::number(or_dash(result.recovered_ms)).styled(if result.recovered_ms.is_some() {
@@ -104,8 +110,12 @@ fn what(result: &CaseReport, same: bool) -> String {
 fn how(result: &CaseReport) -> String {
     let how = match result.fault {
         Fault::Kill => "killed",
+        Fault::PowerOff => "power cut",
         Fault::Freeze => "frozen",
         Fault::CutOff => "cut off",
+        Fault::CutIn => "deaf",
+        Fault::CutOut => "mute",
+        Fault::Split => "split",
         Fault::Drain => "drained",
         Fault::Restart => "restarted",
         Fault::Reload => return format!("reloaded × {}", Fault::RELOADS),

@@ -5,12 +5,17 @@ use nines_control::statistics::{ListenerStatistics, MemberStatistics, PoolStatis
 use nines_control::status::{Health, MemberStatus, Phase, PoolStatus, Status, Wish};
 
 use super::rates::{Rates, handled};
+use super::virtual_ips;
 use crate::terminal::{BAD, BOLD, Cell, DIM, GOOD, PLAIN, UNSURE, duration, line, table, thousands, widest};
 
 pub(crate) fn render(status: &Status, rates: &Rates, width: Option<usize>) -> Vec<String> {
     let mut screen = header(status, width);
     screen.push(String::new());
     screen.extend(table(&listeners(status, rates), width));
+    if !status.virtual_ips.is_empty() {
+        screen.push(String::new());
+        screen.extend(virtual_ips::render(&status.host, &status.virtual_ips, width));
+    }
     for pool in &status.pools {
         screen.push(String::new());
         screen.extend(self::pool(status, pool, rates, width));
@@ -38,6 +43,10 @@ fn header(status: &Status, width: Option<usize>) -> Vec<String> {
     };
     let second = format!("{}, {loaded} · nines {}, pid {}", file.path, status.program, status.pid);
     let mut lines = vec![line(&first, width), line(&[Cell::new(second, DIM)], width)];
+    if status.wish != Wish::Ready {
+        let text = format!("Drained by the operator: `nines ready {}` lets it serve again", status.host);
+        lines.push(line(&[Cell::new(text, UNSURE)], width));
+    }
     if let Some(refused) = &file.refused {
         let text = format!("The latest reload was refused, an older file is in force: {refused}");
         lines.push(line(&[Cell::new(text, BAD)], width));

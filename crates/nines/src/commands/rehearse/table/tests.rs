@@ -10,6 +10,7 @@ fn result(component: &str, fault: Fault, failed: u64, sent: u64) -> CaseReport {
         fault,
         requests: Requests { sent, failed, ..Requests::default() },
         longest_gap_ms: 21.4,
+        promised_gap_ms: None,
         slowest_ms: Some(14.2),
         noticed_ms: Some(1.2),
         recovered_ms: Some(1402.0),
@@ -110,10 +111,44 @@ fn colour_tells_lost_requests_from_broken_promises() {
 }
 
 #[test]
+fn where_an_address_moves_the_gap_is_what_counts() {
+    let mut killed = result("lb1", Fault::PowerOff, 212, 6012);
+    (killed.longest_gap_ms, killed.promised_gap_ms) = (312.2, Some(500.0));
+    let within = lines(&report(vec![killed.clone()], true), None)[1].clone();
+    (killed.longest_gap_ms, killed.verdict) = (612.0, Verdict::Broken);
+    killed.why = vec!["the longest gap was 612 ms, promised were 500 ms".to_owned()];
+    let beyond = lines(&report(vec![killed.clone()], true), None)[1].clone();
+    let styled = |line: &str, style: anstyle::Style| line.matches(&style.render().to_string()).count();
+    assert_eq!((styled(&within, GOOD), styled(&within, BAD)), (1, 0), "the gap alone: {within:?}");
+    assert_eq!((styled(&beyond, GOOD), styled(&beyond, BAD)), (0, 2), "the gap too: {beyond:?}");
+    let text = plain(&report(vec![killed], true));
+    assert!(text.contains("lb1 (zone a)  power cut  212 of 6,012 requests failed       612 ms"), "{text}");
+    assert!(text.contains("  broken: the longest gap was 612 ms, promised were 500 ms\n"), "{text}");
+}
+
+#[test]
+fn each_fault_has_its_own_word() {
+    let words: Vec<String> = Fault::ALL.map(|fault| how(&result("lb1", fault, 0, 1))).to_vec();
+    let expected = [
+        "killed",
+        "power cut",
+        "frozen",
+        "cut off",
+        "deaf",
+        "mute",
+        "split",
+        "drained",
+        "restarted",
+        "reloaded × 100",
+    ];
+    assert_eq!(words, expected);
+}
+
+#[test]
 fn a_log_gets_a_sentence() {
     assert_eq!(
         sentence(&result("app1", Fault::CutOff, 0, 6012)),
-        "app1 cut off: 0 of 6,012 requests failed, slowest 15 ms: held"
+        "app1 cut off: 0 of 6,012 requests failed, longest gap 22 ms, slowest 15 ms: held"
     );
 }
 
@@ -123,6 +158,6 @@ fn the_headline_says_what_is_rehearsed() {
     let shop = nines_system::parse("shop.toml", text).unwrap();
     assert_eq!(
         headline(&shop),
-        "shop · 2 zones · 1 load balancer · pool web (3 servers) · objective 99.99 %"
+        "shop · 2 zones · load balancer front (2 hosts) · pool web (3 servers) · objective 99.99 %"
     );
 }

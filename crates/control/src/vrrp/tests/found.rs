@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nines_system::VrrpVersion;
 
-use super::{Advertisement, Fitness, Input, Output, Routers, Settings};
+use crate::vrrp::{Advertisement, Fitness, Input, Output, Routers, Settings};
 
 const INTERVAL: Duration = Duration::from_millis(100);
 

@@ -1,0 +1,127 @@
+//! The host's virtual addresses, between the daemon's loop and the thread that minds them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nines_control::status::{Standing, VirtualIpStatus};
+use nines_control::vrrp::Fitness;
+use nines_load_balancer::{DataPlane, Vitality};
+use nines_system::LoadBalancerId;
+use nines_virtual_ip::{Happened, Surroundings, VirtualIps};
+use tokio::sync::mpsc::Receiver;
+
+use super::part::Part;
+
+/// How often the thread hears at least that the daemon's loop turns.
+pub(super) const BEAT: Duration = Duration::from_secs(1);
+/// How long another host may take to claim what this one gives up.
+const CLAIM: Duration = Duration::from_secs(3);
+/// After that, clients on their way to this host still arrive for so long.
+const ARRIVE: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(10);
+
+/// `None`: the file gives this host no part in any.
+#[derive(Default)]
+pub(super) struct Addresses(Option<Running>);
+
+struct Running {
+    virtual_ips: Arc<VirtualIps>,
+    happened: Receiver<Happened>,
+}
+
+/// What the thread may ask of the data plane.
+struct Forwarding {
+    data_plane: Arc<DataPlane>,
+    vitality: Vitality,
+}
+
+impl Surroundings for Forwarding {
+    fn able(&self) -> Result<(), String> {
+        self.vitality.able().map_err(|why| why.to_string())
+    }
+
+    fn retire(&self) {
+        self.data_plane.retire();
+    }
+
+    fn hush(&self, on: bool) {
+        if let Err(error) = self.data_plane.hush(on) {
+            tracing::warn!(%error, "connections of the former holder of a virtual address are reset");
+        }
+    }
+}
+
+impl Addresses {
+    /// # Errors
+    /// This user may not speak VRRP, for example.
+    pub(super) fn start(part: &Part, data_plane: &Arc<DataPlane>) -> anyhow::Result<Self> {
+        if !VirtualIps::wanted(&part.system, part.host) {
+            return Ok(Self(None));
+        }
+        let forwarding = Forwarding { data_plane: data_plane.clone(), vitality: data_plane.vitality() };
+        let (virtual_ips, happened) = VirtualIps::start(&part.system, part.host, forwarding)?;
+        Ok(Self(Some(Running { virtual_ips: Arc::new(virtual_ips), happened })))
+    }
+
+    /// Takes another file.
+    ///
+    /// # Errors
+    /// As [`Addresses::start`], where there were no virtual addresses before; then nothing has changed.
+    pub(super) fn reload(&mut self, part: &Part, data_plane: &Arc<DataPlane>) -> anyhow::Result<()> {
+        match &self.0 {
+            Some(running) if VirtualIps::wanted(&part.system, part.host) => {
+                running.virtual_ips.reload(&part.system, part.host);
+            }
+            _ => *self = Self::start(part, data_plane)?,
+        }
+        Ok(())
+    }
+
+    /// The next thing that happened to one of them; never, if there are none.
+    pub(super) async fn happened(&mut self) -> Happened {
+        if let Some(running) = &mut self.0
+            && let Some(happened) = running.happened.recv().await
+        {
+            return happened;
+        }
+        std::future::pending().await
+    }
+
+    pub(super) fn any(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(super) fn tell(&self, fitness: impl FnOnce() -> Vec<(LoadBalancerId, Fitness)>) {
+        if let Some(running) = &self.0 {
+            running.virtual_ips.set_fitness(fitness());
+        }
+    }
+
+    pub(super) fn status(&self) -> Vec<VirtualIpStatus> {
+        self.0.as_ref().map(|running| running.virtual_ips.status()).unwrap_or_default()
+    }
+
+    /// Until another host answers on all of them, or none does in time; `None` if this host answers on none.
+    pub(super) fn handed_over(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let virtual_ips = self.0.as_ref()?.virtual_ips.clone();
+        if !virtual_ips.status().iter().any(|one| one.held) {
+            return None;
+        }
+        Some(async move {
+            let claimed = async {
+                while !virtual_ips.status().iter().all(is_elsewhere) {
+                    tokio::time::sleep(LOOK).await;
+                }
+            };
+            // Who has no other host to hand over to stops all the same.
+            let _ = tokio::time::timeout(CLAIM, claimed).await;
+            tokio::time::sleep(ARRIVE).await;
+        })
+    }
+}
+
+/// This host is not the one that answers, and knows who does.
+fn is_elsewhere(one: &VirtualIpStatus) -> bool {
+    let answers = matches!(one.state, Standing::Master | Standing::Listening);
+    !answers && (!one.held || one.holder.is_some())
+}

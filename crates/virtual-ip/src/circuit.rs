@@ -1,0 +1,327 @@
+//! One virtual router on the ground: its interface, its packets, its addresses.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant, SystemTime};
+
+use nines_control::status::VirtualIpStatus;
+use nines_control::vrrp::{Advertisement, Fitness};
+use nines_system::LoadBalancerId;
+use rtnetlink::Handle;
+use tokio::task::JoinHandle;
+
+use crate::error::Error;
+use crate::handover::Handover;
+use crate::interface::{self, Interface};
+use crate::packet::{Codec, Packet, Path, Refused};
+use crate::plan::Planned;
+use crate::probing::Probing;
+use crate::socket::{Family, VrrpSocket};
+use crate::{address, departure};
+
+/// What the kernel gives a virtual address to live; it is renewed long before. Longer than a healthy process is ever
+/// held up, and short enough that a dead one's address does not stay in the way.
+pub(crate) const LIFETIME: Duration = Duration::from_secs(3);
+const RENEW: Duration = Duration::from_millis(700);
+/// After the kernel refused to put an address up, this host is unfit for so long; then it tries again.
+const TROUBLE: Duration = Duration::from_secs(5);
+/// How long a packet that was refused counts as a problem.
+const REFUSED: Duration = Duration::from_secs(10);
+
+pub(crate) struct Circuit {
+    pub(crate) planned: Planned,
+    /// As it was at the latest look; `None`: the address belongs to no interface of this host.
+    pub(crate) interface: Option<Interface>,
+    /// Where this host's advertisements come from.
+    pub(crate) source: IpAddr,
+    codec: Codec,
+    /// When the addresses must be renewed; `None` while they are not held.
+    renew_at: Option<Instant>,
+    pub(crate) lingers: Option<Lingering>,
+    /// Connections of addresses that are gone, which could not be reset while the link was down.
+    owes_reset: bool,
+    trouble: Option<(String, Instant)>,
+    departure: Option<JoinHandle<()>>,
+    idle_look: Option<JoinHandle<bool>>,
+    pub(crate) handover: Option<Handover>,
+    pub(crate) probing: Probing,
+    sent: u64,
+    received: u64,
+    refused: BTreeMap<Refused, u64>,
+    latest_refusal: Option<(Refused, IpAddr, Instant)>,
+    /// Who advertises other addresses under our number.
+    differs: Option<(IpAddr, Instant)>,
+}
+
+/// What is connected goes on to its end, since another host answers now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lingering {
+    pub(crate) since: Instant,
+    /// Late arrivals have been retired as well.
+    pub(crate) settled: bool,
+}
+
+impl Circuit {
+    pub(crate) fn new(planned: Planned, interfaces: &[Interface], now: Instant) -> Self {
+        let interface = find(&planned, interfaces).cloned();
+        Self {
+            source: source(&planned, interface.as_ref()),
+            codec: Codec::new(planned.wire()),
+            planned,
+            interface,
+            renew_at: None,
+            lingers: None,
+            owes_reset: false,
+            trouble: None,
+            departure: None,
+            idle_look: None,
+            handover: None,
+            probing: Probing::new(now),
+            sent: 0,
+            received: 0,
+            refused: BTreeMap::new(),
+            latest_refusal: None,
+            differs: None,
+        }
+    }
+
+    pub(crate) fn load_balancer(&self) -> LoadBalancerId {
+        self.planned.load_balancer
+    }
+
+    pub(crate) fn addresses(&self) -> &[IpAddr] {
+        &self.planned.virtual_ip.addresses
+    }
+
+    pub(crate) fn family(&self) -> Family {
+        if self.planned.is_v6() { Family::V6 } else { Family::V4 }
+    }
+
+    pub(crate) fn is_on(&self, socket: &VrrpSocket) -> bool {
+        let index = self.interface.as_ref().map(|interface| interface.index);
+        index == Some(socket.interface()) && self.family() == socket.family()
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.renew_at.is_some()
+    }
+
+    /// Whether this is still the same router on the same interface; its link may have changed.
+    pub(crate) fn stays(&mut self, planned: &Planned, interfaces: &[Interface]) -> bool {
+        let interface = find(planned, interfaces);
+        let index = |interface: Option<&Interface>| interface.map(|interface| interface.index);
+        let stays = self.planned == *planned
+            && index(self.interface.as_ref()) == index(interface)
+            // While the link is down an address may be missing that comes back with it.
+            && (interface.is_none_or(|it| !it.is_running()) || self.source == source(planned, interface));
+        if stays {
+            self.interface = interface.cloned();
+        }
+        stays
+    }
+
+    /// What speaks against this host on the ground: no interface, no link, a kernel that refuses.
+    pub(crate) fn fitness(&self, now: Instant) -> Fitness {
+        let Some(interface) = &self.interface else {
+            let wanted = self.planned.virtual_ip.interface.as_deref();
+            return Fitness::Unfit(wanted.map_or_else(
+                || "no interface of this host has an address in its network: name one in the file".to_owned(),
+                |name| format!("there is no interface {name}"),
+            ));
+        };
+        if !interface.is_running() {
+            return Fitness::Unfit(format!("{} has no link", interface.name));
+        }
+        let own = |own: &&interface::Address| own.usable && self.addresses().contains(&own.address);
+        if let Some(own) = interface.addresses.iter().find(own) {
+            return Fitness::Unfit(format!(
+                "{} has {} as an address of its own: take it off (ip address del), or out of the file",
+                interface.name, own.address
+            ));
+        }
+        if self.source.is_unspecified() {
+            return Fitness::Unfit(format!("{} has no address to advertise from", interface.name));
+        }
+        match &self.trouble {
+            Some((why, until)) if now < *until => Fitness::Unfit(why.clone()),
+            _ => Fitness::Fit,
+        }
+    }
+
+    pub(crate) fn send(&mut self, socket: &VrrpSocket, advertisement: &Advertisement) {
+        let group = [self.family().group()];
+        let destinations = self.planned.peers.clone();
+        for &destination in destinations.as_deref().unwrap_or(&group) {
+            let path = Path { source: self.source, destination };
+            let bytes = self.codec.encode(advertisement, path, SystemTime::now());
+            match socket.send(&bytes, self.source, destination) {
+                Ok(()) => self.sent += 1,
+                Err(error) => {
+                    tracing::debug!(virtual_ip = %self.planned.name, %destination, %error, "not sent");
+                }
+            }
+        }
+    }
+
+    /// The advertisement in a packet for this router, if it is to be believed.
+    pub(crate) fn receive(&mut self, packet: &Packet<'_>, now: Instant) -> Option<Advertisement> {
+        if packet.source == self.source {
+            return None;
+        }
+        match self.codec.decode(packet, SystemTime::now()) {
+            Ok(advertisement) => {
+                self.received += 1;
+                let mut theirs = advertisement.addresses.clone();
+                let mut ours = self.addresses().to_vec();
+                theirs.sort_unstable();
+                ours.sort_unstable();
+                if theirs != ours {
+                    self.differs = Some((packet.source, now));
+                }
+                Some(advertisement)
+            }
+            Err(refused) => {
+                *self.refused.entry(refused).or_default() += 1;
+                self.latest_refusal = Some((refused, packet.source, now));
+                tracing::debug!(virtual_ip = %self.planned.name, source = %packet.source, why = refused.word(), "refused");
+                None
+            }
+        }
+    }
+
+    /// Puts the addresses up, or renews them.
+    pub(crate) async fn hold(&mut self, netlink: &Handle, now: Instant) -> Result<(), Error> {
+        // What is on its way out would take them away again.
+        self.gone().await;
+        let Some(interface) = &self.interface else { return Ok(()) };
+        for &address in &self.planned.virtual_ip.addresses {
+            if let Err(error) = address::hold(netlink, interface.index, address, LIFETIME).await {
+                self.trouble = Some((error.to_string(), now + TROUBLE));
+                return Err(error);
+            }
+        }
+        self.renew_at = Some(now + RENEW);
+        Ok(())
+    }
+
+    pub(crate) async fn renew(&mut self, netlink: &Handle, now: Instant) {
+        if self.renew_at.is_some_and(|at| at <= now)
+            && let Err(error) = self.hold(netlink, now).await
+        {
+            tracing::warn!(virtual_ip = %self.planned.name, %error, "not renewed");
+        }
+    }
+
+    /// Takes the addresses away, beside everything else.
+    pub(crate) fn let_go(&mut self, netlink: &Handle) {
+        self.renew_at = None;
+        self.lingers = None;
+        let running = self.interface.as_ref().is_some_and(Interface::is_running);
+        self.owes_reset = !running;
+        self.depart(netlink, running);
+    }
+
+    /// What a former life of this host left behind is taken away, for the present master has it elsewhere.
+    pub(crate) fn clear(&mut self, netlink: &Handle) {
+        let Some(interface) = &self.interface else { return };
+        let left = |own: &interface::Address| !own.usable && self.addresses().contains(&own.address);
+        if interface.addresses.iter().any(left) {
+            self.depart(netlink, interface.is_running());
+        }
+    }
+
+    /// The link is back, and the addresses are elsewhere: tells those who still wait for an answer.
+    pub(crate) fn pay_reset(&mut self, netlink: &Handle) {
+        let running = self.interface.as_ref().is_some_and(Interface::is_running);
+        if running && self.owes_reset && !self.is_held() {
+            self.owes_reset = false;
+            self.depart(netlink, true);
+        }
+    }
+
+    fn depart(&mut self, netlink: &Handle, resets: bool) {
+        let Some(interface) = &self.interface else { return };
+        let departure =
+            departure::begin(netlink, &self.planned.name, interface.index, self.addresses(), resets);
+        self.departure = Some(departure);
+    }
+
+    /// Until the addresses are gone that are on their way.
+    pub(crate) async fn gone(&mut self) {
+        if let Some(departure) = self.departure.take()
+            && let Err(error) = departure.await
+        {
+            tracing::error!(virtual_ip = %self.planned.name, %error, "taking addresses away");
+        }
+    }
+
+    /// Whether nothing is connected to the addresses any more; each call begins a look or takes its result.
+    pub(crate) async fn is_idle(&mut self) -> bool {
+        match self.idle_look.take() {
+            Some(look) if look.is_finished() => look.await.unwrap_or(false),
+            Some(look) => {
+                self.idle_look = Some(look);
+                false
+            }
+            None => {
+                self.idle_look = Some(departure::look_idle(self.addresses()));
+                false
+            }
+        }
+    }
+
+    /// Somebody took one of our addresses from the interface: it comes back at once.
+    pub(crate) fn lost(&mut self, address: IpAddr, now: Instant) {
+        if self.is_held() && self.addresses().contains(&address) {
+            self.renew_at = Some(now);
+        }
+    }
+
+    /// Adds to a status what only the ground knows.
+    pub(crate) fn report(&self, now: Instant, status: &mut VirtualIpStatus) {
+        status.interface =
+            self.interface.as_ref().map(|interface| interface.name.clone()).unwrap_or_default();
+        status.sent = self.sent;
+        status.received = self.received;
+        status.refused = self.refused.iter().map(|(why, count)| (why.word().to_owned(), *count)).collect();
+        let fresh = |at: Instant| now.saturating_duration_since(at) < REFUSED;
+        if let Some((why, source, _)) = self.latest_refusal.filter(|(.., at)| fresh(*at)) {
+            let why =
+                format!("packets of router {} from {source} are refused: {}", status.router_id, why.word());
+            status.problems.push(why);
+        }
+        if let Some((source, _)) = self.differs.filter(|(_, at)| fresh(*at)) {
+            let id = status.router_id;
+            status
+                .problems
+                .push(format!("{source} advertises other addresses under the same router id, {id}"));
+        }
+        if let Some((why, _)) = self.trouble.as_ref().filter(|(_, until)| now < *until) {
+            status.problems.push(why.clone());
+        }
+    }
+}
+
+/// The interface that a virtual address belongs to: by name, by its network, or where this host's own address is.
+fn find<'a>(planned: &Planned, interfaces: &'a [Interface]) -> Option<&'a Interface> {
+    if let Some(name) = &planned.virtual_ip.interface {
+        return interface::by_name(interfaces, name).ok();
+    }
+    let first = *planned.virtual_ip.addresses.first()?;
+    let by_own = || interface::by_address(interfaces, planned.own?).ok();
+    interface::by_subnet(interfaces, first).ok().or_else(by_own)
+}
+
+fn source(planned: &Planned, interface: Option<&Interface>) -> IpAddr {
+    let v6 = planned.is_v6();
+    let unknown: IpAddr = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    let Some(interface) = interface else { return unknown };
+    let own = planned.own.filter(|own| own.is_ipv6() == v6 && interface.has(*own));
+    let found = match (v6, &planned.peers) {
+        (false, _) => own.or(interface.primary_v4().map(IpAddr::V4)),
+        // Peers know each other by the addresses in the file; to the group one speaks from the link's own.
+        (true, Some(_)) => own,
+        (true, None) => interface.link_local_v6().map(IpAddr::V6),
+    };
+    found.unwrap_or(unknown)
+}

@@ -1,0 +1,118 @@
+//! What the routers stand on: the plan in force, interfaces, and the sockets on them.
+
+use std::collections::btree_map::Entry;
+use std::time::Instant;
+
+use nines_control::vrrp::{Fitness, Input};
+
+use super::Thread;
+use crate::circuit::Circuit;
+use crate::error::{Error, failed};
+use crate::interface::{self, Interface};
+use crate::neighbour::Neighbours;
+use crate::plan::Planned;
+use crate::socket::{Family, VrrpSocket};
+
+impl Thread<'_> {
+    /// Takes another plan, and whatever has changed of the interfaces.
+    pub(super) async fn look_at_interfaces(&mut self, now: Instant) {
+        let plan = self.shared.plan_after(self.generation);
+        if plan.is_none() && !self.stale {
+            return;
+        }
+        self.stale = false;
+        let interfaces = match interface::list(&self.netlink).await {
+            Ok(interfaces) => interfaces,
+            Err(error) => {
+                tracing::warn!(%error, "interfaces are not looked at");
+                self.stale = true;
+                return;
+            }
+        };
+        let plan = match plan {
+            Some((plan, generation)) => {
+                self.generation = generation;
+                plan
+            }
+            None => self.circuits.iter().map(|circuit| circuit.planned.clone()).collect(),
+        };
+        self.take_plan(plan, &interfaces, now).await;
+        if let Err(error) = self.open_sockets() {
+            tracing::error!(%error, "a virtual address can't be looked after");
+        }
+        for circuit in &mut self.circuits {
+            circuit.pay_reset(&self.netlink);
+        }
+    }
+
+    /// Routers that stay are not disturbed; those that are gone, or are others now, are let go.
+    pub(super) async fn take_plan(&mut self, plan: Vec<Planned>, interfaces: &[Interface], now: Instant) {
+        let stays = |circuits: &mut Vec<Circuit>, planned: &Planned| {
+            circuits.iter_mut().any(|circuit| circuit.stays(planned, interfaces))
+        };
+        let same = plan.len() == self.circuits.len()
+            && plan.iter().zip(&mut self.circuits).all(|(planned, it)| it.stays(planned, interfaces));
+        if same {
+            return;
+        }
+        let gone: Vec<usize> = (0..self.circuits.len())
+            .filter(|&at| !plan.iter().any(|planned| self.circuits[at].stays(planned, interfaces)))
+            .collect();
+        for router in gone {
+            let fitness = Fitness::Unfit("another file, or another interface".to_owned());
+            self.routers.handle(now, Input::Fitness { router, fitness });
+        }
+        self.perform(now).await;
+        let mut circuits = Vec::with_capacity(plan.len());
+        for planned in plan {
+            if stays(&mut self.circuits, &planned)
+                && let Some(at) = self.circuits.iter().position(|circuit| circuit.planned == planned)
+            {
+                circuits.push(self.circuits.swap_remove(at));
+            } else {
+                circuits.push(Circuit::new(planned, interfaces, now));
+            }
+        }
+        let settings = circuits.iter().map(|circuit| circuit.planned.settings(circuit.source)).collect();
+        self.routers.replace(now, settings);
+        self.told = circuits.iter().map(|_| None).collect();
+        self.circuits = circuits;
+    }
+
+    /// A socket for each interface and family that a router is on, and no others.
+    ///
+    /// # Errors
+    /// The first that can't be opened; the others are.
+    pub(super) fn open_sockets(&mut self) -> Result<(), Error> {
+        let on: Vec<(Interface, Family)> = self
+            .circuits
+            .iter()
+            .filter_map(|circuit| Some((circuit.interface.clone()?, circuit.family())))
+            .collect();
+        self.sockets.retain(|key, _| on.iter().any(|(it, family)| (it.index, *family) == *key));
+        self.neighbours.retain(|key, _| on.iter().any(|(it, family)| (it.index, *family) == *key));
+        let mut first = Ok(());
+        for (interface, family) in on {
+            let opened = self.open_on(&interface, family);
+            if first.is_ok() {
+                first = opened;
+            }
+        }
+        first
+    }
+
+    fn open_on(&mut self, interface: &Interface, family: Family) -> Result<(), Error> {
+        let key = (interface.index, family);
+        if let Entry::Vacant(place) = self.sockets.entry(key) {
+            let socket = VrrpSocket::open(interface, family)?.watched();
+            place.insert(socket.map_err(failed(format!("wait for packets on {}", interface.name)))?);
+        }
+        if interface.mac.is_some()
+            && let Entry::Vacant(place) = self.neighbours.entry(key)
+        {
+            let neighbours = Neighbours::open(interface, family)?.watched();
+            place.insert(neighbours.map_err(failed(format!("wait for neighbours on {}", interface.name)))?);
+        }
+        Ok(())
+    }
+}
