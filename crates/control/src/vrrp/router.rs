@@ -320,19 +320,30 @@ impl Router {
             return self.take(now, Cause::Owner, "it owns the addresses".to_owned(), None, out);
         }
         if was_out {
-            let interval = self.settings.interval;
+            // Whom it heard meanwhile may speak less often than it would itself.
+            let alive = |master: &Heard| now.saturating_duration_since(master.at) <= 4 * master.interval;
+            let master = self.master.filter(alive);
             self.forget();
+            self.master = master;
             self.enter(now, State::Off, Cause::Fit, why.clone());
+            let interval = master.map_or(self.settings.interval, |master| master.interval);
             self.wait_for_silence(now + self.master_down(interval));
         } else if self.is_master() {
             // At once, so that a healthy host need not wait for the next one to learn of it.
             self.advertise(now, out);
+        } else if let (State::Backup { .. }, Some((rival, _))) = (self.state, self.rival)
+            && rival.priority >= self.priority()
+        {
+            // It was about to push this one aside.
+            self.rival = None;
+            self.follow_on(rival.at, rival);
         }
         self.event(Kind::Standby, why, out);
     }
 
     fn step_out(&mut self, now: Instant, cause: Cause, why: String, lingers: bool, out: &mut Outbox) {
         let was = self.state;
+        let master = self.master;
         self.forget();
         match was {
             State::Master { .. } => {
@@ -350,6 +361,7 @@ impl Router {
                 self.event(Kind::Standby, why, out);
             }
             State::Off | State::Backup { .. } => {
+                self.master = master;
                 if !lingers && self.lingers_until.is_some() {
                     self.let_go(out);
                 }

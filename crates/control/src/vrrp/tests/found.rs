@@ -180,3 +180,29 @@ fn silence_is_judged_only_when_everything_that_has_arrived_was_read() {
     host.give(Input::Timer);
     assert_eq!((host.machine.is_master(0), host.machine.is_master(1)), (false, true), "nothing was there");
 }
+
+#[test]
+fn who_becomes_sick_does_not_push_aside_whom_it_was_about_to() {
+    let mut host = Host::new(vec![router(1)]);
+    host.run_for(3 * INTERVAL);
+    host.hear(0, 1, 50);
+    // It would take over before the next advertisement.
+    host.become_(Fitness::Sick("its pool is down".to_owned()));
+    for _ in 0..100 {
+        assert_eq!(host.run_for(INTERVAL), []);
+        host.hear(0, 1, 50);
+    }
+}
+
+#[test]
+fn who_comes_back_is_as_patient_as_the_master_that_it_has_heard() {
+    let mut host = Host::new(vec![router(1)]);
+    host.become_(Fitness::Leaving("drained".to_owned()));
+    host.settings[0].interval = 20 * INTERVAL;
+    host.hear(0, 1, 50);
+    host.become_(Fitness::Unfit("no listener".to_owned()));
+    host.become_(Fitness::Fit);
+    assert_eq!(host.run_for(20 * INTERVAL), [], "it speaks once in two seconds");
+    host.run_for(60 * INTERVAL);
+    assert!(host.machine.is_master(0));
+}
