@@ -331,12 +331,9 @@ impl Router {
         } else if self.is_master() {
             // At once, so that a healthy host need not wait for the next one to learn of it.
             self.advertise(now, out);
-        } else if let (State::Backup { .. }, Some((rival, _))) = (self.state, self.rival)
-            && rival.priority >= self.priority()
-        {
-            // It was about to push this one aside.
-            self.rival = None;
-            self.follow_on(rival.at, rival);
+        } else if let Some((rival, _)) = self.rival {
+            // It was about to push this one aside, and may not be the one to do so any more.
+            self.hear_as_backup(now, rival);
         }
         self.event(Kind::Standby, why, out);
     }
@@ -454,7 +451,7 @@ impl Router {
         }
         if heard.priority >= self.priority() {
             self.rival = None;
-            return self.follow_on(now, heard);
+            return self.follow_on(heard);
         }
         let since = self.rival.map_or(now, |(_, since)| since);
         self.rival = Some((heard, since));
@@ -464,15 +461,15 @@ impl Router {
         if sick {
             self.wait_for_silence(down_at.min(now + self.skew()));
         } else if probation || !self.settings.preempt.is_some_and(waited) {
-            self.follow_on(now, heard);
+            self.follow_on(heard);
         }
     }
 
     /// The master that is followed has said so again.
-    fn follow_on(&mut self, now: Instant, heard: Heard) {
+    fn follow_on(&mut self, heard: Heard) {
         self.resigned = None;
         self.master = Some(heard);
-        self.wait_for_silence(now + self.master_down(heard.interval));
+        self.wait_for_silence(heard.at + self.master_down(heard.interval));
     }
 
     fn hear_as_master(&mut self, now: Instant, heard: Heard, leads: bool, out: &mut Outbox) {
@@ -523,7 +520,7 @@ impl Router {
     fn follow(&mut self, now: Instant, heard: Heard, cause: Cause, why: String) {
         self.forget();
         self.enter(now, State::Off, cause, why);
-        self.follow_on(now, heard);
+        self.follow_on(heard);
     }
 
     fn wait_for_silence(&mut self, down_at: Instant) {

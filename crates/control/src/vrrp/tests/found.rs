@@ -195,6 +195,19 @@ fn who_becomes_sick_does_not_push_aside_whom_it_was_about_to() {
 }
 
 #[test]
+fn two_sick_hosts_that_do_not_preempt_leave_it_to_the_one_that_serves() {
+    let mut host = Host::new(vec![Settings { preempt: None, ..router(1) }]);
+    host.run_for(3 * INTERVAL);
+    host.hear(0, 1, 2);
+    // In health it would relieve the sick one.
+    host.become_(Fitness::Sick("its pool is down".to_owned()));
+    for _ in 0..100 {
+        assert_eq!(host.run_for(INTERVAL), []);
+        host.hear(0, 1, 2);
+    }
+}
+
+#[test]
 fn who_comes_back_is_as_patient_as_the_master_that_it_has_heard() {
     let mut host = Host::new(vec![router(1)]);
     host.become_(Fitness::Leaving("drained".to_owned()));
