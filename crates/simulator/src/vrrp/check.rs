@@ -1,18 +1,19 @@
 //! What virtual routers promise, held against everything that happens. docs/simulation.md says it in words.
 
+mod moment;
+mod settled;
+
 use std::any::Any;
 use std::time::{Duration, Instant};
 
-use nines_control::vrrp::{HEALTHY, RouterIndex, master_down};
+use nines_control::vrrp::{HEALTHY, RouterIndex};
 
-use super::host::{Condition, LIFETIME, Note, Order, Packet, VrrpHost};
+use super::host::{Condition, LIFETIME, Note, Packet, VrrpHost};
 use super::scene::Scene;
-use crate::{Conditions, Fault, Happened, HostIndex, HostState, Time, World};
+use crate::{Conditions, Fault, Happened, HostIndex, Time, World};
 
 /// A host does not push a master aside for so long after it has failed itself (`control::vrrp`).
 pub(super) const PROBATION: Duration = Duration::from_secs(30);
-/// Advertisements of one router within one interval: one, ten in answer to others, and one for each change.
-const STORM: u32 = 24;
 
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,11 @@ struct Seen {
     took_on_resuming: Option<Time>,
     /// Advertisements since then.
     sent: (Time, u32),
+    last_sent: Time,
+    /// The latest master that this host heard, and when.
+    heard: Option<(Time, Packet)>,
+    /// It stood still for too long, and pushes nobody aside until then.
+    probation_until: Time,
 }
 
 /// What is known of one router over all hosts.
@@ -112,6 +118,11 @@ impl Checker {
             quiet &= matches!(happened, Happened::Read(..));
             self.one(world, happened)?;
         }
+        for happened in world.happened() {
+            if let Happened::Read(_, to, packet) = happened {
+                self.answers(world, *to, packet)?;
+            }
+        }
         if quiet {
             // Nothing has changed; whatever lasts too long is seen with the next advertisement.
             return Ok(());
@@ -158,12 +169,11 @@ impl Checker {
                 let pair = &mut self.pairs[packet.router][to * self.scene.hosts + from];
                 pair.since = None;
             }
-            Happened::Read(_, to, packet) => return self.read(world, *to, packet),
+            Happened::Read(from, to, packet) => return self.read(world, *from, *to, packet),
             Happened::Ordered(host, order) => self.ordered(world, *host, order),
             Happened::Noted(host, Note::LetsGo(router)) => return self.let_go(world, *host, *router),
             Happened::Noted(host, Note::Takes(router)) => {
-                let resumed = self.resumed_at[*host].filter(|at| *at == now);
-                self.seen[*host][*router].took_on_resuming = resumed;
+                return self.took(world, *host, *router);
             }
             Happened::Noted(..) | Happened::Timer(_) => {}
         }
@@ -202,104 +212,6 @@ impl Checker {
             Condition::Leaving | Condition::Unfit => 0,
         };
         (priority, place.source)
-    }
-
-    fn resumed(&mut self, world: &Vips, host: HostIndex, stood: Duration) {
-        self.resumed_at[host] = Some(world.now());
-        let slowest = self.scene.longest_interval();
-        for router in 0..self.whole.len() {
-            let plan = &self.scene.routers[router];
-            let place = &plan.at[host];
-            let seen = &mut self.seen[host][router];
-            let patience = if seen.was_master {
-                3 * place.interval
-            } else {
-                self.scene.longest_patience() + 3 * slowest
-            };
-            if stood >= patience {
-                // A backup may go by its master's interval, which may be shorter than its own.
-                let interval = if seen.was_master { place.interval } else { self.scene.shortest_interval() };
-                let listens = master_down(plan.version, place.priority, interval);
-                seen.listens_until = Some(world.local(host) + listens);
-            }
-        }
-    }
-
-    fn sent(&mut self, world: &Vips, host: HostIndex, packet: &Packet) -> Checked {
-        let (router, now) = (packet.router, world.now());
-        if packet.said.priority == 0 {
-            return Ok(());
-        }
-        let interval = self.scene.routers[router].at[host].interval;
-        let seen = &mut self.seen[host][router];
-        if now - seen.sent.0 >= interval {
-            seen.sent = (now, 0);
-        }
-        seen.sent.1 += 1;
-        let what = format!("host{} advertises vip{}", host + 1, router + 1);
-        if seen.sent.1 > STORM {
-            return Err((
-                "no storm of advertisements",
-                format!("{what} for the {STORM}th time in an interval"),
-            ));
-        }
-        let local = world.local(host);
-        if let Some(until) = seen.listens_until.filter(|until| local < *until) {
-            let what = format!("{what}, and should listen for another {:?}", until - local);
-            return Err(("who stood still listens first", what));
-        }
-        self.may_speak(host, router);
-        Ok(())
-    }
-
-    fn read(&mut self, world: &Vips, host: HostIndex, packet: &Packet) -> Checked {
-        let ours = self.rank(world, host, packet.router).0;
-        let seen = &mut self.seen[host][packet.router];
-        if seen.took_on_resuming == Some(world.now()) && packet.said.priority > ours {
-            let what = format!(
-                "host{} took vip{}, and this had arrived before: {packet}",
-                host + 1,
-                packet.router + 1
-            );
-            return Err(("who takes over has read everything", what));
-        }
-        if packet.said.priority > 0 {
-            seen.heard_another |= !world.program(host).is_master(packet.router);
-            self.may_speak(host, packet.router);
-        } else if !seen.was_master {
-            seen.listens_until = None;
-        }
-        Ok(())
-    }
-
-    /// A group moves as one.
-    fn may_speak(&mut self, host: HostIndex, router: RouterIndex) {
-        for other in self.scene.group_of(router) {
-            self.seen[host][other].listens_until = None;
-        }
-    }
-
-    fn ordered(&mut self, world: &Vips, host: HostIndex, order: &Order) {
-        if let Order::Idle(_) = order {
-            return;
-        }
-        self.disturb(world.now());
-        self.forget_pairs();
-        // An owner that has become fit does not wait.
-        self.resumed_at[host] = None;
-        self.seen[host].iter_mut().for_each(|seen| seen.listens_until = None);
-        if matches!(order, Order::Ready | Order::Become(_, Condition::Unfit)) {
-            self.failed_at = world.now();
-        }
-    }
-
-    fn let_go(&self, world: &Vips, host: HostIndex, router: RouterIndex) -> Checked {
-        let heard = self.scene.group_of(router).any(|router| self.seen[host][router].heard_another);
-        if heard || self.condition(world, host, router) == Condition::Unfit {
-            return Ok(());
-        }
-        let what = format!("host{} lets go of vip{}, and heard of no other master", host + 1, router + 1);
-        Err(("nobody lets go before another has taken", what))
     }
 
     /// The lesser of two masters yields to the first advertisement that reaches it.
@@ -361,128 +273,6 @@ impl Checker {
     fn holders(&self, world: &Vips, router: RouterIndex) -> Vec<HostIndex> {
         let holds = |host: &HostIndex| world.program(*host).has_addresses(router, world.local(*host));
         (0..self.scene.hosts).filter(holds).collect()
-    }
-
-    /// Long enough after the last disturbance.
-    fn settled(&mut self, world: &Vips, router: RouterIndex) -> Checked {
-        let hosts = 0..self.scene.hosts;
-        let stopped = hosts.clone().any(|host| world.state(host) != HostState::Running);
-        if world.now() < self.disturbed_at + self.settles_within || stopped {
-            return Ok(());
-        }
-        let masters: Vec<HostIndex> =
-            hosts.clone().filter(|host| world.program(*host).is_master(router)).collect();
-        let able: Vec<HostIndex> = hosts.filter(|host| self.is_able(world, *host, router)).collect();
-        let vip = router + 1;
-        match (&masters[..], &able[..]) {
-            ([], []) => Ok(()),
-            ([], _) => Err(("there is always a master", format!("nobody is the master of vip{vip}"))),
-            ([master], _) => {
-                self.is_healthiest(world, router, *master, &able)?;
-                self.changed(world, router, *master)?;
-                self.is_alone(world, router, *master)?;
-                self.is_of_its_group(world, router, *master)
-            }
-            // While one is pushed aside; `two_masters` sees to it that it soon is.
-            _ => {
-                let Some(before) = self.whole[router].master else { return Ok(()) };
-                let mut newcomers = masters.iter().filter(|host| **host != before);
-                newcomers.try_for_each(|host| self.has_cause(world, router, before, *host))
-            }
-        }
-    }
-
-    fn is_healthiest(
-        &self,
-        world: &Vips,
-        router: RouterIndex,
-        master: HostIndex,
-        able: &[HostIndex],
-    ) -> Checked {
-        let fit = |host: &&HostIndex| self.condition(world, **host, router) == Condition::Fit;
-        match able.iter().find(fit) {
-            Some(healthy) if !fit(&&master) => {
-                let what = format!("host{} is, and host{} is well", master + 1, healthy + 1);
-                Err(("no sick master while another is well", what))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn changed(&mut self, world: &Vips, router: RouterIndex, master: HostIndex) -> Checked {
-        match self.whole[router].master.replace(master) {
-            Some(before) if before != master => {
-                self.has_cause(world, router, before, master)?;
-                self.whole[router].taken_by.push(master);
-                self.whole[router].moved_at = world.now();
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// In a settled world somebody takes over only because it is preferred, once, and when its waiting ends.
-    fn has_cause(&self, world: &Vips, router: RouterIndex, before: HostIndex, master: HostIndex) -> Checked {
-        let (old, new) = (self.rank(world, before, router).0, self.rank(world, master, router).0);
-        let place = &self.scene.routers[router].at[master];
-        let waits = PROBATION.max(place.preempt.unwrap_or_default());
-        let late = world.now() > self.disturbed_at + self.scene.with_drift(waits) + self.settles_within;
-        if new > old && place.preempt.is_some() && !late && !self.whole[router].taken_by.contains(&master) {
-            return Ok(());
-        }
-        let what = format!(
-            "host{} took vip{} (priority {new}) from host{} ({old}), {:?} after the last disturbance",
-            master + 1,
-            router + 1,
-            before + 1,
-            world.now() - self.disturbed_at
-        );
-        Err(("no change without a cause", what))
-    }
-
-    fn is_alone(&self, world: &Vips, router: RouterIndex, master: HostIndex) -> Checked {
-        let since = (self.disturbed_at + self.settles_within).max(self.whole[router].moved_at);
-        let lingered =
-            self.scene.with_drift(self.scene.longest_linger().max(LIFETIME)) + 2 * self.scene.lateness;
-        let holders = self.holders(world, router);
-        if world.now() < since + lingered + self.settles_within || holders == [master] {
-            return Ok(());
-        }
-        let names: Vec<String> = holders.iter().map(|host| format!("host{}", host + 1)).collect();
-        let what =
-            format!("host{} is the master of vip{}; answered for by {names:?}", master + 1, router + 1);
-        Err(("the master alone answers", what))
-    }
-
-    fn is_of_its_group(&self, world: &Vips, router: RouterIndex, master: HostIndex) -> Checked {
-        let elsewhere = self.scene.group_of(router).find(|other| !world.program(master).is_master(*other));
-        match elsewhere {
-            Some(other) => {
-                let what =
-                    format!("host{} is the master of vip{}, not of vip{}", master + 1, router + 1, other + 1);
-                Err(("a group has one master", what))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Once every wait is over: none that may take over is preferred to the master.
-    pub(super) fn preferred(&self, world: &Vips) -> Result<(), Violation> {
-        for router in 0..self.whole.len() {
-            let Some(master) = self.whole[router].master else { continue };
-            let better = (0..self.scene.hosts).find(|&host| {
-                self.is_able(world, host, router)
-                    && self.scene.routers[router].at[host].preempt.is_some()
-                    && self.rank(world, host, router).0 > self.rank(world, master, router).0
-            });
-            if let Some(better) = better {
-                let what =
-                    format!("host{} is the master of vip{}, not host{}", master + 1, router + 1, better + 1);
-                let promise = "in the end the preferred is the master";
-                return Err(Violation { at: world.now(), promise, what });
-            }
-        }
-        Ok(())
     }
 
     /// How long after the last disturbance nothing changes any more.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use nines_control::vrrp::{Advertisement, Fitness, Input, Output, Routers, Settings};
+use nines_control::vrrp::{Advertisement, Fitness, HEALTHY, Input, Output, Routers, Settings};
 
 use super::host::{Packet, VrrpHost};
 use crate::Doing;
@@ -29,7 +29,13 @@ pub enum Mistake {
     JudgesTooEarly,
     /// Hears no master for a while, again and again.
     DeafAtTimes,
-    /// Takes every master for a preferred one.
+    /// A master says nothing for an answer to another.
+    NeverAnswers,
+    /// Answers every advertisement with one.
+    AnswersEverything,
+    /// A master yields to whoever it hears.
+    YieldsToAnybody,
+    /// Takes every healthy master for a preferred one.
     TooModest,
     /// Says that it is fit when it is sick.
     HidesSickness,
@@ -89,10 +95,26 @@ impl Tampering {
                 Vec::new()
             }
             (Mistake::TooModest, Input::Heard { router, from, mut advertisement }) => {
-                if advertisement.priority > 0 && !machine.is_master(router) {
+                if advertisement.priority >= HEALTHY && !machine.is_master(router) {
                     advertisement.priority = 255;
                 }
                 vec![Input::Heard { router, from, advertisement }]
+            }
+            (Mistake::YieldsToAnybody, Input::Heard { router, from, mut advertisement }) => {
+                if advertisement.priority > 0 && machine.is_master(router) {
+                    advertisement.priority = 255;
+                }
+                vec![Input::Heard { router, from, advertisement }]
+            }
+            (Mistake::NeverAnswers, Input::Heard { router, advertisement, .. })
+                if machine.is_master(router) && advertisement.priority <= self.settings[router].priority =>
+            {
+                Vec::new()
+            }
+            (Mistake::AnswersEverything, given @ Input::Heard { router, .. }) => {
+                let said = advertisement(&self.settings[router], 1).into();
+                doing.broadcast(Packet { router, said });
+                vec![given]
             }
             (Mistake::HidesSickness, Input::Fitness { router, fitness: Fitness::Sick(_) }) => {
                 vec![Input::Fitness { router, fitness: Fitness::Fit }]
