@@ -67,7 +67,7 @@ fn play_until(world: &mut World<Talker>, end: Duration) {
 }
 
 fn log(world: &World<Talker>, host: HostIndex) -> &[Input<u64, u64>] {
-    &world.program(host).process.as_ref().unwrap().log
+    &world.program(host).process.as_ref().expect("it was not killed").log
 }
 
 /// What a host was told by others since it started.

@@ -76,7 +76,11 @@ impl Tampering {
                 }
                 vec![given]
             }
-            (Mistake::NeverYields, Input::Heard { router, .. }) if machine.is_master(router) => Vec::new(),
+            (Mistake::NeverYields, Input::Heard { router, advertisement, .. })
+                if machine.is_master(router) && advertisement.priority >= self.settings[router].priority =>
+            {
+                Vec::new()
+            }
             (Mistake::HearsGhosts, Input::Timer) => {
                 let ghost = |(router, settings): (usize, &Settings)| Input::Heard {
                     router,
@@ -88,9 +92,7 @@ impl Tampering {
             }
             (Mistake::JudgesTooEarly, given @ Input::Heard { .. }) => vec![Input::Timer, given],
             (Mistake::DeafAtTimes, Input::Heard { router, .. })
-                if !machine.is_master(router)
-                    && (now - began).as_nanos() / (5 * self.settings[router].interval).as_nanos() % 8
-                        == 0 =>
+                if !machine.is_master(router) && self.is_deaf(now - began, router) =>
             {
                 Vec::new()
             }
@@ -107,7 +109,7 @@ impl Tampering {
                 vec![Input::Heard { router, from, advertisement }]
             }
             (Mistake::NeverAnswers, Input::Heard { router, advertisement, .. })
-                if machine.is_master(router) && advertisement.priority <= self.settings[router].priority =>
+                if machine.is_master(router) && advertisement.priority < self.settings[router].priority =>
             {
                 Vec::new()
             }
@@ -121,6 +123,12 @@ impl Tampering {
             }
             (_, given) => vec![given],
         }
+    }
+
+    /// For five intervals of forty.
+    fn is_deaf(&self, since: Duration, router: usize) -> bool {
+        let turn = since.as_nanos() / (5 * self.settings[router].interval).as_nanos();
+        turn.is_multiple_of(8)
     }
 
     pub(super) fn is(&self, mistake: Mistake) -> bool {

@@ -79,7 +79,7 @@ impl Host {
         all
     }
 
-    fn become_(&mut self, fitness: Fitness) -> Vec<Output> {
+    fn become_(&mut self, fitness: &Fitness) -> Vec<Output> {
         (0..self.settings.len())
             .flat_map(|router| self.give(Input::Fitness { router, fitness: fitness.clone() }))
             .collect()
@@ -99,7 +99,7 @@ fn who_is_drained_while_it_listens_lingers_until_another_was_heard() {
     host.give(Input::Timer);
     assert!(!host.machine.is_master(0) && host.machine.holds(0), "it listens");
 
-    let outputs = host.become_(Fitness::Leaving("drained".to_owned()));
+    let outputs = host.become_(&Fitness::Leaving("drained".to_owned()));
     assert!(matches!(&outputs[0], Output::Send { advertisement, .. } if advertisement.priority == 0));
     assert!(!lets_go(&outputs), "{outputs:?}");
     assert!(!lets_go(&host.run_for(Duration::from_secs(60))), "nobody has taken over");
@@ -187,7 +187,7 @@ fn who_becomes_sick_does_not_push_aside_whom_it_was_about_to() {
     host.run_for(3 * INTERVAL);
     host.hear(0, 1, 50);
     // It would take over before the next advertisement.
-    host.become_(Fitness::Sick("its pool is down".to_owned()));
+    host.become_(&Fitness::Sick("its pool is down".to_owned()));
     for _ in 0..100 {
         assert_eq!(host.run_for(INTERVAL), []);
         host.hear(0, 1, 50);
@@ -200,7 +200,7 @@ fn two_sick_hosts_that_do_not_preempt_leave_it_to_the_one_that_serves() {
     host.run_for(3 * INTERVAL);
     host.hear(0, 1, 2);
     // In health it would relieve the sick one.
-    host.become_(Fitness::Sick("its pool is down".to_owned()));
+    host.become_(&Fitness::Sick("its pool is down".to_owned()));
     for _ in 0..100 {
         assert_eq!(host.run_for(INTERVAL), []);
         host.hear(0, 1, 2);
@@ -210,11 +210,11 @@ fn two_sick_hosts_that_do_not_preempt_leave_it_to_the_one_that_serves() {
 #[test]
 fn who_comes_back_is_as_patient_as_the_master_that_it_has_heard() {
     let mut host = Host::new(vec![router(1)]);
-    host.become_(Fitness::Leaving("drained".to_owned()));
+    host.become_(&Fitness::Leaving("drained".to_owned()));
     host.settings[0].interval = 20 * INTERVAL;
     host.hear(0, 1, 50);
-    host.become_(Fitness::Unfit("no listener".to_owned()));
-    host.become_(Fitness::Fit);
+    host.become_(&Fitness::Unfit("no listener".to_owned()));
+    host.become_(&Fitness::Fit);
     assert_eq!(host.run_for(20 * INTERVAL), [], "it speaks once in two seconds");
     host.run_for(60 * INTERVAL);
     assert!(host.machine.is_master(0));

@@ -114,7 +114,10 @@ impl Checker {
         let seen = &self.seen[host][router];
         let silent = world.now() - seen.last_sent;
         let interval = self.scene.routers[router].at[host].interval;
-        // It need not answer twice within a tenth of its interval.
+        // It has to yield to its betters instead; and need not answer twice within a tenth of its interval.
+        if packet.said.priority >= self.rank(world, host, router).0 {
+            return Ok(());
+        }
         if !seen.was_master || !world.program(host).is_master(router) || silent <= interval / 8 {
             return Ok(());
         }
