@@ -189,6 +189,13 @@ impl Router {
                 self.probation_until = Some(now + PROBATION);
                 self.wait_for_silence(now + self.master_down(self.interval()));
             }
+            // It slept again, and may have missed what it listened for.
+            State::Listening { until }
+                if now.saturating_duration_since(until) >= 3 * self.settings.interval =>
+            {
+                self.probation_until = Some(now + PROBATION);
+                self.state = State::Listening { until: now + self.master_down(self.settings.interval) };
+            }
             _ => {}
         }
     }
@@ -202,20 +209,23 @@ impl Router {
             self.unclaimed_at = None;
             self.event(Kind::Conflict, "given up, and no other host has taken over".to_owned(), out);
         }
-        match self.state {
-            State::Master { next, .. } => {
-                if next <= now {
-                    self.advertise(now, out);
-                }
-                let fit = self.fitness == Fitness::Fit;
-                for from in self.problems.tick(now, fit) {
-                    out.push_back(Output::Announce { router: self.index, from });
-                }
+        if let State::Master { next, .. } = self.state {
+            if next <= now {
+                self.advertise(now, out);
             }
-            State::Listening { until } if until <= now => {
-                self.take(now, Cause::Stall, "nobody took over meanwhile".to_owned(), None, out);
+            let fit = self.fitness == Fitness::Fit;
+            for from in self.problems.tick(now, fit) {
+                out.push_back(Output::Announce { router: self.index, from });
             }
-            _ => {}
+        }
+    }
+
+    /// Nobody was heard for as long as it had to listen.
+    pub(super) fn end_listening(&mut self, now: Instant, out: &mut Outbox) {
+        if let State::Listening { until } = self.state
+            && until <= now
+        {
+            self.take(now, Cause::Stall, "nobody took over meanwhile".to_owned(), None, out);
         }
     }
 
@@ -310,22 +320,35 @@ impl Router {
             return self.take(now, Cause::Owner, "it owns the addresses".to_owned(), None, out);
         }
         if was_out {
-            let interval = self.settings.interval;
+            // Whom it heard meanwhile may speak less often than it would itself.
+            let alive = |master: &Heard| now.saturating_duration_since(master.at) <= 4 * master.interval;
+            let master = self.master.filter(alive);
             self.forget();
+            self.master = master;
             self.enter(now, State::Off, Cause::Fit, why.clone());
+            let interval = master.map_or(self.settings.interval, |master| master.interval);
             self.wait_for_silence(now + self.master_down(interval));
         } else if self.is_master() {
             // At once, so that a healthy host need not wait for the next one to learn of it.
             self.advertise(now, out);
+        } else if let Some((rival, _)) = self.rival {
+            // It was about to push this one aside, and may not be the one to do so any more.
+            self.hear_as_backup(now, rival);
         }
         self.event(Kind::Standby, why, out);
     }
 
     fn step_out(&mut self, now: Instant, cause: Cause, why: String, lingers: bool, out: &mut Outbox) {
         let was = self.state;
+        let master = self.master;
         self.forget();
         match was {
             State::Master { .. } => {
+                self.enter(now, State::Off, cause, why.clone());
+                self.give_up(now, cause, why, lingers, out);
+            }
+            // Perhaps nobody has taken over yet: what is connected stays until somebody has.
+            State::Listening { .. } if lingers => {
                 self.enter(now, State::Off, cause, why.clone());
                 self.give_up(now, cause, why, lingers, out);
             }
@@ -335,6 +358,7 @@ impl Router {
                 self.event(Kind::Standby, why, out);
             }
             State::Off | State::Backup { .. } => {
+                self.master = master;
                 if !lingers && self.lingers_until.is_some() {
                     self.let_go(out);
                 }
@@ -386,7 +410,15 @@ impl Router {
         out.push_back(Output::LetGo { router: self.index });
     }
 
-    pub(super) fn hear(&mut self, now: Instant, from: IpAddr, said: &Advertisement, out: &mut Outbox) {
+    /// `leads`: whether its addresses decide between equals.
+    pub(super) fn hear(
+        &mut self,
+        now: Instant,
+        from: IpAddr,
+        said: &Advertisement,
+        leads: bool,
+        out: &mut Outbox,
+    ) {
         let heard = Heard { from, priority: said.priority, interval: said.interval, at: now };
         if heard.priority > 0 && !self.is_master() {
             self.claimed = true;
@@ -402,7 +434,7 @@ impl Router {
                 self.follow(now, heard, Cause::Stall, why.clone());
                 self.release(now, Cause::Stall, why, false, out);
             }
-            State::Master { .. } => self.hear_as_master(now, heard, out),
+            State::Master { .. } => self.hear_as_master(now, heard, leads, out),
         }
     }
 
@@ -419,7 +451,7 @@ impl Router {
         }
         if heard.priority >= self.priority() {
             self.rival = None;
-            return self.follow_on(now, heard);
+            return self.follow_on(heard);
         }
         let since = self.rival.map_or(now, |(_, since)| since);
         self.rival = Some((heard, since));
@@ -429,22 +461,22 @@ impl Router {
         if sick {
             self.wait_for_silence(down_at.min(now + self.skew()));
         } else if probation || !self.settings.preempt.is_some_and(waited) {
-            self.follow_on(now, heard);
+            self.follow_on(heard);
         }
     }
 
     /// The master that is followed has said so again.
-    fn follow_on(&mut self, now: Instant, heard: Heard) {
+    fn follow_on(&mut self, heard: Heard) {
         self.resigned = None;
         self.master = Some(heard);
-        self.wait_for_silence(now + self.master_down(heard.interval));
+        self.wait_for_silence(heard.at + self.master_down(heard.interval));
     }
 
-    fn hear_as_master(&mut self, now: Instant, heard: Heard, out: &mut Outbox) {
-        let ours = (self.priority(), self.settings.source);
-        if heard.priority > 0 && (heard.priority, heard.from) > ours {
-            let why =
-                format!("{} has priority {}, ours is {}", self.name_of(heard.from), heard.priority, ours.0);
+    fn hear_as_master(&mut self, now: Instant, heard: Heard, leads: bool, out: &mut Outbox) {
+        let ours = self.priority();
+        let wins_tie = heard.priority == ours && leads && heard.from > self.settings.source;
+        if heard.priority > ours || wins_tie {
+            let why = format!("{} has priority {}, ours is {ours}", self.name_of(heard.from), heard.priority);
             self.follow(now, heard, Cause::HigherPriority, why.clone());
             return self.release(now, Cause::HigherPriority, why, true, out);
         }
@@ -460,7 +492,7 @@ impl Router {
                 "{} answers too, at priority {} below our {}",
                 self.name_of(heard.from),
                 heard.priority,
-                ours.0
+                ours
             );
             self.event(Kind::Conflict, why, out);
         }
@@ -488,7 +520,7 @@ impl Router {
     fn follow(&mut self, now: Instant, heard: Heard, cause: Cause, why: String) {
         self.forget();
         self.enter(now, State::Off, cause, why);
-        self.follow_on(now, heard);
+        self.follow_on(heard);
     }
 
     fn wait_for_silence(&mut self, down_at: Instant) {

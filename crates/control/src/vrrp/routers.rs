@@ -51,21 +51,24 @@ impl Routers {
         places
     }
 
-    /// Something happened. Whatever else is due by `now` is done too.
+    /// Something happened. What a master owes by `now` is done too; whoever waits for silence judges it only by
+    /// [`Input::Timer`], since of several packets that have arrived the next one may break it.
     pub fn handle(&mut self, now: Instant, input: Input) {
         let now = now.max(self.now);
         self.now = now;
+        let all_read = input == Input::Timer;
         for router in &mut self.routers {
             router.wake(now, &mut self.outbox);
         }
         match input {
             Input::Timer => {}
             Input::Heard { router, from, advertisement } => {
+                let leads = self.leads(router);
                 if let Some(router) = self.routers.get_mut(router)
                     && !router.speaks_otherwise(&advertisement)
                     && from != router.settings.source
                 {
-                    router.hear(now, from, &advertisement, &mut self.outbox);
+                    router.hear(now, from, &advertisement, leads, &mut self.outbox);
                 }
             }
             Input::Fitness { router, fitness } => {
@@ -87,9 +90,15 @@ impl Routers {
             }
         }
         self.follow_groups(now);
-        self.catch_up(now);
+        for router in &mut self.routers {
+            router.tick(now, &mut self.outbox);
+        }
+        if all_read {
+            self.catch_up(now);
+        }
         if cfg!(debug_assertions) {
             self.check_invariants();
+            assert!(!all_read || self.deadline().is_none_or(|at| at > now), "something due was not done");
         }
     }
 
@@ -118,9 +127,10 @@ impl Routers {
         self.routers.get(router).is_some_and(Router::holds)
     }
 
+    /// Whoever has heard nothing for long enough becomes the master.
     fn catch_up(&mut self, now: Instant) {
         for at in 0..self.routers.len() {
-            self.routers[at].tick(now, &mut self.outbox);
+            self.routers[at].end_listening(now, &mut self.outbox);
             if self.routers[at].is_due(now) {
                 let others = self.group_of(at);
                 let alone = others.iter().any(|&other| {
@@ -146,6 +156,12 @@ impl Routers {
         (0..self.routers.len()).filter(same).collect()
     }
 
+    /// Whether it is the first of its group, or has none. Of two equal masters of a group, the addresses of the first
+    /// router decide for all: each may have the higher one for another router, and both would give up everything.
+    fn leads(&self, router: RouterIndex) -> bool {
+        router < self.routers.len() && self.group_of(router).iter().all(|other| *other > router)
+    }
+
     /// The fitness of a group is that of its weakest.
     fn weigh(&mut self, now: Instant, router: RouterIndex) {
         let mut all = self.group_of(router);
@@ -153,8 +169,9 @@ impl Routers {
         let worst = all.iter().map(|&one| self.fitness[one].clone()).fold(Fitness::Fit, Fitness::or_worse);
         for one in all {
             self.routers[one].become_fit(now, worst.clone(), &mut self.outbox);
-            // All of the group have changed by themselves.
-            self.routers[one].moved = None;
+            // All of the group have given up by themselves; an owner takes the others with it.
+            let moved = &mut self.routers[one].moved;
+            *moved = moved.take().filter(|moved| matches!(moved, Move::Took { .. }));
         }
     }
 
@@ -190,7 +207,6 @@ impl Routers {
     pub fn check_invariants(&self) {
         for router in &self.routers {
             let name = &router.settings.name;
-            assert!(router.deadline().is_none_or(|at| at > self.now), "{name}: something due was not done");
             assert!(
                 router.lingers_until.is_none() || !router.is_master(),
                 "{name}: lingers and is the master at one time"

@@ -1,5 +1,7 @@
 //! One host's routers, told what happens: what they do and say.
 
+mod found;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
