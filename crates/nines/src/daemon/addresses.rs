@@ -59,7 +59,15 @@ impl Addresses {
             return Ok(Self(None));
         }
         let forwarding = Forwarding { data_plane: data_plane.clone(), vitality: data_plane.vitality() };
-        let (virtual_ips, happened) = VirtualIps::start(&part.system, part.host, forwarding)?;
+        let started = VirtualIps::start(&part.system, part.host, forwarding);
+        let (virtual_ips, happened) = started.map_err(|error| {
+            let rights = if error.is_refusal() {
+                "; virtual addresses take CAP_NET_RAW and CAP_NET_ADMIN: run as root, or see `nines doctor`"
+            } else {
+                ""
+            };
+            anyhow::anyhow!("{error}{rights}")
+        })?;
         Ok(Self(Some(Running { virtual_ips: Arc::new(virtual_ips), happened })))
     }
 
