@@ -8,7 +8,7 @@ use crate::shell;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Also install what `cargo xtask bench` compares with: haproxy, nginx, wrk
+    /// Also install what `cargo xtask bench` compares with: haproxy, nginx, wrk, keepalived
     #[arg(long)]
     bench: bool,
 }
@@ -33,6 +33,8 @@ const BENCH: &[Need] = &[
     Need { file: "nginx", package: "nginx-light" },
     Need { file: "/usr/lib/nginx/modules/ngx_stream_module.so", package: "libnginx-mod-stream" },
     Need { file: "wrk", package: "wrk" },
+    Need { file: "keepalived", package: "keepalived" },
+    Need { file: "ip", package: "iproute2" },
 ];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -67,7 +69,7 @@ apt-get install -q -y -o Dpkg::Use-Pty=0 --no-install-recommends "$@"
 if command -v systemctl >/dev/null; then
     for package in "$@"; do
         service=${package%-light}
-        case $service in haproxy | nginx) systemctl disable --quiet "$service" || true ;; esac
+        case $service in haproxy | nginx | keepalived) systemctl disable --quiet "$service" || true ;; esac
     done
 fi
 "#;
@@ -95,7 +97,7 @@ fn debian_packages(needs: &[Need]) -> Result<()> {
     shell::run(install.args(["-c", INSTALL, "install"]).args(&missing))
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     // Uid: real, effective, saved, file system.
     status

@@ -39,3 +39,4 @@ pub use error::LabError;
 pub use lab::{Lab, ProcessId, SpawnOptions};
 pub use network::Direction;
 pub use place::Place;
+pub use refusal::obstacle;

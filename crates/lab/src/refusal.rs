@@ -16,36 +16,70 @@ struct Facts {
     missing: Vec<&'static str>,
 }
 
+/// CAP_SYS_ADMIN, as a bit.
+const SYS_ADMIN: u64 = 1 << 21;
+
+/// Why this user can't have a lab on this machine, as far as the kernel's settings tell, and what to do about it.
+pub fn obstacle() -> Option<String> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(0);
+    found(&Facts::look(), effective & SYS_ADMIN != 0)
+}
+
+impl Facts {
+    fn look() -> Self {
+        let setting = |name: &str| fs::read_to_string(format!("/proc/sys/{name}")).ok()?.trim().parse().ok();
+        let kinds = ["user", "pid", "mnt", "net", "uts", "ipc"];
+        let missing = |kind: &&str| !Path::new("/proc/self/ns").join(kind).exists();
+        Self {
+            root: rustix::process::geteuid().is_root(),
+            max_user_namespaces: setting("user/max_user_namespaces"),
+            unprivileged_userns_clone: setting("kernel/unprivileged_userns_clone"),
+            apparmor_restricts: setting("kernel/apparmor_restrict_unprivileged_userns"),
+            missing: kinds.into_iter().filter(missing).collect(),
+        }
+    }
+}
+
+/// `privileged`: no user namespace is needed.
+fn found(facts: &Facts, privileged: bool) -> Option<String> {
+    if !facts.missing.is_empty() {
+        return Some(format!("This kernel was built without {} namespaces", facts.missing.join(", ")));
+    }
+    if privileged {
+        return None;
+    }
+    if facts.max_user_namespaces == Some(0) {
+        return Some(
+            "User namespaces are switched off: run as root, or `sysctl user.max_user_namespaces=10000`"
+                .to_owned(),
+        );
+    }
+    if facts.unprivileged_userns_clone == Some(0) {
+        return Some(
+            "User namespaces are for root only: run as root, or `sysctl kernel.unprivileged_userns_clone=1`"
+                .to_owned(),
+        );
+    }
+    if facts.apparmor_restricts == Some(1) {
+        return Some(
+            "AppArmor keeps user namespaces from programs without a profile: run as root, or `sysctl \
+             kernel.apparmor_restrict_unprivileged_userns=0`"
+                .to_owned(),
+        );
+    }
+    None
+}
+
 /// A sentence or two, beginning with a separator, or nothing when there is nothing useful to say.
 pub(crate) fn advice(error: &io::Error) -> String {
-    let setting = |name: &str| fs::read_to_string(format!("/proc/sys/{name}")).ok()?.trim().parse().ok();
-    let kinds = ["user", "pid", "mnt", "net", "uts", "ipc"];
-    let facts = Facts {
-        root: rustix::process::geteuid().is_root(),
-        max_user_namespaces: setting("user/max_user_namespaces"),
-        unprivileged_userns_clone: setting("kernel/unprivileged_userns_clone"),
-        apparmor_restricts: setting("kernel/apparmor_restrict_unprivileged_userns"),
-        missing: kinds.into_iter().filter(|kind| !Path::new("/proc/self/ns").join(kind).exists()).collect(),
-    };
-    advise(&facts, error)
+    advise(&Facts::look(), error)
 }
 
 fn advise(facts: &Facts, error: &io::Error) -> String {
-    if !facts.missing.is_empty() {
-        return format!(". This kernel was built without {} namespaces", facts.missing.join(", "));
-    }
-    if facts.max_user_namespaces == Some(0) {
-        return ". User namespaces are switched off: run as root, or `sysctl user.max_user_namespaces=10000`"
-            .to_owned();
-    }
-    if facts.unprivileged_userns_clone == Some(0) {
-        return ". User namespaces are for root only: run as root, or `sysctl kernel.unprivileged_userns_clone=1`"
-            .to_owned();
-    }
-    if facts.apparmor_restricts == Some(1) {
-        return ". AppArmor keeps user namespaces from programs without a profile: run as root, or `sysctl \
-                kernel.apparmor_restrict_unprivileged_userns=0`"
-            .to_owned();
+    if let Some(found) = found(facts, false) {
+        return format!(". {found}");
     }
     match error.kind() {
         io::ErrorKind::PermissionDenied if facts.root => {
@@ -79,5 +113,14 @@ mod tests {
         assert!(on(&Facts { missing: vec!["net"], ..Facts::default() }).contains("without net namespaces"));
         assert!(on(&Facts { root: true, ..Facts::default() }).contains("container"));
         assert_eq!(on(&Facts::default()), ". Run as root");
+    }
+
+    #[test]
+    fn who_may_do_everything_needs_no_user_namespaces() {
+        let off = Facts { max_user_namespaces: Some(0), ..Facts::default() };
+        assert!(found(&off, false).unwrap().starts_with("User namespaces are switched off"));
+        assert_eq!(found(&off, true), None);
+        assert!(found(&Facts { missing: vec!["pid"], ..Facts::default() }, true).is_some());
+        assert_eq!(found(&Facts::default(), false), None);
     }
 }

@@ -35,6 +35,11 @@ pub(crate) fn default_path(host: &str) -> PathBuf {
     directory.map_or_else(PathBuf::new, |directory| directory.join(socket_name(host)))
 }
 
+/// Where the daemon of this host has its socket, running or not.
+pub(crate) fn of(host: &str) -> PathBuf {
+    of_host(&directories(), host).unwrap_or_else(|_| default_path(host))
+}
+
 /// The first is root's; the second belongs to the user who runs this. The name under the temp dir carries the user, so that
 /// users don't meet there.
 fn directories() -> Vec<PathBuf> {

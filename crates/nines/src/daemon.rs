@@ -35,7 +35,7 @@ mod addresses;
 mod desk;
 mod journal;
 pub(crate) mod logging;
-mod open_files;
+pub(crate) mod open_files;
 pub(crate) mod part;
 mod read_only;
 

@@ -32,6 +32,8 @@ enum Command {
     Rehearse(commands::rehearse::Args),
     /// This host's part, for real
     Run(commands::run::Args),
+    /// What this host lacks to do its part: privileges, ports, network, clock
+    Doctor(commands::doctor::Args),
     /// What is up, what is not, and why
     Status(commands::status::Args),
     /// What changed, when and why
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Init(args) => commands::init::run(&args),
         Command::Rehearse(args) => commands::rehearse::run(&args),
         Command::Run(args) => commands::run::run(&args),
+        Command::Doctor(args) => commands::doctor::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Events(args) => commands::events::run(&args),
         Command::Drain(args) => commands::wish::run(&args, nines_control::status::Wish::Draining),

@@ -8,6 +8,7 @@ use nines_control::status::VirtualIpStatus;
 use nines_control::vrrp::{Advertisement, Fitness};
 use nines_system::LoadBalancerId;
 use rtnetlink::Handle;
+use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 
 use crate::error::Error;
@@ -16,8 +17,9 @@ use crate::interface::{self, Interface};
 use crate::packet::{Codec, Packet, Path, Refused};
 use crate::plan::Planned;
 use crate::probing::Probing;
+use crate::questions::Questions;
 use crate::socket::{Family, VrrpSocket};
-use crate::{address, departure};
+use crate::{address, departure, ready};
 
 /// What the kernel gives a virtual address to live; it is renewed long before. Longer than a healthy process is ever
 /// held up, and short enough that a dead one's address does not stay in the way.
@@ -25,6 +27,8 @@ pub(crate) const LIFETIME: Duration = Duration::from_secs(3);
 const RENEW: Duration = Duration::from_millis(700);
 /// After the kernel refused to put an address up, this host is unfit for so long; then it tries again.
 const TROUBLE: Duration = Duration::from_secs(5);
+/// Questions of one turn; further ones in the next.
+const QUESTIONS_A_TURN: usize = 256;
 /// How long a packet that was refused counts as a problem.
 const REFUSED: Duration = Duration::from_secs(10);
 
@@ -44,6 +48,8 @@ pub(crate) struct Circuit {
     departure: Option<JoinHandle<()>>,
     idle_look: Option<JoinHandle<bool>>,
     pub(crate) handover: Option<Handover>,
+    /// While another host may still answer for the addresses, and until when that is.
+    pub(crate) questions: Option<(AsyncFd<Questions>, Instant)>,
     pub(crate) probing: Probing,
     sent: u64,
     received: u64,
@@ -76,6 +82,7 @@ impl Circuit {
             departure: None,
             idle_look: None,
             handover: None,
+            questions: None,
             probing: Probing::new(now),
             sent: 0,
             received: 0,
@@ -106,18 +113,24 @@ impl Circuit {
         self.renew_at.is_some()
     }
 
-    /// Whether this is still the same router on the same interface; its link may have changed.
-    pub(crate) fn stays(&mut self, planned: &Planned, interfaces: &[Interface]) -> bool {
+    /// Whether the plan means this router, on the interface that it is on, whatever else is said of it.
+    pub(crate) fn is_meant(&self, planned: &Planned, interfaces: &[Interface]) -> bool {
         let interface = find(planned, interfaces);
         let index = |interface: Option<&Interface>| interface.map(|interface| interface.index);
-        let stays = self.planned == *planned
+        let (ours, theirs) = (self.planned.settings(self.source), planned.settings(self.source));
+        ours.is_same_router(&theirs)
             && index(self.interface.as_ref()) == index(interface)
             // While the link is down an address may be missing that comes back with it.
-            && (interface.is_none_or(|it| !it.is_running()) || self.source == source(planned, interface));
-        if stays {
-            self.interface = interface.cloned();
+            && (interface.is_none_or(|it| !it.is_running()) || self.source == source(planned, interface))
+    }
+
+    /// Goes on by a plan that means it: keys, priorities and intervals may have changed.
+    pub(crate) fn adopt(&mut self, planned: Planned, interfaces: &[Interface]) {
+        self.interface = find(&planned, interfaces).cloned();
+        if planned.wire() != self.planned.wire() {
+            self.codec = Codec::new(planned.wire());
         }
-        stays
+        self.planned = planned;
     }
 
     /// What speaks against this host on the ground: no interface, no link, a kernel that refuses.
@@ -216,6 +229,7 @@ impl Circuit {
     pub(crate) fn let_go(&mut self, netlink: &Handle) {
         self.renew_at = None;
         self.lingers = None;
+        self.questions = None;
         let running = self.interface.as_ref().is_some_and(Interface::is_running);
         self.owes_reset = !running;
         self.depart(netlink, running);
@@ -268,6 +282,38 @@ impl Circuit {
                 false
             }
         }
+    }
+
+    /// Begins to listen for those who ask where the addresses are.
+    pub(crate) fn listen_for_questions(&mut self, until: Instant) {
+        let Some(interface) = &self.interface else { return };
+        match Questions::listen(interface, self.family()) {
+            Ok(questions) => self.questions = Some((questions, until)),
+            Err(error) => {
+                tracing::warn!(virtual_ip = %self.planned.name, %error, "the old holder may be believed");
+            }
+        }
+    }
+
+    /// Whether somebody has asked where the addresses are.
+    pub(crate) fn is_asked_for(&mut self, now: Instant) -> bool {
+        let Some((questions, until)) = &self.questions else { return false };
+        if *until <= now {
+            self.questions = None;
+            return false;
+        }
+        let mut asked = false;
+        for _ in 0..QUESTIONS_A_TURN {
+            match questions.get_ref().receive() {
+                Ok(Some(named)) => {
+                    asked |= named.iter().any(|named| self.planned.virtual_ip.addresses.contains(named));
+                }
+                Ok(None) => {}
+                Err(_) => break,
+            }
+        }
+        ready::forget(questions);
+        asked
     }
 
     /// Somebody took one of our addresses from the interface: it comes back at once.

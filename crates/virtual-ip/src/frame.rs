@@ -11,11 +11,11 @@ pub(crate) const TYPE_IPV4: u16 = 0x0800;
 pub(crate) const TYPE_ARP: u16 = 0x0806;
 pub(crate) const TYPE_IPV6: u16 = 0x86dd;
 
-const ARP_REQUEST: u16 = 1;
+pub(crate) const ARP_REQUEST: u16 = 1;
 pub(crate) const ARP_REPLY: u16 = 2;
 const IPV6: usize = 40;
 pub(crate) const ICMPV6: u8 = 58;
-const SOLICITATION: u8 = 135;
+pub(crate) const SOLICITATION: u8 = 135;
 pub(crate) const ADVERTISEMENT: u8 = 136;
 /// Whoever knew another card for this address shall forget it. Not solicited, and not from a router.
 const OVERRIDE: u8 = 0x20;
@@ -66,6 +66,29 @@ pub(crate) fn answer(frame: &[u8]) -> Option<Answer> {
     match u16::from_be_bytes([header[12], header[13]]) {
         TYPE_ARP => arp_answer(body),
         TYPE_IPV6 => advertised(Mac(*header.get(6..)?.first_chunk()?), body),
+        _ => None,
+    }
+}
+
+/// What a frame makes its readers ask or believe about addresses: the one that it asks for, and the one in whose name it
+/// asks, which they learn from it. `None` if it asks nothing, or only announces.
+pub(crate) fn question(frame: &[u8]) -> Option<[IpAddr; 2]> {
+    let (header, body) = frame.split_at_checked(ETHERNET)?;
+    match u16::from_be_bytes([header[12], header[13]]) {
+        TYPE_ARP => {
+            let body = body.first_chunk::<28>()?;
+            let sender = Ipv4Addr::from(*body[14..].first_chunk::<4>()?);
+            let target = Ipv4Addr::from(*body[24..].first_chunk::<4>()?);
+            let asks = body[..8] == [0, 1, 8, 0, 6, 4, 0, 1] && sender != target;
+            asks.then_some([target.into(), sender.into()])
+        }
+        TYPE_IPV6 => {
+            let (header, message) = body.split_at_checked(IPV6)?;
+            let asks = header[0] >> 4 == 6 && header[6] == ICMPV6 && header[7] == 255;
+            let sender = Ipv6Addr::from(*header[8..].first_chunk::<16>()?);
+            let target = Ipv6Addr::from(*message.get(8..24)?.first_chunk::<16>()?);
+            (asks && message[0] == SOLICITATION).then_some([target.into(), sender.into()])
+        }
         _ => None,
     }
 }
@@ -183,6 +206,19 @@ mod tests {
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_probe_is_a_question_and_an_announcement_is_none() {
+        let mac = Mac([2, 0, 0, 0, 0, 1]);
+        for address in ["10.0.1.100", "2001:db8::100"].map(|text| text.parse().unwrap()) {
+            let probe = probe(mac, address, None);
+            assert_eq!(question(&probe).map(|[target, _]| target), Some(address));
+            assert_eq!(question(&announcement(mac, address)), None);
+            for length in 0..probe.len() {
+                let _ = question(&probe[..length]);
+            }
+        }
     }
 
     #[test]

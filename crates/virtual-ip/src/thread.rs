@@ -10,14 +10,12 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::AsRawFd;
 use std::sync::mpsc::SyncSender;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use nines_control::vrrp::{Advertisement, Fitness, Input, RouterIndex, Routers};
 use rtnetlink::Handle;
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
@@ -29,7 +27,7 @@ use crate::packet::router_id;
 use crate::peers::Peers;
 use crate::shared::Shared;
 use crate::socket::{BUFFER, Family, VrrpSocket};
-use crate::{Happened, Surroundings, realtime};
+use crate::{Happened, Surroundings, ready, realtime};
 
 /// The longest that the thread waits: renewals, links and the data plane's health are looked after this often.
 const LOOK: Duration = Duration::from_millis(100);
@@ -93,6 +91,8 @@ struct Thread<'a> {
     latest_turn: Instant,
     excused_until: Instant,
     next_idle_look: Instant,
+    /// Addresses that were asked for, and when they are announced for it.
+    announce_again: BTreeMap<RouterIndex, Instant>,
     buffer: Vec<u8>,
 }
 
@@ -124,6 +124,7 @@ impl<'a> Thread<'a> {
             latest_turn: now,
             excused_until: now,
             next_idle_look: now,
+            announce_again: BTreeMap::new(),
             buffer: vec![0; BUFFER],
         };
         let interfaces = interface::list(&thread.netlink).await?;
@@ -144,12 +145,13 @@ impl<'a> Thread<'a> {
             if self.shared.is_stopping() {
                 return self.leave().await;
             }
-            let next = self.routers.deadline().into_iter().chain([self.latest_turn + LOOK]).min();
+            let next = self.routers.deadline().into_iter().chain(self.announce_again_at()).min();
+            let next = next.map_or(self.latest_turn + LOOK, |next| next.min(self.latest_turn + LOOK));
             tokio::select! {
-                () = readable(&self.sockets, &self.neighbours) => {}
+                () = Self::readable(&self.sockets, &self.neighbours, &self.circuits) => {}
                 () = self.shared.changed.notified() => {}
                 change = self.watch.next() => self.note(change).await,
-                () = tokio::time::sleep_until(next.unwrap_or(self.latest_turn).into()) => {}
+                () = tokio::time::sleep_until(next.into()) => {}
             }
         }
     }
@@ -186,6 +188,7 @@ impl<'a> Thread<'a> {
         self.tell_fitness(now);
         self.routers.handle(now, Input::Timer);
         self.perform(now).await;
+        self.answer_questions(now);
         self.look_after(now).await;
         self.perform(now).await;
         self.publish(now);
@@ -216,7 +219,7 @@ impl<'a> Thread<'a> {
                     heard.push((at, packet.source, advertisement));
                 }
             }
-            forget_readiness(socket);
+            ready::forget(socket);
         }
         for (router, from, advertisement) in heard {
             self.seek(router, from, now);
@@ -237,7 +240,7 @@ impl<'a> Thread<'a> {
                     }
                 }
             }
-            forget_readiness(neighbours);
+            ready::forget(neighbours);
         }
     }
 
@@ -302,33 +305,21 @@ impl<'a> Thread<'a> {
     }
 }
 
-/// Until one of the sockets has something.
-async fn readable(
-    sockets: &BTreeMap<(u32, Family), AsyncFd<VrrpSocket>>,
-    neighbours: &BTreeMap<(u32, Family), AsyncFd<Neighbours>>,
-) {
-    poll_fn(|context| {
-        // All of them, so that each wakes the thread.
-        let sockets = sockets.values().filter(|socket| is_ready(socket, context)).count();
-        let neighbours = neighbours.values().filter(|socket| is_ready(socket, context)).count();
-        if sockets + neighbours > 0 { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-}
-
-fn is_ready<T: AsRawFd>(socket: &AsyncFd<T>, context: &mut Context<'_>) -> bool {
-    match socket.poll_read_ready(context) {
-        Poll::Ready(Ok(mut guard)) => {
-            guard.retain_ready();
-            true
-        }
-        Poll::Ready(Err(_)) => true,
-        Poll::Pending => false,
+impl Thread<'_> {
+    /// Until one of the sockets has something.
+    async fn readable(
+        sockets: &BTreeMap<(u32, Family), AsyncFd<VrrpSocket>>,
+        neighbours: &BTreeMap<(u32, Family), AsyncFd<Neighbours>>,
+        circuits: &[Circuit],
+    ) {
+        poll_fn(|context| {
+            // All of them are asked, so that each wakes the thread.
+            let mut any = sockets.values().fold(false, |any, it| ready::is_ready(it, context) | any);
+            any = neighbours.values().fold(any, |any, it| ready::is_ready(it, context) | any);
+            let questions = circuits.iter().filter_map(|circuit| circuit.questions.as_ref());
+            any = questions.fold(any, |any, (it, _)| ready::is_ready(it, context) | any);
+            if any { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
-}
-
-/// All has been read, so that it is waited for again.
-fn forget_readiness<T: AsRawFd>(socket: &AsyncFd<T>) {
-    // An attempt that would have blocked is what makes the runtime look again.
-    let _ = socket.try_io(Interest::READABLE, |_| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
 }

@@ -4,7 +4,7 @@
 //! docs/benchmarks.md says how to read the rest.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -25,9 +25,13 @@ mod process;
 mod proxy;
 mod report;
 mod scenario;
+mod vip;
 
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Which scenarios; all of them if none is named
     #[arg(value_parser = SCENARIOS.each_ref().map(|scenario| scenario.name))]
     scenarios: Vec<String>,
@@ -45,8 +49,27 @@ pub(crate) struct Args {
     nines: Option<PathBuf>,
 }
 
+/// What is not about load.
+#[derive(clap::Subcommand)]
+enum Other {
+    /// Put keepalived and nines through the same faults, and measure what clients of a virtual address see
+    Vip(vip::Args),
+    /// The same, in namespaces of its own
+    #[command(hide = true)]
+    VipInside(vip::Args),
+    /// The clients
+    #[command(hide = true)]
+    VipClient,
+}
+
 /// Benchmarks inform: what was missed is said, and is no failure.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    match &args.other {
+        None => {}
+        Some(Other::Vip(args)) => return vip::run(args),
+        Some(Other::VipInside(args)) => return vip::inside(args),
+        Some(Other::VipClient) => return vip::client(),
+    }
     setup::prepare(For::Bench)?;
     let place = place(args)?;
     let versions = versions(&place);
@@ -162,13 +185,7 @@ fn place(args: &Args) -> Result<Place> {
     // With four cores nobody shares one; with two, the load, the backend and a second worker do.
     let (load, backend) =
         if let [_, _, load, backend, ..] = cores[..] { (load, backend) } else { (second, second) };
-    let nines = match &args.nines {
-        Some(file) => file.canonicalize().with_context(|| format!("no {}", file.display()))?,
-        None => {
-            shell::run(shell::cargo().args(["build", "--release", "--locked", "--package", "nines"]))?;
-            shell::target().join("release/nines")
-        }
-    };
+    let nines = nines_binary(args.nines.as_deref())?;
     // Under the target directory, and emptied at each start: an interrupted run leaves nothing elsewhere.
     let dir = shell::target().join("bench");
     let _ = fs::remove_dir_all(&dir);
@@ -181,6 +198,15 @@ fn place(args: &Args) -> Result<Place> {
         backend_core: backend.to_string(),
         idle_clients,
     })
+}
+
+/// The binary that was given, or one that is built now.
+fn nines_binary(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(file) = given {
+        return file.canonicalize().with_context(|| format!("no {}", file.display()));
+    }
+    shell::run(shell::cargo().args(["build", "--release", "--locked", "--package", "nines"]))?;
+    Ok(shell::target().join("release/nines"))
 }
 
 /// The cores that we may run on: `0-1,4` in `/proc/self/status`.
@@ -196,24 +222,57 @@ fn allowed_cores() -> Vec<usize> {
 
 /// What runs here, one line each.
 fn versions(place: &Place) -> Vec<String> {
-    let first_line = |program: &str, arguments: &[&str]| {
-        let output =
-            Command::new(shell::find(program).unwrap_or_else(|| program.into())).args(arguments).output();
-        let text = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
-        String::from_utf8_lossy(&text).lines().next().unwrap_or("?").to_owned()
-    };
-    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     vec![
-        format!(
-            "{} cores of {}, {}",
-            allowed_cores().len(),
-            model.map_or("an unknown processor", |(_, name)| name),
-            first_line("uname", &["-sr"])
-        ),
+        machine(),
         first_line("haproxy", &["-v"]),
         first_line("nginx", &["-v"]),
         first_line(&place.nines.to_string_lossy(), &["--version"]),
         first_line("wrk", &["-v"]),
     ]
+}
+
+/// The processor and the kernel.
+fn machine() -> String {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    format!(
+        "{} cores of {}, {}",
+        allowed_cores().len(),
+        model.map_or("an unknown processor", |(_, name)| name),
+        first_line("uname", &["-sr"])
+    )
+}
+
+/// What a program says first, as when it is asked for its version.
+fn first_line(program: &str, arguments: &[&str]) -> String {
+    let output =
+        Command::new(shell::find(program).unwrap_or_else(|| program.into())).args(arguments).output();
+    let text = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().next().unwrap_or("?").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn scenarios_and_what_is_not_about_load_are_told_apart() {
+        let line = Line::try_parse_from(["bench", "keep-alive", "--rounds", "9"]).unwrap();
+        assert_eq!((line.args.scenarios.as_slice(), line.args.rounds), (&["keep-alive".to_owned()][..], 9));
+        assert!(line.args.other.is_none());
+
+        let line = Line::try_parse_from(["bench", "vip", "--rounds", "9", "--json"]).unwrap();
+        assert!(matches!(line.args.other, Some(Other::Vip(_))));
+
+        assert!(Line::try_parse_from(["bench", "vip", "keep-alive"]).is_err());
+        assert!(Line::try_parse_from(["bench", "cut-off"]).is_err());
+    }
 }

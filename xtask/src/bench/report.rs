@@ -170,7 +170,7 @@ impl Outcome {
 }
 
 /// The middle one; of two in the middle, the mean; 0 of none.
-fn median(mut figures: Vec<f64>) -> f64 {
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     let middle = figures.len() / 2;
     match figures.len() {

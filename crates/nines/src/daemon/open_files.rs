@@ -7,14 +7,18 @@ use super::part::Part;
 /// Besides connections: listeners, logs, runtimes.
 const OTHERS: u64 = 256;
 
-/// Raises the limit of open files as far as it goes without privileges, and says so where that is less than the
-/// file's listeners may need: each client's connection may have one to a member.
+/// What the file's listeners may need: each client's connection may have one to a member.
+pub(crate) fn needed(part: &Part) -> u64 {
+    2 * part.client_connections() + OTHERS
+}
+
+/// Raises the limit of open files as far as it goes without privileges, and says so where that is less than is [`needed`].
 pub(crate) fn raise(part: &Part) {
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
-    let needed = 2 * part.client_connections() + OTHERS;
+    let needed = needed(part);
     if let Some(allowed) = getrlimit(Resource::Nofile).current.filter(|&allowed| allowed < needed) {
         tracing::warn!(
             allowed,

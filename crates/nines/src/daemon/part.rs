@@ -47,6 +47,15 @@ fn meant(host: &str, known: &[String]) -> String {
 
 impl Part {
     pub(crate) fn read(path: &Path, host: &str) -> Result<Self, PartError> {
+        let part = Self::of_any_host(path, host)?;
+        if part.load_balancers().next().is_none() {
+            return Err(PartError::NothingToDo { path: path.display().to_string(), host: host.to_owned() });
+        }
+        Ok(part)
+    }
+
+    /// The same also where there is nothing to do.
+    pub(crate) fn of_any_host(path: &Path, host: &str) -> Result<Self, PartError> {
         let text =
             std::fs::read_to_string(path).map_err(|error| PartError::Unreadable(path.to_owned(), error))?;
         let path = path.display().to_string();
@@ -55,14 +64,10 @@ impl Part {
             let known = system.hosts.iter().map(|host| host.name.clone()).collect();
             return Err(PartError::UnknownHost { path, host: host.to_owned(), known });
         };
-        let part = Self { system: Arc::new(system), host: id };
-        if part.load_balancers().next().is_none() {
-            return Err(PartError::NothingToDo { path, host: host.to_owned() });
-        }
-        Ok(part)
+        Ok(Self { system: Arc::new(system), host: id })
     }
 
-    fn load_balancers(&self) -> impl Iterator<Item = &LoadBalancer> {
+    pub(crate) fn load_balancers(&self) -> impl Iterator<Item = &LoadBalancer> {
         self.system.load_balancers_on(self.host).map(|id| &self.system[id])
     }
 

@@ -47,36 +47,31 @@ impl Thread<'_> {
 
     /// Routers that stay are not disturbed; those that are gone, or are others now, are let go.
     pub(super) async fn take_plan(&mut self, plan: Vec<Planned>, interfaces: &[Interface], now: Instant) {
-        let stays = |circuits: &mut Vec<Circuit>, planned: &Planned| {
-            circuits.iter_mut().any(|circuit| circuit.stays(planned, interfaces))
-        };
-        let same = plan.len() == self.circuits.len()
-            && plan.iter().zip(&mut self.circuits).all(|(planned, it)| it.stays(planned, interfaces));
-        if same {
-            return;
-        }
-        let gone: Vec<usize> = (0..self.circuits.len())
-            .filter(|&at| !plan.iter().any(|planned| self.circuits[at].stays(planned, interfaces)))
-            .collect();
-        for router in gone {
+        let place = |planned: &Planned| self.circuits.iter().position(|it| it.is_meant(planned, interfaces));
+        let places: Vec<Option<usize>> = plan.iter().map(place).collect();
+        for router in (0..self.circuits.len()).filter(|router| !places.contains(&Some(*router))) {
             let fitness = Fitness::Unfit("another file, or another interface".to_owned());
             self.routers.handle(now, Input::Fitness { router, fitness });
         }
         self.perform(now).await;
-        let mut circuits = Vec::with_capacity(plan.len());
-        for planned in plan {
-            if stays(&mut self.circuits, &planned)
-                && let Some(at) = self.circuits.iter().position(|circuit| circuit.planned == planned)
-            {
-                circuits.push(self.circuits.swap_remove(at));
-            } else {
-                circuits.push(Circuit::new(planned, interfaces, now));
-            }
+        let mut before: Vec<_> = std::mem::take(&mut self.circuits).into_iter().map(Some).collect();
+        let mut told = std::mem::take(&mut self.told);
+        for (planned, place) in plan.into_iter().zip(places) {
+            let stays =
+                place.and_then(|place| Some((before.get_mut(place)?.take()?, told.get_mut(place)?.take())));
+            let (circuit, told) = match stays {
+                Some((mut circuit, told)) => {
+                    circuit.adopt(planned, interfaces);
+                    (circuit, told)
+                }
+                None => (Circuit::new(planned, interfaces, now), None),
+            };
+            self.circuits.push(circuit);
+            self.told.push(told);
         }
-        let settings = circuits.iter().map(|circuit| circuit.planned.settings(circuit.source)).collect();
+        let settings = self.circuits.iter().map(|circuit| circuit.planned.settings(circuit.source)).collect();
         self.routers.replace(now, settings);
-        self.told = circuits.iter().map(|_| None).collect();
-        self.circuits = circuits;
+        self.announce_again.clear();
     }
 
     /// A socket for each interface and family that a router is on, and no others.

@@ -1,7 +1,7 @@
 //! Doing what the machine says, and what has to be looked after meanwhile.
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nines_control::event::Kind;
 use nines_control::status::Standing;
@@ -13,6 +13,10 @@ use crate::circuit::Lingering;
 use crate::handover::Handover;
 use crate::probing::Role;
 
+/// How long after a move another host may still answer for the address: longer than a dead host's kernel keeps it.
+const CONTESTED: Duration = Duration::from_secs(10);
+/// After a question, the last answer to it: by then every kernel has answered.
+const LAST_WORD: Duration = Duration::from_millis(5);
 /// Announcements in a row: a link loses a frame now and then.
 const ANNOUNCEMENTS: usize = 2;
 
@@ -64,9 +68,33 @@ impl Thread<'_> {
             tracing::error!(virtual_ip = %circuit.planned.name, %error, "not taken");
             return;
         }
+        let lasts = if from.is_some() { CONTESTED.max(circuit.planned.linger()) } else { CONTESTED };
+        circuit.listen_for_questions(now + lasts);
         for _ in 0..ANNOUNCEMENTS {
             self.announce(router);
         }
+    }
+
+    /// Who asks where an address is that has just moved is told after the kernels have answered.
+    pub(super) fn answer_questions(&mut self, now: Instant) {
+        for router in 0..self.circuits.len() {
+            if self.circuits[router].is_asked_for(now) && self.routers.is_master(router) {
+                self.announce(router);
+                self.announce_again.insert(router, now + LAST_WORD);
+            }
+        }
+        let due: Vec<RouterIndex> =
+            self.announce_again.iter().filter(|(_, at)| **at <= now).map(|(router, _)| *router).collect();
+        for router in due {
+            self.announce_again.remove(&router);
+            if self.routers.is_master(router) {
+                self.announce(router);
+            }
+        }
+    }
+
+    pub(super) fn announce_again_at(&self) -> Option<Instant> {
+        self.announce_again.values().min().copied()
     }
 
     fn announce(&self, router: RouterIndex) {
