@@ -66,6 +66,12 @@ impl Network {
         self.links[from * self.hosts + to].cut
     }
 
+    /// Whether no link is cut, and none slower than a good one. Some may lose what they carry.
+    pub fn is_prompt(&self) -> bool {
+        let prompt = |link: &Link| !link.cut && link.conditions.longest <= Conditions::GOOD.longest;
+        self.links.iter().all(prompt)
+    }
+
     /// Every link whole, and under these conditions.
     pub fn mend(&mut self, conditions: Conditions) {
         self.links.fill(Link { cut: false, conditions });

@@ -180,6 +180,12 @@ impl Checker {
         Ok(())
     }
 
+    /// Every fault has ended. What was under way may still arrive.
+    pub(super) fn healed(&mut self, now: Time) {
+        self.failed_at = now;
+        self.disturb(now);
+    }
+
     fn disturb(&mut self, now: Time) {
         self.disturbed_at = now;
         for whole in &mut self.whole {
@@ -260,7 +266,8 @@ impl Checker {
 
     /// In calm, planned changes are made before others are broken off.
     fn never_unheld(&mut self, world: &Vips, router: RouterIndex) -> Checked {
-        let calm = world.now() >= self.failed_at + self.settles_within + self.scene.with_drift(LIFETIME);
+        let calm = world.network.is_prompt()
+            && world.now() >= self.failed_at + self.settles_within + self.scene.with_drift(LIFETIME);
         let held = !self.holders(world, router).is_empty();
         if calm && self.whole[router].had && !held {
             let what = format!("nobody answers for vip{}, and nothing has failed", router + 1);

@@ -100,7 +100,7 @@ impl Play {
             self.calm()?;
         }
         self.chaos()?;
-        self.world.heal(Conditions::GOOD);
+        self.heal();
         self.play_for(self.checker.rests_within())?;
         self.checker.preferred(&self.world)?;
         // Nothing more happens, for as long as it likes.
@@ -117,9 +117,14 @@ impl Play {
         self.play_for(lasts)
     }
 
+    fn heal(&mut self) {
+        self.world.heal(Conditions::GOOD);
+        self.checker.healed(self.world.now());
+    }
+
     /// The world heals, and has to settle.
     fn calm(&mut self) -> Result<(), Violation> {
-        self.world.heal(Conditions::GOOD);
+        self.heal();
         self.play_for(self.checker.settles_within() + 10 * self.scene.longest_interval())
     }
 

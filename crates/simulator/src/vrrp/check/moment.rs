@@ -16,6 +16,8 @@ impl Checker {
         self.resumed_at[host] = Some(world.now());
         let slowest = self.scene.longest_interval();
         for router in 0..self.whole.len() {
+            // What was heard before is old by now.
+            self.seen[host][router].heard = None;
             // Who takes no part has nothing to doubt.
             if !self.is_able(world, host, router) {
                 continue;

@@ -11,7 +11,8 @@ impl Checker {
     pub(super) fn settled(&mut self, world: &Vips, router: RouterIndex) -> Checked {
         let hosts = 0..self.scene.hosts;
         let stopped = hosts.clone().any(|host| world.state(host) != HostState::Running);
-        if world.now() < self.disturbed_at + self.settles_within || stopped {
+        let early = world.now() < self.disturbed_at + self.settles_within;
+        if early || stopped || !world.network.is_prompt() {
             return Ok(());
         }
         let masters: Vec<HostIndex> =
