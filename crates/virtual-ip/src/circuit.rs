@@ -217,10 +217,14 @@ impl Circuit {
         Ok(())
     }
 
-    pub(crate) async fn renew(&mut self, netlink: &Handle, now: Instant) {
-        if self.renew_at.is_some_and(|at| at <= now)
-            && let Err(error) = self.hold(netlink, now).await
-        {
+    /// `returns`: whether addresses come back that the kernel has taken away meanwhile. They are the master's to have; who
+    /// slept for longer than their lifetime, and only listens or lingers, has lost them.
+    pub(crate) async fn renew(&mut self, netlink: &Handle, now: Instant, returns: bool) {
+        let Some(due) = self.renew_at.filter(|at| *at <= now) else { return };
+        if !returns && now >= due + (LIFETIME - RENEW) {
+            return;
+        }
+        if let Err(error) = self.hold(netlink, now).await {
             tracing::warn!(virtual_ip = %self.planned.name, %error, "not renewed");
         }
     }

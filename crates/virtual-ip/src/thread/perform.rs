@@ -158,7 +158,7 @@ impl Thread<'_> {
         for router in 0..self.circuits.len() {
             let Some(status) = statuses.get(router) else { continue };
             let circuit = &mut self.circuits[router];
-            circuit.renew(&self.netlink, now).await;
+            circuit.renew(&self.netlink, now, status.state == Standing::Master).await;
             if let Some(lingering) =
                 circuit.lingers.as_mut().filter(|it| look_idle && now >= it.since + LINGER_MIN)
             {
