@@ -41,6 +41,8 @@ pub(crate) struct Circuit {
     codec: Codec,
     /// When the addresses must be renewed; `None` while they are not held.
     renew_at: Option<Instant>,
+    /// One of them is not there, though it should be.
+    missing: bool,
     pub(crate) lingers: Option<Lingering>,
     /// Connections of addresses that are gone, which could not be reset while the link was down.
     owes_reset: bool,
@@ -76,6 +78,7 @@ impl Circuit {
             planned,
             interface,
             renew_at: None,
+            missing: false,
             lingers: None,
             owes_reset: false,
             trouble: None,
@@ -214,14 +217,16 @@ impl Circuit {
             }
         }
         self.renew_at = Some(now + RENEW);
+        self.missing = false;
         Ok(())
     }
 
     /// `returns`: whether addresses come back that the kernel has taken away meanwhile. They are the master's to have; who
     /// slept for longer than their lifetime, and only listens or lingers, has lost them.
     pub(crate) async fn renew(&mut self, netlink: &Handle, now: Instant, returns: bool) {
-        let Some(due) = self.renew_at.filter(|at| *at <= now) else { return };
-        if !returns && now >= due + (LIFETIME - RENEW) {
+        let Some(due) = self.renew_at.filter(|at| *at <= now || self.missing) else { return };
+        let ended = self.missing || now >= due + (LIFETIME - RENEW);
+        if ended && !returns {
             return;
         }
         if let Err(error) = self.hold(netlink, now).await {
@@ -320,11 +325,9 @@ impl Circuit {
         asked
     }
 
-    /// Somebody took one of our addresses from the interface: it comes back at once.
-    pub(crate) fn lost(&mut self, address: IpAddr, now: Instant) {
-        if self.is_held() && self.addresses().contains(&address) {
-            self.renew_at = Some(now);
-        }
+    /// One of our addresses is gone from the interface: somebody took it, or its lifetime ended.
+    pub(crate) fn lost(&mut self, address: IpAddr) {
+        self.missing |= self.is_held() && self.addresses().contains(&address);
     }
 
     /// Adds to a status what only the ground knows.

@@ -164,7 +164,7 @@ impl<'a> Thread<'a> {
             Ok(Change::Lost { address, .. }) => {
                 self.stale = true;
                 for circuit in &mut self.circuits {
-                    circuit.lost(address, Instant::now());
+                    circuit.lost(address);
                 }
             }
             Ok(_) => self.stale = true,

@@ -23,6 +23,9 @@ const ANNOUNCEMENTS: usize = 2;
 impl Thread<'_> {
     pub(super) async fn perform(&mut self, now: Instant) {
         while let Some(output) = self.routers.poll() {
+            if self.is_stale(now, &output) {
+                continue;
+            }
             match output {
                 Output::Send { router, advertisement } => {
                     let Some(circuit) = self.circuits.get_mut(router) else { continue };
@@ -54,6 +57,17 @@ impl Thread<'_> {
                 Output::Event { kind, subject, why } => self.tell(kind, subject, why),
             }
         }
+    }
+
+    /// Whether this process slept between deciding this and doing it, for longer than the others wait. A master's word is
+    /// then no longer good; the machine finds out with the next turn, and listens first.
+    fn is_stale(&self, now: Instant, output: &Output) -> bool {
+        let router = match output {
+            Output::Send { router, advertisement } if advertisement.priority > 0 => *router,
+            Output::Take { router, .. } | Output::Announce { router, .. } => *router,
+            _ => return false,
+        };
+        self.circuits.get(router).is_some_and(|it| now.elapsed() >= 3 * it.planned.virtual_ip.interval)
     }
 
     async fn take(&mut self, router: RouterIndex, from: Option<IpAddr>, now: Instant) {
