@@ -61,7 +61,6 @@ impl Settings {
             && self.router_id == other.router_id
             && self.version == other.version
             && self.addresses == other.addresses
-            && self.source == other.source
     }
 }
 

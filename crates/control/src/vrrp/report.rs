@@ -23,6 +23,14 @@ pub(super) fn status(router: &Router, now: Instant) -> VirtualIpStatus {
             "its master is silent, while another address of its group is still answered for".to_owned(),
         );
     }
+    let mut why = router.why.clone();
+    let follows_less = router.master.is_some_and(|master| master.priority < router.priority());
+    if let (State::Backup { .. }, true, Some(left)) = (router.state, follows_less, router.probation(now)) {
+        let seconds = left.as_millis().div_ceil(1000);
+        why = format!(
+            "{why}; pushes nobody aside for another {seconds} s, since it was lost here without a plan"
+        );
+    }
     if router.is_unclaimed() {
         problems.push("this host has given it up, and no other has taken over".to_owned());
     }
@@ -43,7 +51,7 @@ pub(super) fn status(router: &Router, now: Instant) -> VirtualIpStatus {
         held: router.holds(),
         holder: holder.map(name),
         since_ms: now.saturating_duration_since(router.since).as_millis().try_into().unwrap_or(u64::MAX),
-        why: router.why.clone(),
+        why,
         cause: Some(router.cause),
         priority: router.priority(),
         interval_ms: router.interval().as_secs_f64() * 1e3,

@@ -62,12 +62,15 @@ pub(super) struct Router {
     pub(super) master: Option<Heard>,
     /// A master that serves, but is to be pushed aside; since when it was heard.
     rival: Option<(Heard, Instant)>,
-    resigned: Option<IpAddr>,
+    /// Who gave the addresses up, and when it was last heard to.
+    resigned: Option<(IpAddr, Instant)>,
     pub(super) lingers_until: Option<Instant>,
     /// Whether another master was heard since this one gave the addresses up. Until then it lingers on.
     claimed: bool,
     /// When it is told that none was.
     unclaimed_at: Option<Instant>,
+    /// Until then it says again and again that it gives them up: whoever comes may not have heard it.
+    resigns_at: Option<Instant>,
     probation_until: Option<Instant>,
     pub(super) problems: Problems,
     pub(super) taken: u64,
@@ -94,6 +97,7 @@ impl Router {
             lingers_until: None,
             claimed: true,
             unclaimed_at: None,
+            resigns_at: None,
             probation_until: None,
             problems: Problems::default(),
             taken: 0,
@@ -154,7 +158,13 @@ impl Router {
         };
         let problems = if self.is_master() { self.problems.deadline() } else { None };
         let lingers = self.lingers_until.filter(|_| self.claimed);
-        [state, lingers, self.unclaimed_at, problems].into_iter().flatten().min()
+        let resigns = self.resigns_at.filter(|_| !self.claimed);
+        [state, lingers, resigns, self.unclaimed_at, problems].into_iter().flatten().min()
+    }
+
+    /// For how long it pushes nobody aside.
+    pub(super) fn probation(&self, now: Instant) -> Option<Duration> {
+        self.probation_until?.checked_duration_since(now).filter(|left| !left.is_zero())
     }
 
     /// Whether it gave the addresses up long enough ago that another master should have been heard, and none was.
@@ -205,6 +215,9 @@ impl Router {
         if self.claimed && self.lingers_until.is_some_and(|until| until <= now) {
             self.let_go(out);
         }
+        if !self.claimed && self.resigns_at.is_some_and(|at| at <= now) {
+            self.resign(now, out);
+        }
         if self.unclaimed_at.is_some_and(|at| at <= now) {
             self.unclaimed_at = None;
             self.event(Kind::Conflict, "given up, and no other host has taken over".to_owned(), out);
@@ -245,7 +258,9 @@ impl Router {
         let interval = self.interval();
         let alive = |heard: &Heard| now.saturating_duration_since(heard.at) <= 3 * heard.interval;
         let rival = self.rival.map(|(rival, _)| rival).filter(alive);
-        let (cause, why, from) = match (self.resigned, rival, self.master) {
+        let lingers = |&(_, at): &(IpAddr, Instant)| now < at + self.settings.linger;
+        let resigned = self.resigned.filter(lingers).map(|(from, _)| from);
+        let (cause, why, from) = match (resigned, rival, self.master) {
             (Some(from), ..) => {
                 (Cause::MasterResigned, format!("{} gave it up", self.name_of(from)), Some(from))
             }
@@ -322,9 +337,11 @@ impl Router {
         if was_out {
             // Whom it heard meanwhile may speak less often than it would itself.
             let alive = |master: &Heard| now.saturating_duration_since(master.at) <= 4 * master.interval;
-            let master = self.master.filter(alive);
+            let (master, resigned) = (self.master.filter(alive), self.resigned);
             self.forget();
             self.master = master;
+            // It may still serve what is connected to it.
+            self.resigned = resigned;
             self.enter(now, State::Off, Cause::Fit, why.clone());
             let interval = master.map_or(self.settings.interval, |master| master.interval);
             self.wait_for_silence(now + self.master_down(interval));
@@ -382,8 +399,13 @@ impl Router {
 
     /// Says that it is no longer the master, and lets what is connected end, or not. The state has been left already.
     fn give_up(&mut self, now: Instant, cause: Cause, why: String, lingers: bool, out: &mut Outbox) {
-        out.push_back(Output::Send { router: self.index, advertisement: self.advertisement(0) });
+        self.resign(now, out);
         self.release(now, cause, why, lingers, out);
+    }
+
+    fn resign(&mut self, now: Instant, out: &mut Outbox) {
+        out.push_back(Output::Send { router: self.index, advertisement: self.advertisement(0) });
+        self.resigns_at = Some(now + self.settings.interval);
     }
 
     fn release(&mut self, now: Instant, cause: Cause, why: String, lingers: bool, out: &mut Outbox) {
@@ -425,8 +447,14 @@ impl Router {
             self.unclaimed_at = None;
         }
         match self.state {
-            State::Off if said.priority == 0 => self.master = None,
-            State::Off => self.master = Some(heard),
+            State::Off if said.priority == 0 => {
+                self.master = None;
+                self.resigned = Some((from, now));
+            }
+            State::Off => {
+                self.master = Some(heard);
+                self.resigned = None;
+            }
             State::Backup { .. } => self.hear_as_backup(now, heard),
             State::Listening { .. } if said.priority == 0 => {}
             State::Listening { .. } => {
@@ -444,7 +472,7 @@ impl Router {
             // Another than the master may speak for the last time; that is nothing to act on while the master is heard.
             let other = |master: &Heard| master.from != heard.from && now < master.at + 2 * master.interval;
             if !self.master.as_ref().is_some_and(other) {
-                self.resigned = Some(heard.from);
+                self.resigned = Some((heard.from, now));
                 self.wait_for_silence(down_at.min(now + self.skew()));
             }
             return;
@@ -456,7 +484,7 @@ impl Router {
         let since = self.rival.map_or(now, |(_, since)| since);
         self.rival = Some((heard, since));
         let sick = heard.priority < HEALTHY && self.priority() >= HEALTHY;
-        let probation = self.probation_until.is_some_and(|until| now < until);
+        let probation = self.probation(now).is_some();
         let waited = |delay: Duration| now.saturating_duration_since(since) >= delay;
         if sick {
             self.wait_for_silence(down_at.min(now + self.skew()));

@@ -13,8 +13,8 @@ use crate::status::VirtualIpStatus;
 #[derive(Debug, Clone)]
 pub struct Routers {
     routers: Vec<Router>,
-    /// What each router's own host can do, before its group is asked.
-    fitness: Vec<Fitness>,
+    /// What each router's own host can do, before its group is asked; `None` before it was told.
+    fitness: Vec<Option<Fitness>>,
     outbox: Outbox,
     /// The latest time heard of; time never goes back.
     now: Instant,
@@ -23,20 +23,28 @@ pub struct Routers {
 impl Routers {
     /// Takes no part before it is told that it is fit.
     pub fn new(now: Instant, settings: Vec<Settings>) -> Self {
-        let fitness = settings.iter().map(|_| Fitness::Unfit("starts".to_owned())).collect();
+        let fitness = settings.iter().map(|_| None).collect();
         let routers = settings.into_iter().enumerate().map(|(index, one)| Router::new(now, index, one));
         Self { routers: routers.collect(), fitness, outbox: Outbox::new(), now }
     }
 
+    /// A router that is no longer meant: it gives its addresses up at once, without its group. To be followed by
+    /// [`Routers::replace`] once what this puts out has been done.
+    pub fn abandon(&mut self, now: Instant, router: RouterIndex, why: &str) {
+        if let Some(router) = self.routers.get_mut(router) {
+            router.settings.group = None;
+            router.become_fit(now.max(self.now), Fitness::Unfit(why.to_owned()), &mut self.outbox);
+            router.moved = None;
+        }
+    }
+
     /// The file was loaded again. Routers that were there before (by name, number, version and addresses) go on as what
-    /// they are, with their new settings; the others begin anew. Those that are gone must have been made unfit before, and
-    /// what that put out been done: from here on the indices are those of the new settings.
-    ///
-    /// Returns where each router was before.
-    pub fn replace(&mut self, now: Instant, settings: Vec<Settings>) -> Vec<Option<RouterIndex>> {
+    /// they are, with their new settings; the others begin anew, as what their group is. Those that are gone must have been
+    /// abandoned before: from here on the indices are those of the new settings.
+    pub fn replace(&mut self, now: Instant, settings: Vec<Settings>) {
+        let now = now.max(self.now);
         let before = std::mem::take(&mut self.routers);
         let fitness = std::mem::take(&mut self.fitness);
-        let mut places = Vec::with_capacity(settings.len());
         for (index, settings) in settings.into_iter().enumerate() {
             let place = before.iter().position(|router| router.settings.is_same_router(&settings));
             let router = match place {
@@ -44,11 +52,12 @@ impl Routers {
                 None => Router::new(now, index, settings),
             };
             self.routers.push(router);
-            let starts = || Fitness::Unfit("starts".to_owned());
-            self.fitness.push(place.map_or_else(starts, |place| fitness[place].clone()));
-            places.push(place);
+            self.fitness.push(place.and_then(|place| fitness[place].clone()));
         }
-        places
+        for router in 0..self.routers.len() {
+            self.weigh(now, router);
+        }
+        self.follow_groups(now);
     }
 
     /// Something happened. What a master owes by `now` is done too; whoever waits for silence judges it only by
@@ -73,7 +82,7 @@ impl Routers {
             }
             Input::Fitness { router, fitness } => {
                 if let Some(own) = self.fitness.get_mut(router) {
-                    *own = fitness;
+                    *own = Some(fitness);
                     self.weigh(now, router);
                 }
             }
@@ -162,16 +171,27 @@ impl Routers {
         router < self.routers.len() && self.group_of(router).iter().all(|other| *other > router)
     }
 
-    /// The fitness of a group is that of its weakest.
+    /// The fitness of a group is that of its weakest. One of which nothing was told yet goes by the others.
     fn weigh(&mut self, now: Instant, router: RouterIndex) {
         let mut all = self.group_of(router);
         all.push(router);
-        let worst = all.iter().map(|&one| self.fitness[one].clone()).fold(Fitness::Fit, Fitness::or_worse);
-        for one in all {
+        let told = all.iter().filter_map(|&one| self.fitness[one].clone());
+        let Some(worst) = told.reduce(Fitness::or_worse) else { return };
+        for &one in &all {
             self.routers[one].become_fit(now, worst.clone(), &mut self.outbox);
             // All of the group have given up by themselves; an owner takes the others with it.
             let moved = &mut self.routers[one].moved;
             *moved = moved.take().filter(|moved| matches!(moved, Move::Took { .. }));
+        }
+        // Who joins a group joins it as what it is.
+        if all.iter().any(|&one| self.routers[one].is_master()) {
+            for &one in &all {
+                if let State::Backup { .. } = self.routers[one].state {
+                    let why = "its group answers here".to_owned();
+                    self.routers[one].take(now, Cause::Group, why, None, &mut self.outbox);
+                    self.routers[one].moved = None;
+                }
+            }
         }
     }
 

@@ -458,10 +458,69 @@ fn a_stranger_that_answers_is_told_of_once_and_announced_over() {
 fn a_router_that_stays_in_the_file_goes_on_as_what_it_is() {
     let mut scene = Scene::master(settings(200));
     let new = Settings { router_id: 101, name: "front/10.0.1.101".to_owned(), ..settings(200) };
-    let places = scene.routers.replace(scene.now, vec![new, settings(150)]);
-    assert_eq!(places, [None, Some(0)]);
+    scene.routers.replace(scene.now, vec![new, settings(150)]);
     assert!(!scene.routers.is_master(0) && scene.routers.is_master(1));
     assert_eq!(priorities(&scene.let_pass(Duration::from_secs(1))), [150; 10]);
+}
+
+fn of_group(number: u8) -> Settings {
+    let name = format!("front/10.0.1.{number}");
+    Settings { name, router_id: number, group: Some("edge".to_owned()), ..settings(100) }
+}
+
+#[test]
+fn a_router_that_leaves_a_group_takes_nobody_with_it() {
+    let mut scene = pair();
+    assert_eq!(takes(&scene.let_pass(Duration::from_secs(1))).len(), 2);
+    scene.routers.abandon(scene.now, 1, "no longer in the file");
+    let outputs = scene.done();
+    assert!(
+        outputs.contains(&Output::LetGo { router: 1 }) && !outputs.contains(&Output::LetGo { router: 0 })
+    );
+    scene.routers.replace(scene.now, vec![of_group(100)]);
+    scene.let_pass(Duration::from_secs(1));
+    assert!(scene.routers.is_master(0));
+}
+
+#[test]
+fn a_router_that_joins_a_group_joins_it_as_what_it_is() {
+    let mut scene = pair();
+    assert_eq!(takes(&scene.let_pass(Duration::from_secs(1))).len(), 2);
+    scene.routers.replace(scene.now, vec![of_group(102), of_group(100), of_group(101)]);
+    assert_eq!(takes(&scene.done()), [None]);
+    assert!((0..3).all(|router| scene.routers.is_master(router)));
+
+    let mut scene = pair();
+    scene.hear_at(0, host(11), said(200));
+    scene.hear_at(1, host(11), said_of_the_second(200));
+    scene.routers.replace(scene.now, vec![of_group(102), of_group(100), of_group(101)]);
+    assert!(takes(&scene.let_pass(Duration::from_millis(200))).is_empty());
+}
+
+#[test]
+fn who_was_out_when_another_resigned_still_knows_whose_packets_are_late() {
+    let mut scene = Scene::new(vec![settings(100)]);
+    scene.hear(0);
+    scene.fit(Fitness::Fit);
+    assert_eq!(takes(&scene.let_pass(Duration::from_secs(1))), [Some(host(11))]);
+}
+
+#[test]
+fn who_gave_up_says_so_until_somebody_has_heard_it() {
+    let mut scene = Scene::master(settings(200));
+    scene.fit(Fitness::Leaving("drained".to_owned()));
+    assert_eq!(priorities(&scene.let_pass(Duration::from_secs(1))), [0; 10]);
+    scene.hear(100);
+    assert!(priorities(&scene.let_pass(Duration::from_secs(1))).is_empty());
+}
+
+#[test]
+fn probation_can_be_seen() {
+    let mut scene = Scene::master(settings(200));
+    scene.now += Duration::from_secs(5);
+    scene.hear(100);
+    scene.hear_for(Duration::from_secs(1), 100);
+    assert!(scene.why().contains("for another 29 s"), "{}", scene.why());
 }
 
 #[test]
