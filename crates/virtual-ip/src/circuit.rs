@@ -27,6 +27,8 @@ pub(crate) const LIFETIME: Duration = Duration::from_secs(3);
 const RENEW: Duration = Duration::from_millis(700);
 /// After the kernel refused to put an address up, this host is unfit for so long; then it tries again.
 const TROUBLE: Duration = Duration::from_secs(5);
+/// An address that moves to another interface of this host is nobody's for so long.
+const MOVE: Duration = Duration::from_millis(200);
 /// Questions of one turn; further ones in the next.
 const QUESTIONS_A_TURN: usize = 256;
 /// How long a packet that was refused counts as a problem.
@@ -48,6 +50,7 @@ pub(crate) struct Circuit {
     owes_reset: bool,
     trouble: Option<(String, Instant)>,
     departure: Option<JoinHandle<()>>,
+    moved_card: bool,
     idle_look: Option<JoinHandle<bool>>,
     pub(crate) handover: Option<Handover>,
     /// While another host may still answer for the addresses, and until when that is.
@@ -56,6 +59,7 @@ pub(crate) struct Circuit {
     sent: u64,
     received: u64,
     refused: BTreeMap<Refused, u64>,
+    not_sent: Option<(String, Instant)>,
     latest_refusal: Option<(Refused, IpAddr, Instant)>,
     /// Who advertises other addresses under our number.
     differs: Option<(IpAddr, Instant)>,
@@ -83,6 +87,7 @@ impl Circuit {
             owes_reset: false,
             trouble: None,
             departure: None,
+            moved_card: false,
             idle_look: None,
             handover: None,
             questions: None,
@@ -90,6 +95,7 @@ impl Circuit {
             sent: 0,
             received: 0,
             refused: BTreeMap::new(),
+            not_sent: None,
             latest_refusal: None,
             differs: None,
         }
@@ -116,24 +122,50 @@ impl Circuit {
         self.renew_at.is_some()
     }
 
-    /// Whether the plan means this router, on the interface that it is on, whatever else is said of it.
-    pub(crate) fn is_meant(&self, planned: &Planned, interfaces: &[Interface]) -> bool {
-        let interface = find(planned, interfaces);
-        let index = |interface: Option<&Interface>| interface.map(|interface| interface.index);
-        let (ours, theirs) = (self.planned.settings(self.source), planned.settings(self.source));
-        ours.is_same_router(&theirs)
-            && index(self.interface.as_ref()) == index(interface)
-            // While the link is down an address may be missing that comes back with it.
-            && (interface.is_none_or(|it| !it.is_running()) || self.source == source(planned, interface))
+    /// Whether the plan means this router, whatever else is said of it, and wherever it is now.
+    pub(crate) fn is_meant(&self, planned: &Planned) -> bool {
+        self.planned.settings(self.source).is_same_router(&planned.settings(self.source))
     }
 
-    /// Goes on by a plan that means it: keys, priorities and intervals may have changed.
-    pub(crate) fn adopt(&mut self, planned: Planned, interfaces: &[Interface]) {
-        self.interface = find(&planned, interfaces).cloned();
+    /// Goes on by a plan that means it, on the interfaces that there are now: keys, priorities and intervals may have changed,
+    /// and the interface may have lost its link or its addresses, come back, or be another one.
+    pub(crate) fn adopt(
+        &mut self,
+        planned: Planned,
+        interfaces: &[Interface],
+        netlink: &Handle,
+        now: Instant,
+    ) {
         if planned.wire() != self.planned.wire() {
             self.codec = Codec::new(planned.wire());
         }
         self.planned = planned;
+        let former = self.interface.as_ref().map(|interface| interface.index);
+        let found = find(&self.planned, interfaces);
+        // One that lost its addresses with its link is still the one: they come back with it.
+        let same = || interfaces.iter().find(|interface| Some(interface.index) == former);
+        let interface = found.or_else(same).cloned();
+        if let (Some(former), Some(found)) = (former, interface.as_ref().map(|it| it.index))
+            && former != found
+        {
+            departure::begin(netlink, &self.planned.name, former, self.addresses(), false);
+            self.owes_reset |= self.is_held();
+            self.trouble = Some((format!("it moves to {}", name_of(interface.as_ref())), now + MOVE));
+        }
+        self.moved_card |= match (&self.interface, &interface) {
+            (Some(before), Some(now)) => before.mac != now.mac,
+            _ => false,
+        };
+        let source = source(&self.planned, interface.as_ref());
+        if !source.is_unspecified() {
+            self.source = source;
+        }
+        self.interface = interface;
+    }
+
+    /// Whether the interface has another hardware address than at the latest look, which the link must be told of.
+    pub(crate) fn has_moved_card(&mut self) -> bool {
+        std::mem::take(&mut self.moved_card)
     }
 
     /// What speaks against this host on the ground: no interface, no link, a kernel that refuses.
@@ -151,11 +183,12 @@ impl Circuit {
         let own = |own: &&interface::Address| own.usable && self.addresses().contains(&own.address);
         if let Some(own) = interface.addresses.iter().find(own) {
             return Fitness::Unfit(format!(
-                "{} has {} as an address of its own: take it off (ip address del), or out of the file",
+                "{} has {} as an address of its own: take it off (ip address del; a keepalived that \
+                 still runs would put it back), or out of the file",
                 interface.name, own.address
             ));
         }
-        if self.source.is_unspecified() {
+        if self.source.is_unspecified() || !interface.has(self.source) {
             return Fitness::Unfit(format!("{} has no address to advertise from", interface.name));
         }
         match &self.trouble {
@@ -173,6 +206,8 @@ impl Circuit {
             match socket.send(&bytes, self.source, destination) {
                 Ok(()) => self.sent += 1,
                 Err(error) => {
+                    self.not_sent =
+                        Some((format!("what is said to {destination} is not sent: {error}"), Instant::now()));
                     tracing::debug!(virtual_ip = %self.planned.name, %destination, %error, "not sent");
                 }
             }
@@ -349,10 +384,17 @@ impl Circuit {
                 .problems
                 .push(format!("{source} advertises other addresses under the same router id, {id}"));
         }
+        if let Some((why, _)) = self.not_sent.as_ref().filter(|(_, at)| fresh(*at)) {
+            status.problems.push(why.clone());
+        }
         if let Some((why, _)) = self.trouble.as_ref().filter(|(_, until)| now < *until) {
             status.problems.push(why.clone());
         }
     }
+}
+
+fn name_of(interface: Option<&Interface>) -> &str {
+    interface.map_or("another interface", |interface| interface.name.as_str())
 }
 
 /// The interface that a virtual address belongs to: by name, by its network, or where this host's own address is.

@@ -19,6 +19,7 @@ pub(crate) const SOLICITATION: u8 = 135;
 pub(crate) const ADVERTISEMENT: u8 = 136;
 /// Whoever knew another card for this address shall forget it. Not solicited, and not from a router.
 const OVERRIDE: u8 = 0x20;
+const SOURCE_LINK_LAYER_ADDRESS: u8 = 1;
 const TARGET_LINK_LAYER_ADDRESS: u8 = 2;
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
@@ -43,9 +44,10 @@ pub(crate) fn announcement(mac: Mac, address: IpAddr) -> Vec<u8> {
     }
 }
 
-/// Asks who has `address`, in the name of nobody, so that no neighbour learns anything by it. To everybody whom it may
+/// Asks who has `address`, so that no neighbour learns anything about it: ARP in the name of nobody (RFC 5227 §2.1.1),
+/// IPv6 in that of `link_local`, since an answer to nobody would go to everybody (RFC 4861 §7.2.4). To everybody whom it may
 /// concern, or to one card `only`.
-pub(crate) fn probe(mac: Mac, address: IpAddr, only: Option<Mac>) -> Vec<u8> {
+pub(crate) fn probe(mac: Mac, link_local: Option<Ipv6Addr>, address: IpAddr, only: Option<Mac>) -> Vec<u8> {
     match address {
         IpAddr::V4(target) => {
             let arp_probe = Arp { operation: ARP_REQUEST, mac, sender: Ipv4Addr::UNSPECIFIED, target };
@@ -54,8 +56,13 @@ pub(crate) fn probe(mac: Mac, address: IpAddr, only: Option<Mac>) -> Vec<u8> {
         IpAddr::V6(target) => {
             let mut body = vec![SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
             body.extend_from_slice(&target.octets());
+            if link_local.is_some() {
+                body.extend_from_slice(&[SOURCE_LINK_LAYER_ADDRESS, 1]);
+                body.extend_from_slice(&mac.0);
+            }
             let group = solicited_node(target);
-            icmpv6(only.unwrap_or(multicast_mac(group)), mac, Ipv6Addr::UNSPECIFIED, group, body)
+            let source = link_local.unwrap_or(Ipv6Addr::UNSPECIFIED);
+            icmpv6(only.unwrap_or(multicast_mac(group)), mac, source, group, body)
         }
     }
 }
@@ -211,8 +218,8 @@ mod tests {
     #[test]
     fn a_probe_is_a_question_and_an_announcement_is_none() {
         let mac = Mac([2, 0, 0, 0, 0, 1]);
-        for address in ["10.0.1.100", "2001:db8::100"].map(|text| text.parse().unwrap()) {
-            let probe = probe(mac, address, None);
+        for address in ["10.0.1.100", "2001:db8::100"].map(|text| text.parse::<IpAddr>().unwrap()) {
+            let probe = probe(mac, Some("fe80::1".parse().unwrap()), address, None);
             assert_eq!(question(&probe).map(|[target, _]| target), Some(address));
             assert_eq!(question(&announcement(mac, address)), None);
             for length in 0..probe.len() {
@@ -250,15 +257,15 @@ mod tests {
 
     #[test]
     fn a_probe_comes_from_nobody_and_may_go_to_one_card() {
-        let frame = probe(OURS, ip("192.0.2.100"), None);
+        let frame = probe(OURS, None, ip("192.0.2.100"), None);
         assert_eq!((&frame[..6], &frame[28..32]), (&[0xff; 6][..], &[0; 4][..]));
-        assert_eq!(probe(OURS, ip("192.0.2.100"), Some(THEIRS))[..6], THEIRS.0);
-        let frame = probe(OURS, ip("2001:db8::12:3456"), None);
+        assert_eq!(probe(OURS, None, ip("192.0.2.100"), Some(THEIRS))[..6], THEIRS.0);
+        let frame = probe(OURS, None, ip("2001:db8::12:3456"), None);
         assert_eq!(frame[..6], [0x33, 0x33, 0xff, 0x12, 0x34, 0x56]);
         assert_eq!(frame[22..38], [0; 16]);
         assert_eq!(frame[38..54], "ff02::1:ff12:3456".parse::<Ipv6Addr>().unwrap().octets());
-        assert_eq!(probe(OURS, ip("2001:db8::1"), Some(THEIRS))[..6], THEIRS.0);
-        assert_eq!(answer(&probe(OURS, ip("192.0.2.100"), None)), None);
+        assert_eq!(probe(OURS, None, ip("2001:db8::1"), Some(THEIRS))[..6], THEIRS.0);
+        assert_eq!(answer(&probe(OURS, None, ip("192.0.2.100"), None)), None);
         assert_eq!(answer(&frame), None);
     }
 

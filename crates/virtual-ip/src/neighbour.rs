@@ -1,7 +1,7 @@
 //! Tells the link where an address now is, and asks it who has one.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use rustix::net::{RecvFlags, SendFlags};
@@ -26,6 +26,7 @@ const PASSED_OVER: usize = 64;
 pub struct Neighbours {
     socket: Socket,
     mac: Mac,
+    link_local: Option<Ipv6Addr>,
 }
 
 impl Neighbours {
@@ -42,7 +43,7 @@ impl Neighbours {
         };
         let socket =
             packet_socket::open(interface.index, protocol, &filter, |_| Ok(())).map_err(failed(what()))?;
-        Ok(Self { socket, mac })
+        Ok(Self { socket, mac, link_local: interface.link_local_v6() })
     }
 
     /// To wait with, in the runtime that this is called in.
@@ -66,7 +67,7 @@ impl Neighbours {
     /// # Errors
     /// Whatever the kernel says, a link that is down among it.
     pub fn probe(&self, address: IpAddr, only: Option<Mac>) -> io::Result<()> {
-        self.send(&frame::probe(self.mac, address, only))
+        self.send(&frame::probe(self.mac, self.link_local, address, only))
     }
 
     /// The next answer or announcement of somebody else.

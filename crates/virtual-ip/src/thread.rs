@@ -90,6 +90,8 @@ struct Thread<'a> {
     hushed: bool,
     latest_turn: Instant,
     excused_until: Instant,
+    /// What the data plane said last.
+    able: Result<(), String>,
     next_idle_look: Instant,
     /// Addresses that were asked for, and when they are announced for it.
     announce_again: BTreeMap<RouterIndex, Instant>,
@@ -123,6 +125,7 @@ impl<'a> Thread<'a> {
             hushed: false,
             latest_turn: now,
             excused_until: now,
+            able: Ok(()),
             next_idle_look: now,
             announce_again: BTreeMap::new(),
             buffer: vec![0; BUFFER],
@@ -264,14 +267,19 @@ impl<'a> Thread<'a> {
     /// Tells the machine what each router's host can do, where that is something else than before.
     fn tell_fitness(&mut self, now: Instant) {
         let excused = now < self.excused_until;
-        let able = if excused { Ok(()) } else { self.surroundings.able() };
+        if !excused {
+            self.able = self.surroundings.able();
+        }
         for (router, circuit) in self.circuits.iter().enumerate() {
             let mut fitness = self.shared.fitness(circuit.load_balancer(), now, excused);
             // Who leaves serves what is there, with listeners or without.
-            if let (Err(why), false) = (&able, matches!(fitness, Fitness::Leaving(_))) {
+            if let (Err(why), false) = (&self.able, matches!(fitness, Fitness::Leaving(_))) {
                 fitness = fitness.or_worse(Fitness::Unfit(why.clone()));
             }
-            let fitness = fitness.or_worse(circuit.fitness(now));
+            let mut fitness = fitness.or_worse(circuit.fitness(now));
+            if circuit.interface.is_some() && !self.sockets.values().any(|it| circuit.is_on(it.get_ref())) {
+                fitness = fitness.or_worse(Fitness::Unfit("VRRP can't be spoken: see the log".to_owned()));
+            }
             if self.told[router].as_ref() != Some(&fitness) {
                 self.told[router] = Some(fitness.clone());
                 self.routers.handle(now, Input::Fitness { router, fitness });

@@ -3,8 +3,6 @@
 use std::collections::btree_map::Entry;
 use std::time::Instant;
 
-use nines_control::vrrp::{Fitness, Input};
-
 use super::Thread;
 use crate::circuit::Circuit;
 use crate::error::{Error, failed};
@@ -39,6 +37,8 @@ impl Thread<'_> {
         self.take_plan(plan, &interfaces, now).await;
         if let Err(error) = self.open_sockets() {
             tracing::error!(%error, "a virtual address can't be looked after");
+            // Again with the next turn: until then its host is not fit.
+            self.stale = true;
         }
         for circuit in &mut self.circuits {
             circuit.pay_reset(&self.netlink);
@@ -47,11 +47,15 @@ impl Thread<'_> {
 
     /// Routers that stay are not disturbed; those that are gone, or are others now, are let go.
     pub(super) async fn take_plan(&mut self, plan: Vec<Planned>, interfaces: &[Interface], now: Instant) {
-        let place = |planned: &Planned| self.circuits.iter().position(|it| it.is_meant(planned, interfaces));
+        let place = |planned: &Planned| self.circuits.iter().position(|it| it.is_meant(planned));
         let places: Vec<Option<usize>> = plan.iter().map(place).collect();
+        // First of all: what is done next must be done on the ground as it is.
+        for circuit in &mut self.circuits {
+            let planned = circuit.planned.clone();
+            circuit.adopt(planned, interfaces, &self.netlink, now);
+        }
         for router in (0..self.circuits.len()).filter(|router| !places.contains(&Some(*router))) {
-            let fitness = Fitness::Unfit("another file, or another interface".to_owned());
-            self.routers.handle(now, Input::Fitness { router, fitness });
+            self.routers.abandon(now, router, "no longer in the file as it was");
         }
         self.perform(now).await;
         let mut before: Vec<_> = std::mem::take(&mut self.circuits).into_iter().map(Some).collect();
@@ -61,7 +65,7 @@ impl Thread<'_> {
                 place.and_then(|place| Some((before.get_mut(place)?.take()?, told.get_mut(place)?.take())));
             let (circuit, told) = match stays {
                 Some((mut circuit, told)) => {
-                    circuit.adopt(planned, interfaces);
+                    circuit.adopt(planned, interfaces, &self.netlink, now);
                     (circuit, told)
                 }
                 None => (Circuit::new(planned, interfaces, now), None),
@@ -72,6 +76,12 @@ impl Thread<'_> {
         let settings = self.circuits.iter().map(|circuit| circuit.planned.settings(circuit.source)).collect();
         self.routers.replace(now, settings);
         self.announce_again.clear();
+        for router in 0..self.circuits.len() {
+            if self.circuits[router].has_moved_card() {
+                self.neighbours.clear();
+                self.announce_again.insert(router, now);
+            }
+        }
     }
 
     /// A socket for each interface and family that a router is on, and no others.

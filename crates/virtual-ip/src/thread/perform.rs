@@ -9,7 +9,7 @@ use nines_control::vrrp::{Input, Output, RouterIndex};
 
 use super::{IDLE_LOOK, LINGER_MIN, Thread};
 use crate::Happened;
-use crate::circuit::Lingering;
+use crate::circuit::{Circuit, Lingering};
 use crate::handover::Handover;
 use crate::probing::Role;
 
@@ -74,6 +74,8 @@ impl Thread<'_> {
         match from {
             // Before the address is here: from its first moment, what belongs to the other must not be reset.
             Some(from) => self.hand_over(router, from, now),
+            // Who never lost the addresses goes on with what it began when it took them.
+            None if self.circuits.get(router).is_some_and(Circuit::is_held) => {}
             None => self.end_handover(router),
         }
         let Some(circuit) = self.circuits.get_mut(router) else { return };
@@ -142,8 +144,9 @@ impl Thread<'_> {
     }
 
     fn end_handover(&mut self, router: RouterIndex) {
-        if let Some(circuit) = self.circuits.get_mut(router) {
-            circuit.handover = None;
+        if let Some(handover) = self.circuits.get_mut(router).and_then(|circuit| circuit.handover.take()) {
+            // Its end waits for another thread's.
+            tokio::task::spawn_blocking(move || drop(handover));
         }
         let any = self.circuits.iter().any(|circuit| circuit.handover.is_some());
         self.hush(any);
