@@ -14,10 +14,11 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("nines-control", &["nines-system"]),
     ("nines-load-balancer", &["nines-control", "nines-system"]),
     ("nines-admin", &["nines-control", "nines-system"]),
-    ("nines-lab", &["nines-control", "nines-system"]),
+    ("nines-lab", &["nines-control", "nines-system", "nines-trial"]),
     ("nines-rehearsal", &["nines-control", "nines-system"]),
     ("nines-simulator", &["nines-control", "nines-system"]),
-    ("nines-virtual-ip", &["nines-control", "nines-system"]),
+    ("nines-trial", &[]),
+    ("nines-virtual-ip", &["nines-control", "nines-system", "nines-trial"]),
     (
         "nines",
         &[
@@ -27,11 +28,15 @@ const HOUSE: &[(&str, &[&str])] = &[
             "nines-load-balancer",
             "nines-rehearsal",
             "nines-system",
+            "nines-trial",
             "nines-virtual-ip",
         ],
     ),
     ("xtask", &[]),
 ];
+
+/// The room that others may know in their tests only.
+const FOR_TESTS: &str = "nines-trial";
 
 /// The rooms without I/O, clock and randomness.
 const PURE: [&str; 3] = ["nines-system", "nines-control", "nines-simulator"];
@@ -68,6 +73,9 @@ fn wrong_edges(rooms: &[Room]) -> Vec<String> {
         };
         let unwelcome = room.knows.iter().filter(|known| !allowed.contains(&known.as_str()));
         wrong.extend(unwelcome.map(|known| format!("{} may not know {known}", room.name)));
+        if room.built_from.contains(FOR_TESTS) {
+            wrong.push(format!("{} may know {FOR_TESTS} in its tests only", room.name));
+        }
     }
     wrong
 }
@@ -212,11 +220,13 @@ fn a_wrong_edge_is_refused() {
         made_up("nines-lab", &["nines-system", "nines-admin"]),
         made_up("nines-attic", &[]),
         made_up("nines-load-balancer", &["nines-control"]),
+        made_up("nines-virtual-ip", &["nines-trial"]),
     ]);
     let expected = [
         "nines-control may not know nines-load-balancer",
         "nines-lab may not know nines-admin",
         "nines-attic is not in the table of rooms",
+        "nines-virtual-ip may know nines-trial in its tests only",
     ];
     assert_eq!(wrong, expected);
 }

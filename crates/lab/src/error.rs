@@ -49,6 +49,15 @@ pub enum LabError {
     NoSuchProcess(usize),
 }
 
+impl LabError {
+    /// Whether the kernel itself allows no lab here: forbidden, switched off by a limit of none, or not built in.
+    /// Anything else is a fault of the lab's.
+    pub fn is_the_kernels(&self) -> bool {
+        let no = [io::ErrorKind::PermissionDenied, io::ErrorKind::StorageFull, io::ErrorKind::Unsupported];
+        matches!(self, Self::Refused { source, .. } if no.contains(&source.kind()))
+    }
+}
+
 pub(crate) fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> LabError {
     let what = what.into();
     move |source| LabError::Io { what, source }

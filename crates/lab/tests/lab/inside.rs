@@ -13,8 +13,7 @@ use nines_system::{HostId, System};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::tools::{REFUSED, SILENCE, SOON, at, echo, echo_from, helper, processes_with, system, until};
-use crate::{TESTS, Test};
+use crate::tools::{SILENCE, SOON, at, echo, echo_from, helper, processes_with, system, until};
 
 const TWO_ZONES: &str = r#"
     name = "test"
@@ -30,33 +29,26 @@ const TWO_ZONES: &str = r#"
     members = ["app1:8080", "app2:8080"]
 "#;
 
-pub(crate) fn run(name: &str) -> ExitCode {
-    let inside = match nines_lab::enter() {
-        Ok(Entered::Inside(inside)) => inside,
-        Ok(Entered::Outside(code)) => return code,
-        Err(error) => {
-            println!("{error}");
-            return ExitCode::from(if is_the_kernels(&error) { REFUSED } else { 1 });
-        }
-    };
-    match TESTS.iter().find(|(test, _)| *test == name) {
-        Some((_, Test::Inside(test))) => test(&inside),
-        _ => match name.split_once('=').unwrap_or((name, "")) {
-            ("nothing", "") => {}
-            ("exit", code) => return ExitCode::from(code.parse::<u8>().unwrap()),
-            ("count_interrupts", "") => count_interrupts(),
-            ("linger", mark) => linger(&inside, mark),
-            ("deaf", mark) => deaf(&inside, mark),
-            _ => panic!("no such test: {name}"),
-        },
+pub(crate) fn enter(work: impl FnOnce(&Inside) -> ExitCode) -> ExitCode {
+    match nines_lab::enter() {
+        Ok(Entered::Inside(inside)) => work(&inside),
+        Ok(Entered::Outside(code)) => code,
+        Err(error) if error.is_the_kernels() => nines_trial::skip(error),
+        Err(error) => panic!("{error}"),
     }
-    ExitCode::SUCCESS
 }
 
-/// Not allowed, switched off by a limit of none, or not built in. Anything else is a fault of the lab's.
-fn is_the_kernels(error: &LabError) -> bool {
-    let no = [io::ErrorKind::PermissionDenied, io::ErrorKind::StorageFull, io::ErrorKind::Unsupported];
-    matches!(error, LabError::Refused { source, .. } if no.contains(&source.kind()))
+/// What is done in a lab that is looked at from outside.
+pub(crate) fn perform(inside: &Inside, what: &str) -> ExitCode {
+    match what.split_once('=').unwrap_or((what, "")) {
+        ("nothing", "") => {}
+        ("exit", code) => return ExitCode::from(code.parse::<u8>().unwrap()),
+        ("count_interrupts", "") => count_interrupts(),
+        ("linger", mark) => linger(inside, mark),
+        ("deaf", mark) => deaf(inside, mark),
+        _ => panic!("no such thing to do: {what}"),
+    }
+    ExitCode::SUCCESS
 }
 
 pub(crate) struct Built {

@@ -1,8 +1,5 @@
-//! The lab under test, with real namespaces. Each test runs in processes of its own: this program again, as
-//! `inside NAME` (enters a lab and does that there) or as a helper on a host.
-//!
-//! Its own small harness, because a lab is entered by a process with a single thread. It understands what `cargo test`
-//! and nextest ask of the standard one: names to select by, `--exact`, `--list`.
+//! The lab under test, with real namespaces. Each test runs in processes of its own: this program again, as one that
+//! enters a lab, as `inside WHAT` in a lab that is looked at from outside, or as a `helper` on a host.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
@@ -11,11 +8,10 @@ mod outside;
 mod shared;
 mod tools;
 
-use std::io::{Read, Seek};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
-use tools::{end_within, myself};
+use nines_trial::Case;
 
 /// A test that runs in a lab, or beside labs that it starts.
 enum Test {
@@ -23,7 +19,7 @@ enum Test {
     Outside(fn()),
 }
 
-const TESTS: &[(&str, Test)] = &[
+const TESTS: &[Case<Test>] = &[
     ("hosts_of_a_zone_and_of_two_zones_reach_each_other", Test::Inside(inside::reach)),
     ("ipv6_and_mixed_systems_work_alike", Test::Inside(inside::both_families)),
     ("a_dns_name_means_its_host_and_a_host_knows_its_name", Test::Inside(inside::names)),
@@ -57,61 +53,21 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["inside", name] => inside::run(name),
+        ["inside", what] => {
+            nines_trial::end_with_parent();
+            inside::enter(|inside| inside::perform(inside, what))
+        }
         ["helper", rest @ ..] => tools::help(rest),
-        ["alone", name] => {
-            if let Some((_, Test::Outside(test))) = TESTS.iter().find(|(test, _)| test == name) {
+        _ => nines_trial::main(&nines_trial::single(TESTS), LIMIT, 1, |test| match test {
+            Test::Inside(test) => inside::enter(|inside| {
+                test(inside);
+                ExitCode::SUCCESS
+            }),
+            Test::Outside(test) => {
+                outside::need_lab();
                 test();
+                ExitCode::SUCCESS
             }
-            ExitCode::SUCCESS
-        }
-        _ if words.contains(&"--list") => {
-            // Runners ask for the ignored tests apart; there are none.
-            let listed = if words.contains(&"--ignored") { &[] } else { TESTS };
-            listed.iter().for_each(|(name, _)| println!("{name}: test"));
-            ExitCode::SUCCESS
-        }
-        filters => run_tests(filters),
+        }),
     }
-}
-
-/// The words that names of tests must contain, without the options of the standard harness and their values.
-fn filters<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
-    let takes_value = ["--test-threads", "--skip", "--format", "--color", "--logfile"];
-    let after_option =
-        [""].into_iter().chain(arguments.iter().copied()).map(|before| takes_value.contains(&before));
-    let words = arguments.iter().copied().zip(after_option);
-    words.filter(|(word, is_value)| !word.starts_with('-') && !is_value).map(|(word, _)| word).collect()
-}
-
-fn run_tests(arguments: &[&str]) -> ExitCode {
-    if let Some(reason) = outside::refusal() {
-        println!("\nthe lab's tests are SKIPPED: {reason}\n");
-        return ExitCode::SUCCESS;
-    }
-    let filters = filters(arguments);
-    let exact = arguments.contains(&"--exact");
-    let matches = |name: &str, filter: &str| if exact { name == filter } else { name.contains(filter) };
-    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| matches(name, filter));
-    let mut failed = Vec::new();
-    for (name, test) in TESTS.iter().filter(|(name, _)| wanted(name)) {
-        let how = if matches!(test, Test::Inside(_)) { "inside" } else { "alone" };
-        // To a file, since a pipe would stay open for as long as something is left behind.
-        let mut output = tempfile::tempfile().unwrap();
-        let mut command = Command::new(myself());
-        command.args([how, name]).stdout(output.try_clone().unwrap()).stderr(output.try_clone().unwrap());
-        let status = end_within(&mut command.spawn().unwrap(), LIMIT);
-        let fine = status.is_some_and(|status| status.success());
-        println!("test {name} ... {}", if fine { "ok" } else { "FAILED" });
-        if !fine {
-            let mut said = String::new();
-            output.rewind().unwrap();
-            output.read_to_string(&mut said).unwrap();
-            let ended = status.map_or("not ended in time".to_owned(), |status| status.to_string());
-            println!("---- {name}: {ended}\n{said}");
-            failed.push(*name);
-        }
-    }
-    println!("\nlab: {} failed", failed.len());
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -6,21 +6,23 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nines_trial::{SKIPPED, end_within};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::OpenptFlags;
 
-use crate::tools::{REFUSED, SILENCE, SOON, end_within, myself, processes_with, until};
+use crate::tools::{SILENCE, SOON, myself, processes_with, until};
 
-/// Why this machine does not let anybody have a lab, if so.
-pub(crate) fn refusal() -> Option<String> {
-    refused_to(Command::new(myself()))
+/// Skips the test where nobody may have a lab.
+pub(crate) fn need_lab() {
+    skip_if_refused_to(Command::new(myself()));
 }
 
-/// Only the kernel's own "no" counts; that a lab fails otherwise is for the tests to find.
-fn refused_to(mut command: Command) -> Option<String> {
-    let tried = command.args(["inside", "nothing"]).output().unwrap();
-    let refused = tried.status.code() == Some(i32::from(REFUSED));
-    refused.then(|| String::from_utf8_lossy(&tried.stdout).trim().to_owned())
+/// The reason is said already, by the one that is refused.
+fn skip_if_refused_to(mut command: Command) {
+    let tried = command.args(["inside", "nothing"]).status().unwrap();
+    if tried.code() == Some(SKIPPED.into()) {
+        std::process::exit(SKIPPED.into());
+    }
 }
 
 /// A lab that lingers, with its mark in the command lines of all its processes.
@@ -54,7 +56,7 @@ impl Lingering {
     }
 
     fn ended(&mut self) -> ExitStatus {
-        end_within(&mut self.outside, SOON).expect("the process outside ends")
+        end_within(&mut self.outside, SOON).unwrap().expect("the process outside ends")
     }
 }
 
@@ -156,10 +158,7 @@ pub(crate) fn without_root() {
         }
         command
     };
-    if let Some(reason) = refused_to(command()) {
-        println!("SKIPPED: {reason}");
-        return;
-    }
+    skip_if_refused_to(command());
     let mut lab = Lingering::start_as("linger", 7, command());
     assert_eq!(lab.sleepers(), 2);
     lab.signal(Signal::KILL);
@@ -200,5 +199,5 @@ pub(crate) fn terminal() {
     assert_eq!(said.next().unwrap().unwrap(), "ready");
     File::from(controller.try_clone().unwrap()).write_all(b"\x03").unwrap();
     assert_eq!(said.next().unwrap().unwrap(), "interrupted 1 times");
-    assert_eq!(end_within(&mut outside, SOON).and_then(|status| status.code()), Some(0));
+    assert_eq!(end_within(&mut outside, SOON).unwrap().and_then(|status| status.code()), Some(0));
 }

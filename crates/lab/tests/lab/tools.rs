@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;
-use std::process::{Child, ExitCode, ExitStatus};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
@@ -17,9 +17,6 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// How long the tests listen for what must not come. Too short can hide a fault, never make one up.
 pub(crate) const SILENCE: Duration = Duration::from_millis(250);
-
-/// The exit code that says that the kernel does not allow a lab.
-pub(crate) const REFUSED: u8 = 77;
 
 pub(crate) fn myself() -> PathBuf {
     std::env::current_exe().unwrap()
@@ -39,20 +36,6 @@ pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> 
         assert!(Instant::now() < end, "not within {SOON:?}: {what}");
         thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// `None` if it has not ended within `limit`; then it is killed.
-pub(crate) fn end_within(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
-    let end = Instant::now() + limit;
-    while Instant::now() < end {
-        if let Some(status) = child.try_wait().unwrap() {
-            return Some(status);
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    None
 }
 
 /// Does something at a place and gives back what came of it, sockets for example.

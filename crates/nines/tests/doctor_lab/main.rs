@@ -1,22 +1,18 @@
 //! `nines doctor` on the hosts of a lab: who hears whom, who else speaks, and who answers. Each test runs in a process of
-//! its own: this program again, as `run NAME`, in a lab that it made.
-//!
-//! Its own small harness, because a lab is entered by a process with a single thread. It understands what `cargo test`
-//! and nextest ask of the standard one: names to select by, `--exact`, `--list`.
+//! its own, in a lab that it made.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
 mod cases;
 mod world;
 
-use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
+use std::time::Duration;
 
-use nines_lab::{Entered, Inside, LabError};
+use nines_lab::{Entered, Inside};
+use nines_trial::Case;
 
-type Test = fn(&Inside);
-
-const TESTS: &[(&str, Test)] = &[
+const TESTS: &[Case<fn(&Inside)>] = &[
     ("two_doctors_hear_each_other", cases::both_ways),
     ("what_is_cut_off_one_way_is_told_by_the_one_who_hears", cases::one_way),
     ("hosts_that_do_not_hear_each_other_are_told_what_to_do", cases::split),
@@ -34,82 +30,15 @@ const TESTS: &[(&str, Test)] = &[
 
 /// Far above what any test takes.
 const LIMIT: Duration = Duration::from_secs(60);
-/// The exit code of a process that may not have a lab.
-const REFUSED: u8 = 77;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match words.as_slice() {
-        ["run", name] => run(name),
-        _ if words.contains(&"--list") => {
-            // Runners ask for the ignored tests apart; there are none.
-            let listed = if words.contains(&"--ignored") { &[] } else { TESTS };
-            listed.iter().for_each(|(name, _)| println!("{name}: test"));
-            ExitCode::SUCCESS
+    nines_trial::main(&nines_trial::single(TESTS), LIMIT, 1, |test| {
+        match nines_lab::enter() {
+            Ok(Entered::Inside(inside)) => test(&inside),
+            Ok(Entered::Outside(code)) => return code,
+            Err(error) if error.is_the_kernels() => nines_trial::skip(error),
+            Err(error) => panic!("{error}"),
         }
-        arguments => run_tests(arguments),
-    }
-}
-
-fn run(name: &str) -> ExitCode {
-    let inside = match nines_lab::enter() {
-        Ok(Entered::Inside(inside)) => inside,
-        Ok(Entered::Outside(code)) => return code,
-        Err(error) => {
-            println!("{error}");
-            return ExitCode::from(if matches!(error, LabError::Refused { .. }) { REFUSED } else { 1 });
-        }
-    };
-    if let Some((_, test)) = TESTS.iter().find(|(test, _)| *test == name) {
-        test(&inside);
-    }
-    ExitCode::SUCCESS
-}
-
-/// The words that names of tests must contain, without the options of the standard harness and their values.
-fn filters<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
-    let takes_value = ["--test-threads", "--skip", "--format", "--color", "--logfile"];
-    let before =
-        [""].into_iter().chain(arguments.iter().copied()).map(|before| takes_value.contains(&before));
-    let words = arguments.iter().copied().zip(before);
-    words.filter(|(word, is_value)| !word.starts_with('-') && !is_value).map(|(word, _)| word).collect()
-}
-
-fn myself(name: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["run", name]);
-    command
-}
-
-fn run_tests(arguments: &[&str]) -> ExitCode {
-    let tried = myself("nothing").output().unwrap();
-    if tried.status.code() == Some(REFUSED.into()) {
-        println!("\nthe doctor's tests are SKIPPED: {}\n", String::from_utf8_lossy(&tried.stdout).trim());
-        return ExitCode::SUCCESS;
-    }
-    let filters = filters(arguments);
-    let exact = arguments.contains(&"--exact");
-    let matches = |name: &str, filter: &str| if exact { name == filter } else { name.contains(filter) };
-    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| matches(name, filter));
-    let mut failed = 0;
-    for (name, _) in TESTS.iter().filter(|(name, _)| wanted(name)) {
-        let mut child = myself(name).spawn().unwrap();
-        let end = Instant::now() + LIMIT;
-        let status = loop {
-            match child.try_wait().unwrap() {
-                None if Instant::now() < end => std::thread::sleep(Duration::from_millis(10)),
-                None => {
-                    println!("{name} has not ended within {LIMIT:?}");
-                    child.kill().unwrap();
-                    break child.wait().unwrap();
-                }
-                Some(status) => break status,
-            }
-        };
-        println!("test {name} ... {}", if status.success() { "ok" } else { "FAILED" });
-        failed += usize::from(!status.success());
-    }
-    println!("\ndoctor: {failed} failed");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        ExitCode::SUCCESS
+    })
 }

@@ -1,8 +1,5 @@
-//! What touches the wire and the kernel, with real namespaces. Each test runs in a process of its own, this program again
-//! as `run NAME`, in a network namespace that it made.
-//!
-//! Its own small harness, because a namespace is entered by a process with a single thread. It understands what `cargo test`
-//! and nextest ask of the standard one: names to select by, `--exact`, `--list`.
+//! What touches the wire and the kernel, with real namespaces. Each test runs in a process of its own, in a network
+//! namespace that it made.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
@@ -14,10 +11,12 @@ mod socket;
 mod straggler;
 mod world;
 
-use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
+use std::time::Duration;
 
-const TESTS: &[(&str, fn())] = &[
+use nines_trial::Case;
+
+const TESTS: &[Case<fn()>] = &[
     ("an_address_goes_when_it_is_not_renewed_and_stays_while_it_is", address::lifetime),
     ("an_address_is_held_alone_and_released_twice_without_harm", address::alone),
     ("nothing_that_a_host_sends_by_itself_comes_from_a_virtual_address", address::no_source),
@@ -42,78 +41,15 @@ const TESTS: &[(&str, fn())] = &[
 
 /// Far above what any test takes.
 const LIMIT: Duration = Duration::from_secs(60);
-/// The exit code of a process that may not have a namespace.
-const REFUSED: u8 = 77;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match words.as_slice() {
-        ["run", name] => {
-            if let Err(error) = world::enter() {
-                println!(
-                    "this machine gives no network namespace: {error}. Run as root, or allow user namespaces"
-                );
-                return ExitCode::from(REFUSED);
-            }
-            if let Some((_, test)) = TESTS.iter().find(|(test, _)| test == name) {
-                test();
-            }
-            ExitCode::SUCCESS
+    nines_trial::main(&nines_trial::single(TESTS), LIMIT, 1, |test| {
+        if let Err(error) = world::enter() {
+            nines_trial::skip(format!(
+                "this machine gives no network namespace: {error}. Run as root, or allow user namespaces"
+            ));
         }
-        _ if words.contains(&"--list") => {
-            // Runners ask for the ignored tests apart; there are none.
-            let listed = if words.contains(&"--ignored") { &[] } else { TESTS };
-            listed.iter().for_each(|(name, _)| println!("{name}: test"));
-            ExitCode::SUCCESS
-        }
-        arguments => run_tests(arguments),
-    }
-}
-
-/// The words that names of tests must contain, without the options of the standard harness and their values.
-fn filters<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
-    let takes_value = ["--test-threads", "--skip", "--format", "--color", "--logfile"];
-    let before =
-        [""].into_iter().chain(arguments.iter().copied()).map(|before| takes_value.contains(&before));
-    let words = arguments.iter().copied().zip(before);
-    words.filter(|(word, is_value)| !word.starts_with('-') && !is_value).map(|(word, _)| word).collect()
-}
-
-fn myself(name: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["run", name]);
-    command
-}
-
-fn run_tests(arguments: &[&str]) -> ExitCode {
-    let tried = myself("nothing").output().unwrap();
-    if tried.status.code() == Some(REFUSED.into()) {
-        println!("\nthe tests on the wire are SKIPPED: {}\n", String::from_utf8_lossy(&tried.stdout).trim());
-        return ExitCode::SUCCESS;
-    }
-    let filters = filters(arguments);
-    let exact = arguments.contains(&"--exact");
-    let matches = |name: &str, filter: &str| if exact { name == filter } else { name.contains(filter) };
-    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| matches(name, filter));
-    let mut failed = 0;
-    for (name, _) in TESTS.iter().filter(|(name, _)| wanted(name)) {
-        let mut child = myself(name).spawn().unwrap();
-        let end = Instant::now() + LIMIT;
-        let status = loop {
-            match child.try_wait().unwrap() {
-                None if Instant::now() < end => std::thread::sleep(Duration::from_millis(10)),
-                None => {
-                    println!("{name} has not ended within {LIMIT:?}");
-                    child.kill().unwrap();
-                    break child.wait().unwrap();
-                }
-                Some(status) => break status,
-            }
-        };
-        println!("test {name} ... {}", if status.success() { "ok" } else { "FAILED" });
-        failed += usize::from(!status.success());
-    }
-    println!("\nwire: {failed} failed");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        test();
+        ExitCode::SUCCESS
+    })
 }
