@@ -274,9 +274,9 @@ impl Circuit {
         self.renew_at = None;
         self.lingers = None;
         self.questions = None;
-        let running = self.interface.as_ref().is_some_and(Interface::is_running);
-        self.owes_reset = !running;
-        self.depart(netlink, running);
+        let can_tell = self.interface.as_ref().is_some_and(|it| it.is_running() && it.has(self.source));
+        self.owes_reset = !can_tell;
+        self.depart(netlink, can_tell);
     }
 
     /// What a former life of this host left behind is taken away, for the present master has it elsewhere.
@@ -290,8 +290,9 @@ impl Circuit {
 
     /// The link is back, and the addresses are elsewhere: tells those who still wait for an answer.
     pub(crate) fn pay_reset(&mut self, netlink: &Handle) {
-        let running = self.interface.as_ref().is_some_and(Interface::is_running);
-        if running && self.owes_reset && !self.is_held() {
+        // Without an address of its own the host has no way to those who are to be told.
+        let back = |it: &Interface| it.is_running() && it.has(self.source);
+        if self.interface.as_ref().is_some_and(back) && self.owes_reset && !self.is_held() {
             self.owes_reset = false;
             self.depart(netlink, true);
         }
