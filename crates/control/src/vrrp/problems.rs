@@ -74,11 +74,10 @@ impl Problems {
     /// Another master was heard, which will yield to us as soon as it hears us. True when that begins.
     pub(super) fn two_masters(&mut self, heard: Heard) -> bool {
         if heard.priority == 0 {
-            // It yields by its own word; what it was sent last may still be there.
-            if let Some(two) = &mut self.two_masters {
-                two.latest = Heard { at: two.latest.at, ..heard };
-                self.announce_at = Some(heard.at);
-            }
+            // It yields by its own word; what it was sent last, and whoever believed it last, may still be there.
+            let since = self.two_masters.map_or(heard.at, |two| two.since);
+            self.two_masters = Some(TwoMasters { since, latest: heard });
+            self.announce_at = Some(heard.at);
             return false;
         }
         match &mut self.two_masters {
@@ -142,7 +141,7 @@ impl Problems {
     /// What is wrong now, each in a sentence.
     pub(super) fn sentences(&self, now: Instant, name_of: impl Fn(IpAddr) -> String) -> Vec<String> {
         let mut sentences = Vec::new();
-        if let Some(two) = self.two_masters {
+        if let Some(two) = self.two_masters.filter(|two| two.latest.priority > 0) {
             let name = name_of(two.latest.from);
             sentences.push(if now.saturating_duration_since(two.since) < UNHEARD {
                 format!("{name} answers too")

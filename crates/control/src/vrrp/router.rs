@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nines_system::VrrpVersion;
 
 use super::problems::Problems;
-use super::timing::{self, HEALTHY, OWNER};
+use super::timing::{self, HEALTHY, OWNER, text};
 use super::{Advertisement, Cause, Fitness, Output, RouterIndex, Settings};
 use crate::event::Kind;
 
@@ -479,7 +479,16 @@ impl Router {
         }
         if heard.priority >= self.priority() {
             self.rival = None;
-            return self.follow_on(heard);
+            // Of two masters the lesser is about to yield, and what it says last must not be taken for the other's word.
+            let greater = |master: &Heard| {
+                (master.priority, master.from) > (heard.priority, heard.from)
+                    && master.from != heard.from
+                    && now < master.at + 2 * master.interval
+            };
+            return match self.master.filter(greater) {
+                Some(_) => self.wait_for_silence(down_at.max(now + self.master_down(heard.interval))),
+                None => self.follow_on(heard),
+            };
         }
         let since = self.rival.map_or(now, |(_, since)| since);
         self.rival = Some((heard, since));
@@ -506,6 +515,8 @@ impl Router {
         if heard.priority > ours || wins_tie {
             let why = format!("{} has priority {}, ours is {ours}", self.name_of(heard.from), heard.priority);
             self.follow(now, heard, Cause::HigherPriority, why.clone());
+            // The other may never have heard that there were two, and must announce the addresses over this host's word.
+            self.resign(now, out);
             return self.release(now, Cause::HigherPriority, why, true, out);
         }
         if let State::Master { sent, .. } = self.state
@@ -577,13 +588,5 @@ impl Router {
         said.version != self.settings.version
             || said.router_id != self.settings.router_id
             || (said.version == VrrpVersion::V2 && said.interval != self.settings.interval)
-    }
-}
-
-/// `307 ms`, `5.0 s`.
-pub(super) fn text(time: Duration) -> String {
-    match time.as_millis() {
-        ms @ ..1000 => format!("{ms} ms"),
-        _ => format!("{:.1} s", time.as_secs_f64()),
     }
 }

@@ -214,6 +214,14 @@ fn another_that_resigns_changes_nothing_while_the_master_is_heard() {
 }
 
 #[test]
+fn of_two_masters_the_greater_is_followed_and_the_lesser_may_yield() {
+    let mut scene = Scene::backup(settings(50), 200);
+    scene.hear_at(0, host(12), said(100));
+    scene.hear_at(0, host(12), said(0));
+    assert_eq!(takes(&scene.hear_for(Duration::from_secs(1), 200)), []);
+}
+
+#[test]
 fn the_preferred_takes_over_from_one_that_serves() {
     let mut scene = Scene::backup(settings(200), 100);
     let outputs = scene.hear_for(Duration::from_millis(400), 100);
@@ -237,7 +245,7 @@ fn a_master_yields_to_a_higher_priority_and_lingers() {
     let outputs = scene.hear(200);
     assert!(lingers(&outputs) && !lets_go(&outputs));
     assert_eq!(kinds(&outputs), [Kind::Released]);
-    assert!(priorities(&outputs).is_empty());
+    assert_eq!(priorities(&outputs), [0]);
     let outputs = scene.hear_for(Duration::from_secs(31), 200);
     assert_eq!(outputs, [Output::LetGo { router: 0 }]);
 }
@@ -273,6 +281,17 @@ fn two_masters_are_told_answered_at_once_and_announced_over_until_one_is_left() 
     assert_eq!(announces(&over), 1);
     assert_eq!(scene.routers.status(scene.now)[0].problems, Vec::<String>::new());
     assert_eq!(scene.routers.status(scene.now)[0].conflicts, 1);
+}
+
+#[test]
+fn who_never_heard_of_a_second_master_announces_itself_when_that_one_yields() {
+    let mut scene = Scene::master(settings(200));
+    scene.let_pass(Duration::from_secs(60));
+    let outputs = scene.hear(0);
+    assert!(outputs.contains(&Output::Announce { router: 0, from: Some(host(11)) }));
+    assert_eq!(kinds(&outputs), []);
+    assert!(scene.routers.status(scene.now)[0].problems.is_empty());
+    assert_eq!(announces(&scene.let_pass(Duration::from_millis(301))), 1);
 }
 
 #[test]
@@ -420,7 +439,7 @@ fn a_group_moves_as_one() {
     let mut scene = pair();
     assert_eq!(takes(&scene.let_pass(Duration::from_secs(1))).len(), 2);
     let outputs = scene.hear_at(1, host(11), said_of_the_second(200));
-    assert_eq!(priorities(&outputs), [0]);
+    assert_eq!(priorities(&outputs), [0, 0]);
     assert!(!scene.routers.is_master(0) && !scene.routers.is_master(1));
     let outputs = scene.fit(Fitness::Unfit("eth0 has no link".to_owned()));
     assert_eq!(outputs.iter().filter(|output| matches!(output, Output::LetGo { .. })).count(), 2);

@@ -33,6 +33,14 @@ pub(super) fn when_sick(priority: u8) -> u8 {
     u8::try_from(1 + rank).unwrap_or(1)
 }
 
+/// `307 ms`, `5.0 s`.
+pub(super) fn text(time: Duration) -> String {
+    match time.as_millis() {
+        ms @ ..1000 => format!("{ms} ms"),
+        _ => format!("{:.1} s", time.as_secs_f64()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
