@@ -19,7 +19,7 @@ use nines_control::status::{FileStatus, ListenerStatus, Phase, Status, Wish};
 use nines_control::vrrp::Fitness;
 use nines_load_balancer::{DataPlane, Reports, probe};
 use nines_system::LoadBalancerId;
-use nines_virtual_ip::Happened;
+use nines_virtual_ip::{Happened, VirtualIps};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -38,6 +38,8 @@ pub(crate) mod logging;
 pub(crate) mod open_files;
 pub(crate) mod part;
 mod read_only;
+#[cfg(test)]
+mod tests;
 
 /// For a name's addresses; the machine asks again later.
 const LOOKUP: Duration = Duration::from_secs(5);
@@ -92,6 +94,8 @@ enum Happening {
     Asked(Ask),
     /// Something about a virtual address.
     Address(Happened),
+    /// The thread that minds them has ended, and nobody told it to.
+    AddressesUnminded,
     /// Nothing, but the loop shall be seen to turn.
     Beat,
     Hangup,
@@ -147,6 +151,12 @@ impl Daemon {
     }
 
     async fn run(mut self) -> anyhow::Result<ExitCode> {
+        let code = self.until_told().await;
+        self.let_addresses_go().await;
+        Ok(code)
+    }
+
+    async fn until_told(&mut self) -> ExitCode {
         loop {
             self.perform();
             match self.next().await {
@@ -155,21 +165,24 @@ impl Daemon {
                 Happening::Hangup => self.reload(),
                 Happening::Terminate if self.draining_until.is_some() => {
                     self.stopped("told to a second time: what was in flight is cut off");
-                    return Ok(ExitCode::from(EXIT_BAD));
+                    return ExitCode::from(EXIT_BAD);
                 }
                 Happening::Terminate => self.terminate(),
-                Happening::Address(happened) => {
-                    self.journal.note(happened.kind, happened.subject, happened.why);
+                Happening::Address(happened) => self.note_address(happened),
+                Happening::AddressesUnminded => {
+                    if self.needs_addresses_minded() {
+                        return ExitCode::from(EXIT_BAD);
+                    }
                 }
                 Happening::Beat => {}
                 Happening::HandedOver => self.drain(),
                 Happening::Drained => {
                     self.stopped("nothing is in flight");
-                    return Ok(ExitCode::SUCCESS);
+                    return ExitCode::SUCCESS;
                 }
                 Happening::DrainTimeout => {
                     self.stopped("the time to drain is over: what was in flight is cut off");
-                    return Ok(ExitCode::SUCCESS);
+                    return ExitCode::SUCCESS;
                 }
             }
         }
@@ -189,7 +202,7 @@ impl Daemon {
             },
             Some((member, traffic)) = self.reports.recv() => Happening::Input(Input::Traffic { member, traffic }),
             Some(ask) = self.asks.recv() => Happening::Asked(ask),
-            happened = self.addresses.happened() => Happening::Address(happened),
+            happened = self.addresses.happened() => happened.map_or(Happening::AddressesUnminded, Happening::Address),
             Some(()) = self.signals.hangup.recv() => Happening::Hangup,
             Some(()) = self.signals.terminate.recv() => Happening::Terminate,
             Some(()) = self.signals.interrupt.recv() => Happening::Terminate,
@@ -272,6 +285,33 @@ impl Daemon {
         });
     }
 
+    fn note_address(&mut self, Happened { kind, subject, why }: Happened) {
+        self.journal.note(kind, subject, why);
+    }
+
+    /// The thread of the virtual addresses has ended: the kernel takes them away by itself, and without it this host has
+    /// no part in them until the program is started anew.
+    fn needs_addresses_minded(&mut self) -> bool {
+        self.addresses.forget();
+        let (needs, then) = match self.draining_until {
+            _ if !VirtualIps::wanted(&self.part.system, self.part.host) => (false, "none is needed"),
+            // It ends as it is; what else is in flight can still be finished.
+            Some(_) => (false, "the addresses end before the rest does"),
+            None => (true, "stops, to be started anew"),
+        };
+        let why = format!("the thread of the virtual addresses has ended by itself: {then}");
+        self.journal.warn(Kind::Daemon, self.orders.host.clone(), why);
+        needs
+    }
+
+    /// The last thing that is done. The kernel may take its time, but no more than that.
+    async fn let_addresses_go(&mut self) {
+        let Some(end) = self.addresses.stop() else { return };
+        while let Ok(Some(happened)) = tokio::time::timeout_at(end.into(), self.addresses.happened()).await {
+            self.note_address(happened);
+        }
+    }
+
     fn stopped(&mut self, why: &str) {
         self.journal.note(Kind::Daemon, self.orders.host.clone(), format!("stops: {why}"));
     }
@@ -317,8 +357,12 @@ impl Daemon {
         let mut pools = self.pools.clone();
         let input = Input::Reload { system: part.system.clone(), used: part.pools() };
         pools.handle(Instant::now(), input);
-        self.data_plane.reload(part.system.clone(), part.host, pools.view())?;
-        self.addresses.reload(&part, &self.data_plane)?;
+        let addresses = self.addresses.prepare(&part, &self.data_plane)?;
+        if let Err(error) = self.data_plane.reload(part.system.clone(), part.host, pools.view()) {
+            addresses.withdraw();
+            return Err(error.into());
+        }
+        self.addresses.apply(addresses, &part);
         self.pools = pools;
         self.read_only.apply(admin, &self.desk);
         if part.workers() != self.part.workers() {
@@ -356,7 +400,13 @@ impl Daemon {
     fn wish(&mut self, target: &str, wish: Wish) -> Result<Vec<String>, UnknownTarget> {
         let members = self.pools.wish(Instant::now(), target, wish);
         if target != self.orders.host {
-            return members;
+            // The pools don't know that this host can be meant itself.
+            return members.map_err(|mut unknown| {
+                if !unknown.known.contains(&self.orders.host) {
+                    unknown.known.insert(0, self.orders.host.clone());
+                }
+                unknown
+            });
         }
         // A load balancer has no checks of its own that maintenance could switch off.
         let wish = if wish == Wish::Ready { Wish::Ready } else { Wish::Draining };

@@ -35,7 +35,7 @@ mod thread;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nines_control::event::Kind;
 use nines_control::status::VirtualIpStatus;
@@ -73,7 +73,8 @@ pub struct Happened {
     pub why: String,
 }
 
-/// The virtual addresses of one host, and the thread that minds them. Dropped: it lets all of them go and ends.
+/// The virtual addresses of one host, and the thread that minds them. Dropped: it lets all of them go and ends, which is
+/// waited for; [`VirtualIps::stop`] comes first where nobody may wait.
 #[derive(Debug)]
 pub struct VirtualIps {
     shared: Arc<Shared>,
@@ -86,7 +87,8 @@ impl VirtualIps {
         !plan::of(system, host).is_empty()
     }
 
-    /// Starts the thread. No part is taken in anything before [`VirtualIps::set_fitness`].
+    /// Starts the thread. No part is taken in anything before [`VirtualIps::set_fitness`]. The channel that comes with it
+    /// closes when the thread has ended, also if nobody told it to.
     ///
     /// # Errors
     /// The thread can't be started, or the kernel doesn't let this user speak VRRP.
@@ -119,7 +121,8 @@ impl VirtualIps {
         self.shared.set_fitness(fitness);
     }
 
-    /// Takes another file; addresses that stay are not disturbed.
+    /// Takes another file; addresses that stay are not disturbed. One that has none for this host leaves the thread with
+    /// nothing to do: what it lets go is let go, and told, as ever.
     pub fn reload(&self, system: &System, host: HostId) {
         self.shared.set_plan(plan::of(system, host));
     }
@@ -127,15 +130,20 @@ impl VirtualIps {
     pub fn status(&self) -> Vec<VirtualIpStatus> {
         self.shared.status()
     }
+
+    /// Tells the thread to let everything go and end, and does not wait for it: what happens on the way is still told, and
+    /// the channel of that closes with the end. Returns when it ought to be over, whatever the kernel does.
+    pub fn stop(&self) -> Instant {
+        self.shared.stop() + STOP
+    }
 }
 
 impl Drop for VirtualIps {
     fn drop(&mut self) {
-        self.shared.stop();
-        let Some(thread) = self.thread.take() else { return };
         // A kernel that hangs must not hold up the end; the addresses' lifetime ends them then.
-        let until = std::time::Instant::now() + STOP;
-        while !thread.is_finished() && std::time::Instant::now() < until {
+        let until = self.stop();
+        let Some(thread) = self.thread.take() else { return };
+        while !thread.is_finished() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }
         if thread.is_finished() {

@@ -30,14 +30,15 @@ struct Wanted {
     fitness: Vec<(LoadBalancerId, Fitness)>,
     /// When `fitness` was last set.
     heard: Instant,
-    stop: bool,
+    /// Since when the thread is to end.
+    stop: Option<Instant>,
 }
 
 impl Shared {
     pub(crate) fn new(plan: Vec<Planned>) -> Self {
         let now = Instant::now();
         Self {
-            wanted: Mutex::new(Wanted { plan, generation: 1, fitness: Vec::new(), heard: now, stop: false }),
+            wanted: Mutex::new(Wanted { plan, generation: 1, fitness: Vec::new(), heard: now, stop: None }),
             changed: Notify::new(),
             status: Mutex::new((now, Vec::new())),
         }
@@ -65,13 +66,15 @@ impl Shared {
         }
     }
 
-    pub(crate) fn stop(&self) {
-        self.wanted().stop = true;
+    /// Returns when this was first said.
+    pub(crate) fn stop(&self) -> Instant {
+        let since = *self.wanted().stop.get_or_insert_with(Instant::now);
         self.changed.notify_one();
+        since
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.wanted().stop
+        self.wanted().stop.is_some()
     }
 
     /// The plan and its generation, if it is another one than that.

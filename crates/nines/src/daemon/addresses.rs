@@ -1,7 +1,7 @@
 //! The host's virtual addresses, between the daemon's loop and the thread that minds them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nines_control::status::{Standing, VirtualIpStatus};
 use nines_control::vrrp::Fitness;
@@ -20,9 +20,14 @@ const CLAIM: Duration = Duration::from_secs(3);
 const ARRIVE: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(10);
 
-/// `None`: the file gives this host no part in any.
+/// `None`: no file yet gave this host a part in any. A thread that was started stays, whatever a later file says: it has
+/// the rights, and tells of what it lets go.
 #[derive(Default)]
 pub(super) struct Addresses(Option<Running>);
+
+/// What another file takes that is not there yet; nothing has changed so far.
+#[must_use]
+pub(super) struct Prepared(Option<Running>);
 
 struct Running {
     virtual_ips: Arc<VirtualIps>,
@@ -51,15 +56,9 @@ impl Surroundings for Forwarding {
     }
 }
 
-impl Addresses {
-    /// # Errors
-    /// This user may not speak VRRP, for example.
-    pub(super) fn start(part: &Part, data_plane: &Arc<DataPlane>) -> anyhow::Result<Self> {
-        if !VirtualIps::wanted(&part.system, part.host) {
-            return Ok(Self(None));
-        }
-        let forwarding = Forwarding { data_plane: data_plane.clone(), vitality: data_plane.vitality() };
-        let started = VirtualIps::start(&part.system, part.host, forwarding);
+impl Running {
+    fn start(part: &Part, surroundings: impl Surroundings) -> anyhow::Result<Self> {
+        let started = VirtualIps::start(&part.system, part.host, surroundings);
         let (virtual_ips, happened) = started.map_err(|error| {
             let rights = if error.is_refusal() {
                 "; virtual addresses take CAP_NET_RAW and CAP_NET_ADMIN: run as root, or see `nines doctor`"
@@ -68,31 +67,71 @@ impl Addresses {
             };
             anyhow::anyhow!("{error}{rights}")
         })?;
-        Ok(Self(Some(Running { virtual_ips: Arc::new(virtual_ips), happened })))
+        Ok(Self { virtual_ips: Arc::new(virtual_ips), happened })
+    }
+}
+
+impl Prepared {
+    /// It is not to be: ends what was started, without waiting for it.
+    pub(super) fn withdraw(self) {
+        let Some(running) = self.0 else { return };
+        running.virtual_ips.stop();
+        // Should there be no thread for it, it is waited for after all.
+        let _ = std::thread::Builder::new().name("vrrp-end".to_owned()).spawn(move || drop(running));
+    }
+}
+
+impl Addresses {
+    /// # Errors
+    /// This user may not speak VRRP, for example.
+    pub(super) fn start(part: &Part, data_plane: &Arc<DataPlane>) -> anyhow::Result<Self> {
+        Self::default().prepare(part, data_plane).map(|prepared| Self(prepared.0))
     }
 
-    /// Takes another file.
+    /// With another data plane than a real one.
+    #[cfg(test)]
+    pub(super) fn among(part: &Part, surroundings: impl Surroundings) -> anyhow::Result<Self> {
+        Running::start(part, surroundings).map(|running| Self(Some(running)))
+    }
+
+    /// Does all of taking another file that can fail: where there is no thread and one is needed, it starts, and takes no
+    /// part in anything so far.
     ///
     /// # Errors
-    /// As [`Addresses::start`], where there were no virtual addresses before; then nothing has changed.
-    pub(super) fn reload(&mut self, part: &Part, data_plane: &Arc<DataPlane>) -> anyhow::Result<()> {
-        match &self.0 {
-            Some(running) if VirtualIps::wanted(&part.system, part.host) => {
-                running.virtual_ips.reload(&part.system, part.host);
-            }
-            _ => *self = Self::start(part, data_plane)?,
+    /// As [`Addresses::start`].
+    pub(super) fn prepare(&self, part: &Part, data_plane: &Arc<DataPlane>) -> anyhow::Result<Prepared> {
+        if self.0.is_some() || !VirtualIps::wanted(&part.system, part.host) {
+            return Ok(Prepared(None));
         }
-        Ok(())
+        let forwarding = Forwarding { data_plane: data_plane.clone(), vitality: data_plane.vitality() };
+        Running::start(part, forwarding).map(|running| Prepared(Some(running)))
     }
 
-    /// The next thing that happened to one of them; never, if there are none.
-    pub(super) async fn happened(&mut self) -> Happened {
-        if let Some(running) = &mut self.0
-            && let Some(happened) = running.happened.recv().await
-        {
-            return happened;
+    /// Takes another file, for which [`Addresses::prepare`] prepared.
+    pub(super) fn apply(&mut self, prepared: Prepared, part: &Part) {
+        match (&self.0, prepared.0) {
+            (Some(running), _) => running.virtual_ips.reload(&part.system, part.host),
+            (None, started) => self.0 = started,
         }
-        std::future::pending().await
+    }
+
+    /// The next thing that happened to one of them, never if there are none; `None` once the thread has ended.
+    pub(super) async fn happened(&mut self) -> Option<Happened> {
+        match &mut self.0 {
+            Some(running) => running.happened.recv().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// After the end of the thread: there are none any more.
+    pub(super) fn forget(&mut self) {
+        self.0 = None;
+    }
+
+    /// The end: lets all of them go. What happens meanwhile still has to be asked for, until that is over or the time that
+    /// is returned has come; `None` if there is nothing to wait for.
+    pub(super) fn stop(&self) -> Option<Instant> {
+        self.0.as_ref().map(|running| running.virtual_ips.stop())
     }
 
     pub(super) fn any(&self) -> bool {

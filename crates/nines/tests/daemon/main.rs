@@ -1,6 +1,7 @@
 //! `nines run` as its operator and its clients meet it: the real program, on loopback.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
+mod addresses;
 mod load;
 mod world;
 
@@ -98,7 +99,33 @@ fn a_drained_member_gets_no_new_work_until_it_is_ready_again() {
         said.starts_with("nines: no host, pool or member is called `ap1`; did you mean `app1`?\n"),
         "{said}"
     );
-    assert!(said.contains("\nknown: web, app1, app2, web/app1:"), "{said}");
+    assert!(said.contains("\nknown: lb1, web, app1, app2, web/app1:"), "{said}");
+}
+
+#[test]
+fn who_means_a_load_balancers_host_is_told_whom_to_ask() {
+    let file = File::new(&members(1));
+    let daemon = Daemon::serving(&file);
+    // In no pool.
+    let text = file.text().replace("[hosts]\n", "[hosts]\nlb2 = \"127.0.0.9\"\n");
+    let status = daemon.reload(&text.replace("hosts = [\"lb1\"]", "hosts = [\"lb1\", \"lb2\"]"));
+    assert_eq!(status.file.refused, None);
+    let refusal = |target: &str| {
+        let output = daemon.nines(&["drain", target]);
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = refusal("lb2");
+    assert!(
+        said.starts_with("nines: lb2 is another load balancer's host: ask its own daemon, on lb2\n"),
+        "{said}"
+    );
+    let said = refusal("lb9");
+    let (first, known) = said.split_once('\n').unwrap();
+    assert_eq!(first, "nines: no host, pool or member is called `lb9`; did you mean `lb1`?");
+    assert!(known.starts_with("known: lb1, web, app1, web/app1:"), "{known}");
+    assert!(daemon.nines(&["drain", "lb1"]).status.success());
+    assert_eq!(daemon.status().wish, Wish::Draining);
 }
 
 #[test]

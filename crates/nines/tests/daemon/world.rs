@@ -129,10 +129,15 @@ impl Daemon {
 
     /// `log`: where it writes its log, in its directory or anywhere.
     pub(crate) fn start_with_log(file: &File, log: &str) -> Self {
+        Self::start_by(&[], &file.text(), log)
+    }
+
+    /// `by`: a program, with arguments, that becomes the daemon.
+    pub(crate) fn start_by(by: &[&str], text: &str, log: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("shop.toml"), file.text()).unwrap();
+        std::fs::write(directory.path().join("shop.toml"), text).unwrap();
         let log = std::fs::File::create(directory.path().join(log)).unwrap();
-        let child = Self::command(&directory).stderr(log).spawn().unwrap();
+        let child = Self::command(by, &directory).stderr(log).spawn().unwrap();
         let daemon = Self {
             process: Process(child),
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
@@ -152,16 +157,21 @@ impl Daemon {
         daemon
     }
 
-    fn command(directory: &tempfile::TempDir) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nines"));
-        command.arg("run").arg(directory.path().join("shop.toml")).args(["--host", "lb1", "--admin-socket"]);
+    fn command(by: &[&str], directory: &tempfile::TempDir) -> Command {
+        let words = [by, &[env!("CARGO_BIN_EXE_nines")]].concat();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg("run").arg(directory.path().join("shop.toml")).args([
+            "--host",
+            "lb1",
+            "--admin-socket",
+        ]);
         command.arg(directory.path().join("lb1.sock"));
         command
     }
 
     /// Starts another one in the same place, to its end.
     pub(crate) fn another(&self) -> Output {
-        Self::command(&self.directory).output().unwrap()
+        Self::command(&[], &self.directory).output().unwrap()
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
