@@ -19,6 +19,16 @@ pub enum LabError {
     #[error("host {host}: the address {address} cannot be had in a lab: {why}")]
     Address { host: String, address: IpAddr, why: &'static str },
 
+    #[error("host {host}: its interface cannot be called `{name}` in a lab: {why}")]
+    Interface { host: String, name: String, why: &'static str },
+
+    #[error(
+        "host {host} cannot be had in a lab: its virtual IPs {} and {} name two interfaces, `{}` and `{}`, and a \
+         host has one in a lab; rehearse a copy of the file in which they name the same one, or none",
+        one.0, other.0, one.1, other.1
+    )]
+    TwoInterfaces { host: String, one: (IpAddr, String), other: (IpAddr, String) },
+
     #[error("the lab's network: cannot {what}: {source}")]
     Network { what: String, source: rtnetlink::Error },
 

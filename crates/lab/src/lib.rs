@@ -19,7 +19,8 @@
 //! Hosts of one zone reach each other over their bridge, others through the router. All routes are for single
 //! addresses (/32, /128), so the hosts may have whatever addresses the system file gives them. Hosts that share virtual
 //! addresses are together on a further bridge instead, whatever their zones: a segment that stretches over zones, as
-//! an address that is to move between them needs one.
+//! an address that is to move between them needs one. Where such an address names an interface, the hosts that may hold
+//! it call theirs so instead of `eth0`.
 //!
 //! The lab runs processes on hosts and gives threads a [`Place`]; it knows nothing of what they do there.
 

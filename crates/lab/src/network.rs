@@ -19,7 +19,7 @@ use crate::plan::{Plan, PlannedHost};
 
 /// Interface numbers are the lab's to choose, since all namespaces are its own.
 const LOOPBACK: u32 = 1;
-const ETH0: u32 = 2;
+const LINK: u32 = 2;
 
 /// The first kernel with bridge port locking.
 const LOCKING_SINCE: (u32, u32) = (5, 18);
@@ -95,11 +95,11 @@ impl Network {
         Ok(())
     }
 
-    /// A veth pair: one end a port of its segment's bridge, the other the host's `eth0`; and the router's way to it.
+    /// A veth pair: one end a port of its segment's bridge, the other the host's interface; and the router's way to it.
     async fn link(&self, index: usize, host: &PlannedHost, place: &Place) -> Result<(), LabError> {
         let peer: LinkMessage = LinkMessageBuilder::<LinkUnspec>::default()
-            .name("eth0")
-            .index(ETH0)
+            .name(host.interface.clone())
+            .index(LINK)
             .address(hardware_address(0, index))
             .setns_by_fd(place.network().as_raw_fd())
             .build();
@@ -207,26 +207,27 @@ async fn furnish(plan: &Plan, index: usize, place: &Place) -> Result<(), LabErro
     let side = Side { handle: &handle, whose: &host.name };
     if plan.has_ipv6() {
         // Else its link-local address, which VRRP speaks from, would be of no use for the first two seconds.
-        let set = place.run(|| {
+        let own = format!("ipv6/conf/{}/accept_dad", host.interface);
+        let set = place.run(move || {
             write_setting("ipv6/conf/all/accept_dad", "0")?;
-            write_setting("ipv6/conf/eth0/accept_dad", "0")
+            write_setting(&own, "0")
         });
         set.map_err(failed(format!("run a thread on {}", place.name())))??;
     }
     side.bring_up(LOOPBACK).await?;
-    side.bring_up(ETH0).await?;
+    side.bring_up(LINK).await?;
     for &address in &host.addresses {
-        side.add_address(ETH0, address, prefix(address)).await?;
+        side.add_address(LINK, address, prefix(address)).await?;
     }
     let neighbours =
         plan.hosts.iter().enumerate().filter(|&(other, it)| other != index && it.segment == host.segment);
     let theirs = neighbours.flat_map(|(_, neighbour)| neighbour.addresses.iter().copied());
     for address in theirs.chain(plan.virtual_on(host.segment)) {
-        side.add_neighbour(ETH0, address).await?;
+        side.add_neighbour(LINK, address).await?;
     }
     for gateway in plan.gateways_of(host) {
-        side.add_neighbour(ETH0, gateway).await?;
-        side.add_default_route(ETH0, gateway).await?;
+        side.add_neighbour(LINK, gateway).await?;
+        side.add_default_route(LINK, gateway).await?;
     }
     Ok(())
 }
@@ -250,8 +251,8 @@ pub(crate) async fn strip(plan: &Plan, index: usize, place: &Place) -> Result<()
     let handle = open(place)?;
     for address in plan.virtual_on(plan.hosts[index].segment) {
         let message = match address {
-            IpAddr::V4(v4) => AddressMessageBuilder::<Ipv4Addr>::new().index(ETH0).address(v4, 32).build(),
-            IpAddr::V6(v6) => AddressMessageBuilder::<Ipv6Addr>::new().index(ETH0).address(v6, 128).build(),
+            IpAddr::V4(v4) => AddressMessageBuilder::<Ipv4Addr>::new().index(LINK).address(v4, 32).build(),
+            IpAddr::V6(v6) => AddressMessageBuilder::<Ipv6Addr>::new().index(LINK).address(v6, 128).build(),
         };
         match handle.address().del(message).execute().await {
             Err(rtnetlink::Error::NetlinkError(answer)) if answer.raw_code() == -libc::EADDRNOTAVAIL => {}

@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use nines_system::{HostAddress, System};
+use nines_system::{HostAddress, HostId, System};
 
 use crate::error::LabError;
+
+/// What a host's interface is called where the file doesn't say.
+const INTERFACE: &str = "eth0";
 
 /// The lab's network on paper.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub(crate) struct PlannedHost {
     /// The first is the one that the system file gives, if it gives one. Further ones: of the other family where the
     /// system uses both, and addresses that its listeners bind.
     pub(crate) addresses: Vec<IpAddr>,
+    /// What the host calls its end of the wire.
+    pub(crate) interface: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +62,8 @@ impl Plan {
                 used.insert(address);
             }
         }
+        let interfaces =
+            system.host_ids().map(|host| interface(system, host)).collect::<Result<Vec<_>, _>>()?;
         let outside = system.zones.len();
         let groups = candidates(system);
         let zones: Vec<usize> = system.hosts.iter().map(|host| host.zone.index()).collect();
@@ -71,18 +78,25 @@ impl Plan {
 
         let mut free = Free::besides(used.clone());
         let mut hosts = Vec::with_capacity(system.hosts.len() + 1);
-        for (index, host) in system.hosts.iter().enumerate() {
+        for ((index, host), interface) in system.hosts.iter().enumerate().zip(interfaces) {
             let (mut addresses, dns_name) = match &host.address {
                 HostAddress::Ip(address) => (vec![*address], None),
                 HostAddress::Dns(name) => (Vec::new(), Some(name.clone())),
             };
             free.complete(&mut addresses, families);
             addresses.extend(bound.iter().filter(|&&(owner, _)| owner == index).map(|&(_, address)| address));
-            hosts.push(PlannedHost { name: host.name.clone(), dns_name, segment: placed[index], addresses });
+            let segment = placed[index];
+            hosts.push(PlannedHost { name: host.name.clone(), dns_name, segment, addresses, interface });
         }
         let mut addresses = Vec::new();
         free.complete(&mut addresses, families);
-        hosts.push(PlannedHost { name: "clients".to_owned(), dns_name: None, segment: outside, addresses });
+        hosts.push(PlannedHost {
+            name: "clients".to_owned(),
+            dns_name: None,
+            segment: outside,
+            addresses,
+            interface: INTERFACE.to_owned(),
+        });
 
         let v4 =
             (1..=254).map(|last| Ipv4Addr::new(169, 254, 1, last)).find(|&v4| !used.contains(&v4.into()));
@@ -130,6 +144,25 @@ impl Plan {
 struct Families {
     v4: bool,
     v6: bool,
+}
+
+/// What the one interface of a host is called: as the virtual addresses that it may hold say, for it looks for it by name.
+fn interface(system: &System, host: HostId) -> Result<String, LabError> {
+    let all = system.load_balancers.iter().flat_map(|balancer| &balancer.virtual_ips);
+    let held = all.filter(|it| it.hosts.iter().any(|candidate| candidate.host == host));
+    let mut named = held.filter_map(|it| Some((it.addresses.first().copied()?, it.interface.as_deref()?)));
+    let Some((address, name)) = named.next() else { return Ok(INTERFACE.to_owned()) };
+    let owner = || system[host].name.clone();
+    if let Some((other, another)) = named.find(|&(_, another)| another != name) {
+        let (one, other) = ((address, name.to_owned()), (other, another.to_owned()));
+        return Err(LabError::TwoInterfaces { host: owner(), one, other });
+    }
+    // What else the kernel demands of a name, the system file's reader has seen to.
+    if name == "lo" {
+        let why = "that is its loopback interface, which no other host can reach";
+        return Err(LabError::Interface { host: owner(), name: name.to_owned(), why });
+    }
+    Ok(name.to_owned())
 }
 
 /// For each virtual address, or several that move as one, the hosts that may hold it.
@@ -372,6 +405,63 @@ mod tests {
         let given: Vec<_> = plan.hosts.iter().flat_map(|host| &host.addresses).collect();
         assert!(mine.iter().all(|address| !given.contains(&address)), "{given:?}");
         assert!(!plan.hosts_file().contains("198.18.0.1 "), "{}", plan.hosts_file());
+    }
+
+    fn plan_with(virtual_ips: &str) -> Result<Plan, LabError> {
+        let text = format!(
+            r#"
+            name = "test"
+            [hosts]
+            lb1 = "10.0.0.1"
+            lb2 = "10.0.0.2"
+            lb3 = "10.0.0.3"
+            app1 = "10.0.0.4"
+            [load_balancers.front]
+            hosts = ["lb1", "lb2", "lb3"]
+            virtual_ips = [{virtual_ips}]
+            listeners = [{{ bind = ":80", pool = "web" }}]
+            [pools.web]
+            members = ["app1:8080"]
+            "#
+        );
+        Plan::of(&nines_system::parse("test.toml", &text).unwrap())
+    }
+
+    fn interfaces(virtual_ips: &str) -> Vec<String> {
+        plan_with(virtual_ips).unwrap().hosts.into_iter().map(|host| host.interface).collect()
+    }
+
+    #[test]
+    fn an_interface_is_called_as_a_virtual_address_says_on_each_host_that_may_hold_it() {
+        assert_eq!(interfaces(r#""10.0.0.100""#), ["eth0", "eth0", "eth0", "eth0", "eth0"]);
+        let one = r#"{ address = "10.0.0.100", interface = "eno1", hosts = ["lb1", "lb2"] }, "10.0.0.101""#;
+        assert_eq!(interfaces(one), ["eno1", "eno1", "eth0", "eth0", "eth0"]);
+        let two = r#"{ address = "10.0.0.100", interface = "eno1", hosts = ["lb1"] },
+            { address = "10.0.0.101", interface = "bond0.100", hosts = ["lb2", "lb3"] },
+            { address = "10.0.0.102", interface = "bond0.100", hosts = ["lb3"] }"#;
+        assert_eq!(interfaces(two), ["eno1", "bond0.100", "bond0.100", "eth0", "eth0"]);
+    }
+
+    #[test]
+    fn a_host_with_two_interfaces_can_not_be_had() {
+        let two = r#"{ address = "10.0.0.100", interface = "eno1", hosts = ["lb1", "lb2"] },
+            { address = "10.0.0.101", interface = "eno2", hosts = ["lb2", "lb3"] }"#;
+        assert_eq!(
+            plan_with(two).unwrap_err().to_string(),
+            "host lb2 cannot be had in a lab: its virtual IPs 10.0.0.100 and 10.0.0.101 name two interfaces, `eno1` \
+             and `eno2`, and a host has one in a lab; rehearse a copy of the file in which they name the same one, \
+             or none"
+        );
+    }
+
+    #[test]
+    fn loopback_can_not_be_what_others_reach() {
+        let refused = plan_with(r#"{ address = "10.0.0.100", interface = "lo" }"#).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "host lb1: its interface cannot be called `lo` in a lab: that is its loopback interface, which no \
+             other host can reach"
+        );
     }
 
     #[test]

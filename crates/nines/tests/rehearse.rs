@@ -189,6 +189,85 @@ fn a_killed_host_that_stood_by_costs_clients_nothing() {
     assert_eq!(spared("lb2", "kill")["noticed_ms"], Value::Null, "the address stayed");
 }
 
+/// Two load balancers before one server, with virtual addresses in one subnet or another.
+fn pair(network: &str, virtual_ips: &str) -> String {
+    format!(
+        r#"
+        name = "pair"
+        [hosts]
+        lb1 = "{network}10"
+        lb2 = "{network}11"
+        app1 = "{network}21"
+        [load_balancers.front]
+        hosts = ["lb1", "lb2"]
+        virtual_ips = [{virtual_ips}]
+        listeners = [{{ bind = ":80", pool = "web" }}]
+        [pools.web]
+        members = ["app1:8080"]
+        "#
+    )
+}
+
+/// Breaks the first load balancer of a pair: what is planned costs nothing, and every promise is held on a machine that
+/// keeps up. Returns the results in the order of the faults.
+fn pair_holds(text: &str, faults: &[&str]) -> Vec<Value> {
+    let _guard = one_at_a_time();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pair.toml");
+    std::fs::write(&file, text).unwrap();
+    let words: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
+    let args = [&["--only", "lb1"], words.as_slice()].concat();
+    let mut results = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let (_, report) = rehearse(&file, &args);
+        assert_eq!(report["complete"], true, "{report:#}");
+        results = report["results"].as_array().unwrap().clone();
+        for result in results.iter().filter(|result| result["fault"] != "kill") {
+            assert_eq!(result["requests"]["failed"], 0, "planned: {result:#}");
+        }
+        if !results.iter().any(was_late) {
+            break;
+        }
+    }
+    let result = |fault: &&str| results.iter().find(|result| result["fault"] == **fault).unwrap().clone();
+    let results: Vec<Value> = faults.iter().map(result).collect();
+    for result in &results {
+        assert!(result["recovered_ms"].is_number(), "{result:#}");
+        assert!(was_late(result) || result["verdict"] == "held", "{result:#}");
+    }
+    results
+}
+
+#[test]
+fn a_planned_handover_over_ipv6_costs_clients_nothing() {
+    let results = pair_holds(&pair("fd00::", r#""fd00::100""#), &["drain", "restart"]);
+    assert!(results.iter().all(|result| result["noticed_ms"].is_number()), "the address moved: {results:#?}");
+}
+
+/// On an interface that the file names, besides.
+#[test]
+fn the_addresses_of_a_group_move_together() {
+    let member = |last: u8| format!(r#"{{ address = "10.0.1.{last}", group = "edge", interface = "eno1" }}"#);
+    let text = pair("10.0.1.", &[member(100), member(101)].join(", "));
+    let results = pair_holds(&text, &["drain", "kill"]);
+    assert_eq!(results[1]["promised_gap_ms"], 500.0, "{:#}", results[1]);
+    assert!(results.iter().all(|result| result["noticed_ms"].is_number()), "{results:#?}");
+}
+
+#[test]
+fn a_host_that_would_need_two_interfaces_is_told_at_once() {
+    let _guard = one_at_a_time();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pair.toml");
+    let member = |last, name| format!(r#"{{ address = "10.0.1.{last}", interface = "{name}" }}"#);
+    let text = pair("10.0.1.", &[member(100, "eno1"), member(101, "eno2")].join(", "));
+    std::fs::write(&file, text).unwrap();
+    let output = end(start(&file, &["--only", "lb1", "--fault", "drain"]));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("host lb1 cannot be had in a lab") && told.contains("`eno1` and `eno2`"), "{told}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
 /// The proof that a rehearsal can fail.
 #[test]
 fn without_retries_a_killed_server_breaks_the_promise() {

@@ -1981,6 +1981,22 @@ error: `eth0.100@eth0/x` is not a network interface
 "#
 }
 
+#[test]
+fn an_interface_has_a_name_that_linux_allows() {
+    let with = |name: &str| {
+        let named = format!(r#"virtual_ips = [{{ address = "10.0.1.100", interface = "{name}" }}]"#);
+        said(&PAIR.replace(VIRTUAL_IPS, &named))
+    };
+    let wrong = ["sixteen-letters-", "eno 1", "eno1/0", "eno1:0", "eth%d", "é", "..", "all", "default", ""];
+    for name in wrong {
+        let title = format!("error: `{name}` is not a network interface");
+        assert!(with(name).contains(&title), "{name}: {}", with(name));
+    }
+    for name in ["fifteen-letters", "eno1", "enp0s31f6", "bond0.100", "br-lan", "allow", "e_1"] {
+        assert_eq!(with(name), "nothing", "{name}");
+    }
+}
+
 virtual_ip! {
     an_unknown_version:
     r#"virtual_ips = [{ address = "10.0.1.100", version = 4 }]"#,

@@ -36,6 +36,8 @@ const TESTS: &[Case<Test>] = &[
     ("split_hosts_dont_hear_each_other_and_all_others_reach_them", Test::Inside(shared::split)),
     ("a_host_without_power_says_no_goodbye_and_forgets_its_virtual_address", Test::Inside(shared::power_off)),
     ("link_local_addresses_are_usable_at_once", Test::Inside(shared::link_local)),
+    ("a_hosts_interface_is_called_as_its_virtual_address_says", Test::Inside(shared::named_interface)),
+    ("a_host_with_two_interfaces_is_refused_before_anything_is_made", Test::Inside(shared::two_interfaces)),
     ("two_labs_run_side_by_side", Test::Outside(outside::side_by_side)),
     ("nothing_is_left_when_the_program_is_killed", Test::Outside(outside::killed)),
     ("sigint_and_sigterm_end_everything", Test::Outside(outside::interrupted)),

@@ -4,11 +4,11 @@ use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 
-use nines_lab::{Direction, Inside, LabError, Place};
+use nines_lab::{Direction, Inside, Lab, LabError, Place};
 use nines_system::HostId;
 
 use crate::inside::{Built, Datagrams, build};
-use crate::tools::{SILENCE, SOON, announce, at, echo, echo_from, hold, until};
+use crate::tools::{SILENCE, SOON, announce, at, echo, echo_from, hold, system, until};
 
 const VIRTUAL: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 100);
 
@@ -177,4 +177,39 @@ pub(crate) fn link_local(inside: &Inside) {
         assert_eq!(flags[0] & TENTATIVE, 0, "{host} may use it at once: {table}");
     }
     assert!(built.lab.address(built.host("lb1")) == IpAddr::from([10, 0, 1, 10]));
+}
+
+/// Of a place, without the loopback.
+fn interfaces(place: &Place) -> Vec<String> {
+    let table = at(place, || fs::read_to_string("/proc/thread-self/net/dev").unwrap());
+    let names = table.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim().to_owned());
+    names.filter(|name| name != "lo").collect()
+}
+
+/// IPv6 besides, of which each interface has settings by its name.
+pub(crate) fn named_interface(inside: &Inside) {
+    let named = r#"[{ address = "10.0.1.100", interface = "bond0.100" }, "fd00::100"]"#;
+    let mut built = build(inside, &PAIR.replace(r#"["10.0.1.100"]"#, named));
+    for (host, name) in [("lb1", "bond0.100"), ("lb2", "bond0.100"), ("app1", "eth0"), ("clients", "eth0")] {
+        assert_eq!(interfaces(&built.place(host)), [name], "{host}");
+    }
+    let own = built.serve("lb2");
+    let address = SocketAddr::new(VIRTUAL.into(), own.port());
+    built.hold_and_announce("lb2");
+    until("lb2 has the virtual address", || echo_from(&built.place("clients"), address).ok());
+    built.power_off("lb2");
+    built.heal("lb2");
+    built.serve("lb2");
+    assert!(echo_from(&built.place("clients"), address).is_err(), "it came back with the address");
+}
+
+pub(crate) fn two_interfaces(inside: &Inside) {
+    let two =
+        r#"[{ address = "10.0.1.100", interface = "eno1" }, { address = "10.0.1.101", interface = "eno2" }]"#;
+    let system = system(&PAIR.replace(r#"["10.0.1.100"]"#, two));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let refused = runtime.block_on(Lab::build(inside, &system)).err().unwrap();
+    assert!(matches!(&refused, LabError::TwoInterfaces { host, .. } if host == "lb1"), "{refused}");
+    let made = fs::read_to_string("/proc/net/dev").unwrap();
+    assert_eq!(made.lines().filter(|line| line.contains(':')).count(), 1, "more than the loopback: {made}");
 }

@@ -337,11 +337,15 @@ fn cannot_move(of: &Balancer<'_>, address: IpAddr, place: Span) -> Mistake {
     Mistake::new(format!("virtual IP `{address}` can't move"), place, "one host only").help(help)
 }
 
-/// Linux's rule: at most 15 bytes, without blanks, `/` and `:`.
+/// Linux's rule: at most 15 bytes, without blanks, `/`, `:` and `%`, and no name that stands for all interfaces.
 fn interface(item: &Item<'_>) -> Option<String> {
     let text = item.text()?;
-    let wrong = |c: char| !c.is_ascii_graphic() || c == '/' || c == ':';
-    if text.is_empty() || text.len() > 15 || text.contains(wrong) || [".", ".."].contains(&text) {
+    let wrong = |c: char| !c.is_ascii_graphic() || ['/', ':', '%'].contains(&c);
+    if text.is_empty()
+        || text.len() > 15
+        || text.contains(wrong)
+        || [".", "..", "all", "default"].contains(&text)
+    {
         item.note(
             format!("`{text}` is not a network interface"),
             "not an interface's name",
