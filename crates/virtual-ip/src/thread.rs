@@ -94,7 +94,7 @@ struct Thread<'a> {
     able: Result<(), String>,
     next_idle_look: Instant,
     /// Addresses that were asked for, and when they are announced for it.
-    announce_again: BTreeMap<RouterIndex, Instant>,
+    announce_again: Vec<(Instant, RouterIndex)>,
     buffer: Vec<u8>,
 }
 
@@ -127,7 +127,7 @@ impl<'a> Thread<'a> {
             excused_until: now,
             able: Ok(()),
             next_idle_look: now,
-            announce_again: BTreeMap::new(),
+            announce_again: Vec::new(),
             buffer: vec![0; BUFFER],
         };
         let interfaces = interface::list(&thread.netlink).await?;

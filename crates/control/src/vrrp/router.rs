@@ -173,9 +173,9 @@ impl Router {
     }
 
     /// Nothing is connected to the addresses any more.
-    pub(super) fn idle(&mut self, out: &mut Outbox) {
+    pub(super) fn idle(&mut self, now: Instant, out: &mut Outbox) {
         if self.lingers_until.is_some() && self.claimed {
-            self.let_go(out);
+            self.end_linger(now, out);
         }
     }
 
@@ -213,7 +213,7 @@ impl Router {
     /// The time has come for whatever is due.
     pub(super) fn tick(&mut self, now: Instant, out: &mut Outbox) {
         if self.claimed && self.lingers_until.is_some_and(|until| until <= now) {
-            self.let_go(out);
+            self.end_linger(now, out);
         }
         if !self.claimed && self.resigns_at.is_some_and(|at| at <= now) {
             self.resign(now, out);
@@ -423,6 +423,12 @@ impl Router {
             self.let_go(out);
         }
         self.event(Kind::Released, why, out);
+    }
+
+    /// Whoever still comes to this host would find nobody from now on: the other is asked to announce itself once more.
+    fn end_linger(&mut self, now: Instant, out: &mut Outbox) {
+        self.resign(now, out);
+        self.let_go(out);
     }
 
     fn let_go(&mut self, out: &mut Outbox) {

@@ -88,7 +88,7 @@ impl Routers {
             }
             Input::Idle { router } => {
                 if let Some(router) = self.routers.get_mut(router) {
-                    router.idle(&mut self.outbox);
+                    router.idle(now, &mut self.outbox);
                 }
             }
             Input::Answered { router, address, by } => {

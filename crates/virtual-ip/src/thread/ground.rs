@@ -79,7 +79,7 @@ impl Thread<'_> {
         for router in 0..self.circuits.len() {
             if self.circuits[router].has_moved_card() {
                 self.neighbours.clear();
-                self.announce_again.insert(router, now);
+                self.announce_again.push((now, router));
             }
         }
     }

@@ -15,8 +15,9 @@ use crate::probing::Role;
 
 /// How long after a move another host may still answer for the address: longer than a dead host's kernel keeps it.
 const CONTESTED: Duration = Duration::from_secs(10);
-/// After a question, the last answer to it: by then every kernel has answered.
-const LAST_WORD: Duration = Duration::from_millis(5);
+/// After a question, when it is answered again: by then every kernel has answered, busy ones at the latest by the last.
+const LAST_WORDS: [Duration; 3] =
+    [Duration::from_millis(5), Duration::from_millis(25), Duration::from_millis(100)];
 /// Announcements in a row: a link loses a frame now and then.
 const ANNOUNCEMENTS: usize = 2;
 
@@ -96,13 +97,13 @@ impl Thread<'_> {
         for router in 0..self.circuits.len() {
             if self.circuits[router].is_asked_for(now) && self.routers.is_master(router) {
                 self.announce(router);
-                self.announce_again.insert(router, now + LAST_WORD);
+                // Whoever asks meanwhile is answered with these.
+                self.announce_again.retain(|(_, other)| *other != router);
+                self.announce_again.extend(LAST_WORDS.map(|later| (now + later, router)));
             }
         }
-        let due: Vec<RouterIndex> =
-            self.announce_again.iter().filter(|(_, at)| **at <= now).map(|(router, _)| *router).collect();
-        for router in due {
-            self.announce_again.remove(&router);
+        let due: Vec<_> = self.announce_again.extract_if(.., |(at, _)| *at <= now).collect();
+        for (_, router) in due {
             if self.routers.is_master(router) {
                 self.announce(router);
             }
@@ -110,7 +111,7 @@ impl Thread<'_> {
     }
 
     pub(super) fn announce_again_at(&self) -> Option<Instant> {
-        self.announce_again.values().min().copied()
+        self.announce_again.iter().map(|(at, _)| *at).min()
     }
 
     fn announce(&self, router: RouterIndex) {
