@@ -5,13 +5,14 @@
 //! that nothing that this host sends by itself comes from it; without a route, and without waiting for duplicates: whose
 //! it is has been decided elsewhere.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use rtnetlink::Handle;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, CacheInfo};
+use rtnetlink::packet_route::route::{RouteMessage, RouteType};
+use rtnetlink::{Handle, RouteMessageBuilder};
 
 use crate::error::{Error, netlink};
 
@@ -31,6 +32,29 @@ pub async fn hold(handle: &Handle, interface: u32, address: IpAddr, lifetime: Du
     }
     message.attributes.push(AddressAttribute::Flags(flags));
     request.execute().await.map_err(netlink(format!("put {address} on interface {interface}")))
+}
+
+/// Whether packets to the address are taken in here. An IPv6 address is there a little before that: its route follows, from a
+/// work queue of the kernel's, and until then what arrives is dropped.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub async fn is_in_force(handle: &Handle, address: IpAddr) -> Result<bool, Error> {
+    let way = match address {
+        IpAddr::V4(v4) => RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(v4, 32).build(),
+        IpAddr::V6(v6) => RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(v6, 128).build(),
+    };
+    let ways: Result<Vec<RouteMessage>, _> = handle.route().get(way).execute().try_collect().await;
+    match ways {
+        Ok(ways) => Ok(ways.iter().any(|way| way.header.kind == RouteType::Local)),
+        // No way there at all.
+        Err(rtnetlink::Error::NetlinkError(message))
+            if message.to_io().raw_os_error() == Some(libc::ENETUNREACH) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(netlink(format!("look for the way to {address}"))(error)),
+    }
 }
 
 /// Takes the address away. That it is not there is fine.

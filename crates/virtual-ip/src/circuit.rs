@@ -29,6 +29,8 @@ const RENEW: Duration = Duration::from_millis(700);
 const TROUBLE: Duration = Duration::from_secs(5);
 /// An address that moves to another interface of this host is nobody's for so long.
 const MOVE: Duration = Duration::from_millis(200);
+/// A millisecond each.
+const IN_FORCE_LOOKS: u32 = 50;
 /// Questions of one turn; further ones in the next.
 const QUESTIONS_A_TURN: usize = 256;
 /// How long a packet that was refused counts as a problem.
@@ -254,6 +256,21 @@ impl Circuit {
         self.renew_at = Some(now + RENEW);
         self.missing = false;
         Ok(())
+    }
+
+    /// Waits, briefly, until packets to the addresses are taken in here: what is announced before is lost.
+    pub(crate) async fn in_force(&self, netlink: &Handle) {
+        let mut looks = 0;
+        for &address in self.addresses() {
+            while !address::is_in_force(netlink, address).await.unwrap_or(true) {
+                looks += 1;
+                if looks > IN_FORCE_LOOKS {
+                    tracing::warn!(virtual_ip = %self.planned.name, %address, "up, and nothing is taken in for it");
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
     }
 
     /// `returns`: whether addresses come back that the kernel has taken away meanwhile. They are the master's to have; who

@@ -85,6 +85,7 @@ impl Thread<'_> {
             tracing::error!(virtual_ip = %circuit.planned.name, %error, "not taken");
             return;
         }
+        circuit.in_force(&self.netlink).await;
         let lasts = if from.is_some() { CONTESTED.max(circuit.planned.linger()) } else { CONTESTED };
         circuit.listen_for_questions(now + lasts);
         for _ in 0..ANNOUNCEMENTS {

@@ -92,3 +92,21 @@ pub(crate) fn no_source() {
         }
     });
 }
+
+pub(crate) fn in_force() {
+    let world = World::new(1);
+    world.hosts[0].block_on(async || {
+        let handle = interface::connect().unwrap();
+        for address in [V4, V6] {
+            assert!(!address::is_in_force(&handle, address).await.unwrap(), "{address}");
+            address::hold(&handle, ETH0, address, Duration::from_secs(60)).await.unwrap();
+            let begun = Instant::now();
+            while !address::is_in_force(&handle, address).await.unwrap() {
+                assert!(begun.elapsed() < Duration::from_secs(5), "{address}");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            address::release(&handle, ETH0, address).await.unwrap();
+            assert!(!address::is_in_force(&handle, address).await.unwrap(), "{address}");
+        }
+    });
+}

@@ -19,6 +19,7 @@ use nines_trial::Case;
 const TESTS: &[Case<fn()>] = &[
     ("an_address_goes_when_it_is_not_renewed_and_stays_while_it_is", address::lifetime),
     ("an_address_is_held_alone_and_released_twice_without_harm", address::alone),
+    ("an_address_is_in_force_once_packets_to_it_are_taken_in", address::in_force),
     ("nothing_that_a_host_sends_by_itself_comes_from_a_virtual_address", address::no_source),
     ("advertisements_reach_the_group_over_both_families", socket::multicast),
     ("advertisements_reach_one_peer_over_both_families", socket::unicast),
