@@ -18,6 +18,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("nines-rehearsal", &["nines-control", "nines-system"]),
     ("nines-simulator", &["nines-control", "nines-system"]),
     ("nines-virtual-ip", &["nines-control", "nines-system"]),
+    ("nines-coordination", &["nines-control", "nines-system"]),
     (
         "nines",
         &[

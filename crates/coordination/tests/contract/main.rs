@@ -1,0 +1,11 @@
+//! What registers promise, whatever keeps them: one suite, run against the embedded store and against real etcd. And what each of
+//! the two promises when it is broken.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
+
+#[cfg(any())] mod cluster;
+mod embedded;
+#[cfg(any())] mod etcd;
+#[cfg(any())] mod etcd_access;
+mod suite;
+mod support;
