@@ -18,6 +18,7 @@ use super::wire::Answer;
 
 /// How long a member may take when there are others to ask. Doubles with each round, for a cluster that is slow as a whole.
 const PATIENCE: Duration = Duration::from_millis(400);
+const PATIENCE_MOST: Duration = Duration::from_secs(10);
 /// Between two rounds in which no member had an answer.
 const PAUSE: Duration = Duration::from_millis(50);
 /// More members than any etcd cluster should have.
@@ -84,6 +85,7 @@ impl Members {
         let mut patience = PATIENCE;
         loop {
             let first = self.preferred();
+            let mut regressed = 0;
             for index in (first..).take(self.list.len()) {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {
@@ -102,10 +104,16 @@ impl Members {
                         return Ok(Answered { answer, heard_before });
                     }
                     // The others may still be the cluster that it was.
-                    Err(error) => attempts.regressed = Some(error),
+                    Err(error) => {
+                        attempts.regressed = Some(error);
+                        regressed += 1;
+                    }
                 }
             }
-            patience *= 2;
+            if regressed == self.list.len() {
+                return Err(attempts.given_up());
+            }
+            patience = (patience * 2).min(PATIENCE_MOST);
             sleep(PAUSE.min(deadline.saturating_duration_since(Instant::now()))).await;
         }
     }

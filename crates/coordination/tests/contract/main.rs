@@ -3,9 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
-#[cfg(any())] mod cluster;
+mod cluster;
 mod embedded;
-#[cfg(any())] mod etcd;
-#[cfg(any())] mod etcd_access;
+mod etcd;
+mod etcd_access;
 mod suite;
 mod support;

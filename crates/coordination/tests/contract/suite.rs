@@ -1,6 +1,8 @@
 //! The contract. Each test takes where the registers are kept, and finds nothing there.
 
-use nines_coordination::{Claim, Deletion, Error, Known, LARGEST_VALUE, Outcome, Prefix, Registers, Settings};
+use nines_coordination::{
+    Claim, Deletion, Error, Known, LARGEST_VALUE, Outcome, Prefix, Registers, Settings,
+};
 
 use crate::support::{claim, get, increment, key, open, present, put, sees, set, soon, text, within};
 
@@ -124,7 +126,9 @@ pub(crate) async fn one_of_many_creates_a_register(settings: Settings) {
             .map(|task| {
                 let (registers, key) = (registers.clone(), key(&name));
                 let value = format!("{task}").into_bytes();
-                tokio::spawn(async move { registers.compare_and_set(&key, None, &value, soon()).await.unwrap() })
+                tokio::spawn(
+                    async move { registers.compare_and_set(&key, None, &value, soon()).await.unwrap() },
+                )
             })
             .collect();
         let mut winners = Vec::new();

@@ -29,7 +29,12 @@ pub(crate) async fn open(settings: &Settings) -> Registers {
     Registers::open(settings, &claim("shop"), soon()).await.unwrap()
 }
 
-pub(crate) async fn set(registers: &Registers, name: &str, expected: Option<Revision>, value: &str) -> Revision {
+pub(crate) async fn set(
+    registers: &Registers,
+    name: &str,
+    expected: Option<Revision>,
+    value: &str,
+) -> Revision {
     match registers.compare_and_set(&key(name), expected, value.as_bytes(), soon()).await.unwrap() {
         Outcome::Won(revision) => revision,
         Outcome::Lost { current } => panic!("{name} is not as expected: {current:?}"),
@@ -114,7 +119,8 @@ pub(crate) async fn increment(registers: &Registers, name: &str) -> usize {
     let until = Instant::now() + LIMIT;
     while Instant::now() < until {
         let Ok(entry) = registers.get(&key(name), within(3000)).await else { continue };
-        let count: u64 = entry.as_ref().map_or(0, |entry| String::from_utf8_lossy(&entry.value).parse().unwrap());
+        let count: u64 =
+            entry.as_ref().map_or(0, |entry| String::from_utf8_lossy(&entry.value).parse().unwrap());
         let expected = entry.map(|entry| entry.revision);
         let next = (count + 1).to_string();
         match registers.compare_and_set(&key(name), expected, next.as_bytes(), within(3000)).await {

@@ -1,0 +1,462 @@
+//! Etcd: the contract, and members that are killed, frozen, cut off, compacted, restored from a copy and exchanged.
+
+use std::future::Future;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nines_coordination::settings::Etcd;
+use nines_coordination::{Claim, Error, Outcome, Registers, Seen, Settings};
+
+use crate::cluster::{Cluster, must, there_is_etcd};
+use crate::support::{
+    LIMIT, claim, get, increment, key, open, present, put, sees, set, soon, text, trouble, within,
+};
+
+async fn with<F: Future<Output = ()>>(test: impl FnOnce(Settings) -> F) {
+    if there_is_etcd() {
+        let cluster = Cluster::start(1);
+        test(cluster.settings()).await;
+    }
+}
+
+crate::contract!(with);
+
+/// `endpoints` of a cluster in another order, because the first is asked first.
+fn order(cluster: &Cluster, indices: &[usize]) -> Settings {
+    let endpoints =
+        indices.iter().map(|index| format!("127.0.0.1:{}", cluster.members[*index].port)).collect();
+    Settings::Etcd(Etcd { endpoints, ..cluster.etcd() })
+}
+
+#[tokio::test]
+async fn a_change_that_was_asked_for_and_not_answered_is_unknown() {
+    if !there_is_etcd() {
+        return;
+    }
+    let cluster = Cluster::start(1);
+    let registers = open(&cluster.settings()).await;
+    let first = set(&registers, "a", None, "1").await;
+    cluster.members[0].freeze();
+    let began = Instant::now();
+    let unknown = registers.compare_and_set(&key("a"), Some(first), b"2", within(300)).await.unwrap_err();
+    assert!(matches!(unknown, Error::Unknown { .. }), "{unknown}");
+    // Reading is never unknown.
+    let read = registers.get(&key("a"), within(300)).await.unwrap_err();
+    assert!(matches!(read, Error::Unreachable { .. }), "{read}");
+    assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+    cluster.members[0].thaw();
+    // What it was told while it was frozen, it hears now: this is what unknown means.
+    let until = Instant::now() + LIMIT;
+    while text(&registers, "a").await.as_deref() != Some("2") {
+        assert!(Instant::now() < until);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_not_unknown() {
+    if !there_is_etcd() {
+        return;
+    }
+    let mut cluster = Cluster::start(1);
+    let registers = open(&cluster.settings()).await;
+    let first = set(&registers, "a", None, "1").await;
+    cluster.members[0].kill();
+    // The connection may die under the first question.
+    let _ = registers.compare_and_set(&key("a"), Some(first), b"2", within(300)).await;
+    let refused = registers.compare_and_set(&key("a"), Some(first), b"2", within(300)).await.unwrap_err();
+    assert!(matches!(refused, Error::Unreachable { .. }), "{refused}");
+    cluster.members[0].start();
+    cluster.members[0].wait();
+    assert_eq!(text(&registers, "a").await.as_deref(), Some("1"));
+    set(&registers, "a", Some(first), "2").await;
+}
+
+#[tokio::test]
+async fn a_creation_that_was_delayed_does_not_bring_back_what_was_deleted() {
+    if !there_is_etcd() {
+        return;
+    }
+    let cluster = Cluster::start(3);
+    let registers = open(&order(&cluster, &[0, 1, 2])).await;
+    let slow = open(&order(&cluster, &[0, 1, 2])).await;
+    cluster.members[0].freeze();
+    // Its first try stays with the frozen member, and the second is heard by another.
+    let revision = set(&slow, "a", None, "late").await;
+    registers.delete(&key("a"), revision, soon()).await.unwrap();
+    cluster.members[0].thaw();
+    cluster.members[0].wait();
+    // The frozen member has passed on what it had by then; a change through it comes after.
+    let through = open(&order(&cluster, &[0])).await;
+    for count in 0..20 {
+        put(&through, "b", &count.to_string()).await;
+        assert_eq!(get(&registers, "a").await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_killed_member_costs_no_increment_and_little_time() {
+    if !there_is_etcd() {
+        return;
+    }
+    breaks_one_by_one(
+        |cluster, index| cluster.members[index].kill(),
+        |cluster, index| {
+            cluster.members[index].start();
+            cluster.members[index].wait();
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_frozen_member_costs_no_increment_and_little_time() {
+    if !there_is_etcd() {
+        return;
+    }
+    breaks_one_by_one(
+        |cluster, index| cluster.members[index].freeze(),
+        |cluster, index| {
+            cluster.members[index].thaw();
+            cluster.members[index].wait();
+        },
+    )
+    .await;
+}
+
+/// Breaks each of three members in turn, the leader among them, while several count.
+async fn breaks_one_by_one(hurt: impl Fn(&mut Cluster, usize), heal: impl Fn(&mut Cluster, usize)) {
+    let mut cluster = Cluster::start(3);
+    let mut counting = Vec::new();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    for first in 0..3 {
+        let registers = open(&order(&cluster, &[first, (first + 1) % 3, (first + 2) % 3])).await;
+        let stopped = stopped.clone();
+        counting.push(tokio::spawn(async move {
+            let (mut sure, mut unknown, mut longest) = (0, 0, Duration::ZERO);
+            while !*stopped.borrow() {
+                let began = Instant::now();
+                unknown += increment(&registers, "count").await;
+                sure += 1;
+                longest = longest.max(began.elapsed());
+            }
+            (sure, unknown, longest)
+        }));
+    }
+    let observer = open(&cluster.settings()).await;
+    let mut watch = observer.watch(None);
+    for index in 0..3 {
+        let (before, _) = counted(&mut watch, 0).await;
+        hurt(&mut cluster, index);
+        // Counting goes on, and is seen to go on.
+        counted(&mut watch, before + 20).await;
+        heal(&mut cluster, index);
+        counted(&mut watch, before + 40).await;
+    }
+    stop.send(true).unwrap();
+    let (mut sure, mut unknown) = (0, 0);
+    for counter in counting {
+        let (its, its_unknown, longest) = counter.await.unwrap();
+        sure += its;
+        unknown += its_unknown;
+        assert!(longest < Duration::from_secs(8), "one increment took {longest:?}");
+    }
+    let end: usize = text(&observer, "count").await.unwrap().parse().unwrap();
+    assert!((sure..=sure + unknown).contains(&end), "{sure} surely, {unknown} perhaps, and it is {end}");
+    sees(&mut watch, "count", Some(&end.to_string())).await;
+}
+
+/// Waits until the watch tells of a count of at least `least`.
+async fn counted(watch: &mut nines_coordination::Watch, least: u64) -> (u64, ()) {
+    let seen = async {
+        loop {
+            if let Seen::Change(change) = watch.next().await
+                && let Some(entry) = change.entry
+            {
+                let count: u64 = String::from_utf8(entry.value).unwrap().parse().unwrap();
+                if count >= least {
+                    return (count, ());
+                }
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, seen).await.unwrap_or_else(|_| panic!("never counted to {least}"))
+}
+
+#[tokio::test]
+async fn without_a_majority_nothing_is_read_and_nothing_is_won() {
+    if !there_is_etcd() {
+        return;
+    }
+    let cluster = Cluster::start(3);
+    let registers = open(&cluster.settings()).await;
+    let first = set(&registers, "a", None, "1").await;
+    let mut watch = registers.watch(None);
+    present(&mut watch).await;
+    for member in &cluster.members[1..] {
+        member.freeze();
+    }
+    let read = registers.get(&key("a"), within(1500)).await.unwrap_err();
+    assert!(matches!(read, Error::Unreachable { .. }), "{read}");
+    let lost = registers.compare_and_set(&key("a"), Some(first), b"2", within(1500)).await.unwrap_err();
+    assert!(matches!(lost, Error::Unknown { .. }), "{lost}");
+    assert!(matches!(trouble(&mut watch).await, Error::Unreachable { .. }));
+    for member in &cluster.members[1..] {
+        member.thaw();
+    }
+    put(&registers, "a", "3").await;
+    sees(&mut watch, "a", Some("3")).await;
+    present(&mut watch).await;
+}
+
+#[tokio::test]
+async fn a_member_that_is_cut_off_is_not_believed() {
+    if !there_is_etcd() || !may_be_cut_off() {
+        return;
+    }
+    let mut cluster = Cluster::start(3);
+    let registers = open(&cluster.settings()).await;
+    set(&registers, "a", None, "old").await;
+    cluster.members[0].kill();
+    put(&registers, "a", "new").await;
+    // It comes back, with what it knew, into a network where it is alone.
+    let socket = cluster.path().join("alone.sock");
+    cluster.members[0].start_alone(&socket);
+    let port = forward(cluster.members[0].port, socket.clone());
+    let until = Instant::now() + LIMIT;
+    while !socket.exists() {
+        assert!(Instant::now() < until, "it does not come up alone");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // It is there, and would say the old value to whoever does not insist.
+    let stale = must({
+        let mut command = cluster.members[0].etcdctl(&["get", "nines/shop/a", "--consistency", "s"]);
+        command.env("ETCDCTL_DIAL_TIMEOUT", "5s");
+        command
+    });
+    assert!(stale.contains("old"), "{stale}");
+    assert_eq!(port, cluster.members[0].port);
+
+    let began = Instant::now();
+    let fresh = open(&order(&cluster, &[0, 1, 2])).await;
+    assert_eq!(text(&fresh, "a").await.as_deref(), Some("new"));
+    let mut watch = fresh.watch(None);
+    sees(&mut watch, "a", Some("new")).await;
+    put(&registers, "a", "newer").await;
+    sees(&mut watch, "a", Some("newer")).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let alone = Registers::open(&order(&cluster, &[0]), &claim("shop"), within(1500)).await.unwrap_err();
+    assert!(matches!(alone, Error::Unreachable { .. }), "{alone}");
+}
+
+fn may_be_cut_off() -> bool {
+    let mut command = Command::new("unshare");
+    let may = command.args(["--map-root-user", "--net", "true"]).process_group(0).status();
+    let may = may.is_ok_and(|status| status.success());
+    if !may {
+        println!("SKIPPED: this machine gives no network namespace");
+    }
+    may
+}
+
+/// Hands connections to a port on to a socket in the file system.
+fn forward(port: u16, socket: std::path::PathBuf) -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // A thread of its own, because the test also waits for programs.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            while let Ok((mut client, _)) = listener.accept().await {
+                let socket = socket.clone();
+                tokio::spawn(async move {
+                    if let Ok(mut server) = tokio::net::UnixStream::connect(socket).await {
+                        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                    }
+                });
+            }
+        });
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_watch_that_missed_what_was_compacted_ends_at_the_last_state() {
+    if !there_is_etcd() {
+        return;
+    }
+    let mut cluster = Cluster::start(1);
+    let registers = open(&cluster.settings()).await;
+    for name in ["a", "b", "c"] {
+        set(&registers, name, None, "1").await;
+    }
+    let mut watch = registers.watch(None);
+    present(&mut watch).await;
+    // It goes on elsewhere, where the watch does not see it.
+    let port = cluster.members[0].port;
+    cluster.members[0].kill();
+    assert!(matches!(trouble(&mut watch).await, Error::Unreachable { .. }));
+    cluster.members[0].port = crate::cluster::free_port();
+    cluster.members[0].start();
+    cluster.members[0].wait();
+    let elsewhere = open(&cluster.settings()).await;
+    for count in 2..20 {
+        put(&elsewhere, "a", &count.to_string()).await;
+    }
+    let b = get(&elsewhere, "b").await.unwrap();
+    elsewhere.delete(&key("b"), b.revision, soon()).await.unwrap();
+    must(cluster.members[0].etcdctl(&["del", "nines/shop/c"]));
+    put(&elsewhere, "d", "1").await;
+    let revision = get(&elsewhere, "d").await.unwrap().revision.get();
+    must(cluster.members[0].etcdctl(&["compact", &revision.to_string()]));
+    cluster.members[0].kill();
+    cluster.members[0].port = port;
+    cluster.members[0].start();
+    crate::support::told_until(&mut watch, |told| {
+        let at = |name: &str| told.iter().find(|(told, _)| told == name).map(|(_, value)| value.as_deref());
+        at("a") == Some(Some("19"))
+            && at("b") == Some(None)
+            && at("c") == Some(None)
+            && at("d") == Some(Some("1"))
+    })
+    .await;
+    present(&mut watch).await;
+    put(&registers, "d", "2").await;
+    sees(&mut watch, "d", Some("2")).await;
+}
+
+#[tokio::test]
+async fn a_watch_sees_what_somebody_else_deletes() {
+    if !there_is_etcd() {
+        return;
+    }
+    let cluster = Cluster::start(1);
+    let registers = open(&cluster.settings()).await;
+    set(&registers, "a", None, "1").await;
+    set(&registers, "b", None, "1").await;
+    let mut watch = registers.watch(None);
+    present(&mut watch).await;
+    must(cluster.members[0].etcdctl(&["del", "nines/shop/a"]));
+    sees(&mut watch, "a", None).await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_was_put_back_from_a_copy_is_noticed_and_nothing_is_written() {
+    if !there_is_etcd() {
+        return;
+    }
+    let mut cluster = Cluster::start(1);
+    let copy = cluster.path().join("copy");
+    let registers = open(&cluster.settings()).await;
+    set(&registers, "a", None, "old").await;
+    cluster.members[0].kill();
+    cluster.members[0].copy_to(&copy);
+    cluster.members[0].start();
+    cluster.members[0].wait();
+    let mut revision = put(&registers, "a", "new").await;
+    for count in 0..10 {
+        revision = put(&registers, "a", &count.to_string()).await;
+    }
+    let known = registers.known();
+    let mut watch = registers.watch(None);
+    present(&mut watch).await;
+
+    cluster.members[0].kill();
+    cluster.members[0].replace_by(Some(&copy));
+    cluster.members[0].start();
+    cluster.members[0].wait();
+    let fails = async |what: &str| {
+        let error =
+            registers.compare_and_set(&key("a"), Some(revision), b"x", within(2000)).await.unwrap_err();
+        assert!(matches!(error, Error::Regressed { .. }), "{what}: {error}");
+        let error = registers.compare_and_set(&key("b"), None, b"x", within(2000)).await.unwrap_err();
+        assert!(matches!(error, Error::Regressed { .. }), "{what}: {error}");
+    };
+    fails("older").await;
+    let read = registers.get(&key("a"), within(2000)).await.unwrap_err();
+    assert!(matches!(read, Error::Regressed { .. }), "{read}");
+    let until = Instant::now() + LIMIT;
+    while !matches!(trouble(&mut watch).await, Error::Regressed { .. }) {
+        assert!(Instant::now() < until);
+    }
+    let again = Claim { known: Some(known.clone()), ..claim("shop") };
+    let refused = Registers::open(&cluster.settings(), &again, soon()).await.unwrap_err();
+    assert!(matches!(refused, Error::Regressed { .. }), "{refused}");
+
+    // Whoever doesn't know better goes on with it, until it is further than the one that was.
+    let newcomer = open(&cluster.settings()).await;
+    assert_eq!(text(&newcomer, "a").await.as_deref(), Some("old"));
+    for count in 0..20 {
+        put(&newcomer, "c", &count.to_string()).await;
+    }
+    assert!(newcomer.known().revision > known.revision);
+    fails("overtaken").await;
+    assert_eq!(text(&newcomer, "a").await.as_deref(), Some("old"));
+    assert_eq!(text(&newcomer, "b").await, None);
+}
+
+#[tokio::test]
+async fn another_cluster_in_the_same_place_is_noticed_and_nothing_is_written() {
+    if !there_is_etcd() {
+        return;
+    }
+    let mut cluster = Cluster::start(1);
+    let registers = open(&cluster.settings()).await;
+    set(&registers, "a", None, "1").await;
+    cluster.members[0].kill();
+    cluster.members[0].replace_by(None);
+    cluster.members[0].rename_cluster("another");
+    cluster.members[0].start();
+    cluster.members[0].wait();
+    for error in [
+        registers.get(&key("a"), within(2000)).await.unwrap_err(),
+        registers.compare_and_set(&key("b"), None, b"x", within(2000)).await.unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::Regressed { .. }), "{error}");
+    }
+    assert_eq!(must(cluster.members[0].etcdctl(&["get", "nines/", "--prefix"])), "");
+    // Even when it has a system of this name.
+    let other = open(&cluster.settings()).await;
+    let error = registers.compare_and_set(&key("b"), None, b"x", within(2000)).await.unwrap_err();
+    assert!(matches!(error, Error::Regressed { .. }), "{error}");
+    assert_eq!(get(&other, "b").await, None);
+}
+
+#[tokio::test]
+async fn one_wrong_endpoint_among_good_ones_is_passed_over() {
+    if !there_is_etcd() {
+        return;
+    }
+    let (cluster, other) = (Cluster::start(1), Cluster::start_with(1, &["--initial-cluster-token", "other"]));
+    let closed = crate::cluster::free_port();
+    let first = open(&cluster.settings()).await;
+    let endpoint = |port: u16| format!("127.0.0.1:{port}");
+    let ports = [closed, other.members[0].port, cluster.members[0].port];
+    let settings = Settings::Etcd(Etcd { endpoints: ports.map(endpoint).into(), tls: None, user: None });
+    let claim = Claim { known: Some(first.known()), ..claim("shop") };
+    let registers = Registers::open(&settings, &claim, soon()).await.unwrap();
+    put(&registers, "a", "1").await;
+    assert_eq!(text(&first, "a").await.as_deref(), Some("1"));
+    assert_eq!(must(other.members[0].etcdctl(&["get", "", "--prefix"])), "");
+}
+
+#[tokio::test]
+async fn what_somebody_else_wrote_is_refused_and_left_alone() {
+    if !there_is_etcd() {
+        return;
+    }
+    let cluster = Cluster::start(1);
+    let registers = open(&cluster.settings()).await;
+    must(cluster.members[0].etcdctl(&["put", "nines/shop/a", "hello"]));
+    let foreign = |error: &Error| matches!(error, Error::Foreign { .. });
+    let read = registers.get(&key("a"), soon()).await.unwrap_err();
+    assert!(foreign(&read), "{read}");
+    let set = registers.compare_and_set(&key("a"), None, b"x", soon()).await.unwrap_err();
+    assert!(foreign(&set), "{set}");
+    assert!(must(cluster.members[0].etcdctl(&["get", "nines/shop/a"])).contains("hello"));
+    let outcome = registers.compare_and_set(&key("b"), None, b"x", soon()).await;
+    assert!(matches!(outcome, Ok(Outcome::Won(_))));
+}
