@@ -20,7 +20,7 @@ use crate::watch::Mailbox;
 use crate::{Entry, Outcome, Revision, lock};
 
 use self::envelope::Held;
-use self::members::Members;
+use self::members::{Answered, Effect, Members};
 use self::wire::{
     Compare, EQUAL, GREATER, KeyValue, MOD, PutRequest, RANGE, RangeRequest, RangeResponse, Request,
     RequestOp, Response, TXN, TxnRequest, TxnResponse, VALUE, Wanted,
@@ -148,12 +148,13 @@ impl Etcd {
         }
         let put = PutRequest { key: key.to_vec(), value: sealed };
         let look = [Some(key), anchor.as_ref().map(|anchor| &*anchor.key), guard.map(|guard| &*guard.key)];
-        let failure = look.map(|key| RequestOp { request: Some(Request::Range(one(key.unwrap_or(b"\0")))) });
+        let failure = look.map(|it| RequestOp { request: Some(Request::Range(one(it.unwrap_or(key)))) });
         let success = vec![RequestOp { request: Some(Request::Put(put)) }];
         let question = TxnRequest { compare, success, failure: failure.into() };
 
-        let asked = self.0.members.ask::<_, TxnResponse>(TXN, &question, deadline).await?;
-        let TxnResponse { header, succeeded, responses } = asked.answer;
+        let asked = self.0.members.ask(TXN, &question, Effect::Change, deadline).await?;
+        let Answered { answer, heard_before } = asked;
+        let TxnResponse { header, succeeded, responses } = answer;
         if succeeded {
             let revision = header.and_then(|header| u64::try_from(header.revision).ok()).map(Revision);
             let revision = revision.ok_or_else(|| malformed("the revision of a change"))?;
@@ -185,7 +186,7 @@ impl Etcd {
             lock(&self.0.members.mark).saw(key, revision(kv));
         }
         let held = register.map(envelope::open).transpose()?;
-        Ok(Tried::NotAsExpected(Found { held, heard_before: asked.heard_before }))
+        Ok(Tried::NotAsExpected(Found { held, heard_before }))
     }
 
     async fn read(&self, path: &str, deadline: Instant) -> Result<Option<KeyValue>, Error> {
@@ -199,12 +200,8 @@ impl Etcd {
     }
 
     async fn range(&self, question: &RangeRequest, deadline: Instant) -> Result<RangeResponse, Error> {
-        let asked = self.0.members.ask::<_, RangeResponse>(RANGE, question, deadline).await;
-        asked.map(|asked| asked.answer).map_err(|error| match error {
-            // A question that only reads has changed nothing, heard or not.
-            Error::Unknown { why, .. } => Error::Unreachable { why },
-            error => error,
-        })
+        let asked = self.0.members.ask(RANGE, question, Effect::None, deadline).await;
+        asked.map(|asked: Answered<RangeResponse>| asked.answer)
     }
 
     pub(crate) async fn watch(&self, under: String, mailbox: &Mailbox) {

@@ -37,10 +37,17 @@ pub(super) struct Answered<A> {
     pub(super) heard_before: bool,
 }
 
+/// What a question does where it is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    None,
+    Change,
+}
+
 /// What was learned while nobody answered.
-#[derive(Default)]
 struct Attempts {
-    /// The question may have been heard.
+    effect: Effect,
+    /// The question may have been heard, and had its effect.
     heard: bool,
     why: Option<String>,
     regressed: Option<Error>,
@@ -70,18 +77,19 @@ impl Members {
     /// Asks until there is an answer or the deadline has come. A question may be heard more than once.
     ///
     /// # Errors
-    /// [`Error::Unknown`] if it may have been heard, and [`Error::Unreachable`] if not; what a member refuses for good.
+    /// [`Error::Unknown`] if it may have had its effect, and [`Error::Unreachable`] if not; what a member refuses for good.
     pub(super) async fn ask<Q, A>(
         &self,
         path: &'static str,
         question: &Q,
+        effect: Effect,
         deadline: Instant,
     ) -> Result<Answered<A>, Error>
     where
         Q: prost::Message + Clone + 'static,
         A: Answer,
     {
-        let mut attempts = Attempts::default();
+        let mut attempts = Attempts { effect, heard: false, why: None, regressed: None };
         let mut patience = PATIENCE;
         loop {
             let first = self.preferred();
@@ -159,7 +167,7 @@ impl Members {
                 Failure::Stranger(_) if !again => continue,
                 Failure::Stranger(why) => return Err(Error::Refused { why }),
                 Failure::Lost(why) => {
-                    attempts.heard = true;
+                    attempts.heard |= attempts.effect == Effect::Change;
                     why
                 }
                 Failure::Unheard(why) => why,

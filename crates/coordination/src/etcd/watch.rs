@@ -132,7 +132,6 @@ impl Watcher<'_> {
                 self.next_look = Instant::now() + LOOK;
                 if matches!(error, Error::Regressed { .. }) {
                     // Nor is a stream of it to be believed.
-                    self.whole = false;
                     self.let_go();
                 }
                 return self.mailbox.trouble(error);
@@ -229,6 +228,8 @@ impl Watcher<'_> {
 
     fn let_go(&mut self) {
         self.stream = None;
+        // What somebody else has deleted until there is a new one, only a whole picture tells.
+        self.whole = false;
         self.owed = None;
         self.skip = self.skip.wrapping_add(1) % 1024;
         self.next_open = Instant::now() + self.again;

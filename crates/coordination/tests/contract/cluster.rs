@@ -12,6 +12,7 @@ use nines_coordination::settings::Etcd;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::between::{Between, Who};
 use crate::support::LIMIT;
 
 /// Whether there is an etcd to test with. Where tests must not be left out, it is an error that there is none.
@@ -40,6 +41,8 @@ pub(crate) struct Member {
     /// Where clients reach it.
     pub(crate) port: u16,
     dir: PathBuf,
+    /// Where the other members reach it, and where it really is.
+    peer_told: u16,
     peer: u16,
     cluster: String,
     extra: Vec<String>,
@@ -53,26 +56,43 @@ impl Cluster {
     }
 
     pub(crate) fn start_with(members: usize, extra: &[&str]) -> Self {
+        let ports: Vec<u16> = (0..members).map(|_| free_port()).collect();
+        Self::start_at(&ports, &ports, extra)
+    }
+
+    /// Three members that can be cut off from each other.
+    pub(crate) fn start_apart() -> (Self, Between) {
+        let bind = |_| TcpListener::bind("127.0.0.1:0").unwrap();
+        let listeners: Vec<TcpListener> = (0..3).map(bind).collect();
+        let told: Vec<u16> = listeners.iter().map(|there| there.local_addr().unwrap().port()).collect();
+        let real: Vec<u16> = told.iter().map(|_| free_port()).collect();
+        let between = Between::start(listeners.into_iter().zip(real.clone()).collect());
+        (Self::start_at(&told, &real, &[]), between)
+    }
+
+    /// Members that tell each other ports `told`, and listen on ports `real`.
+    fn start_at(told: &[u16], real: &[u16], extra: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let tls = extra.contains(&"--client-cert-auth");
-        let names: Vec<String> = (1..=members).map(|number| format!("e{number}")).collect();
-        let ports: Vec<(u16, u16)> = names.iter().map(|_| (free_port(), free_port())).collect();
-        let peers: Vec<String> = names
+        let name = |index: usize| format!("e{}", index + 1);
+        let peers: Vec<String> = told
             .iter()
-            .zip(&ports)
-            .map(|(name, (_, peer))| format!("{name}=http://127.0.0.1:{peer}"))
+            .enumerate()
+            .map(|(at, port)| format!("{}=http://127.0.0.1:{port}", name(at)))
             .collect();
-        let members = names.iter().zip(ports).map(|(name, (port, peer))| Member {
-            name: name.clone(),
-            port,
-            dir: dir.path().join(name),
-            peer,
+        let member = |(index, (told, real)): (usize, (&u16, &u16))| Member {
+            name: name(index),
+            port: free_port(),
+            dir: dir.path().join(name(index)),
+            peer_told: *told,
+            peer: *real,
             cluster: peers.join(","),
             extra: extra.iter().map(|word| (*word).to_owned()).collect(),
             tls,
             process: None,
-        });
-        let mut cluster = Self { members: members.collect(), dir };
+        };
+        let members = told.iter().zip(real).enumerate().map(member).collect();
+        let mut cluster = Self { members, dir };
         for member in &mut cluster.members {
             member.start();
         }
@@ -80,6 +100,14 @@ impl Cluster {
             member.wait();
         }
         cluster
+    }
+
+    /// A member as the others know it.
+    pub(crate) fn who(&self, index: usize) -> Who {
+        let list = must(self.members[index].etcdctl(&["member", "list"]));
+        let name = format!(" {},", self.members[index].name);
+        let line = list.lines().find(|line| line.contains(&name)).unwrap();
+        Who { index, id: line.split(',').next().unwrap().to_owned() }
     }
 
     pub(crate) fn settings(&self) -> Settings {
@@ -97,33 +125,18 @@ impl Cluster {
 }
 
 impl Member {
-    /// Starts it again where it was, with what it had.
+    /// Starts it, again where it was and with what it had.
     pub(crate) fn start(&mut self) {
-        self.start_from(&["setpriv", "--pdeathsig", "KILL"], &format!("127.0.0.1:{}", self.port));
-    }
-
-    /// In a network that it has for itself, so that it reaches no peer; clients reach it by a socket in the directory.
-    pub(crate) fn start_alone(&mut self, socket: &Path) {
-        let words = ["setpriv", "--pdeathsig", "KILL", "unshare", "--map-root-user", "--net"];
-        self.start_from(&words, &socket.display().to_string());
-    }
-
-    fn start_from(&mut self, before: &[&str], listen: &str) {
         assert!(self.process.is_none());
-        let scheme = match listen {
-            listen if listen.starts_with('/') => "unix",
-            _ if self.tls => "https",
-            _ => "http",
-        };
-        let client = format!("{scheme}://{listen}");
-        let advertised = format!("{}://127.0.0.1:{}", if self.tls { "https" } else { "http" }, self.port);
+        let client = format!("{}://127.0.0.1:{}", if self.tls { "https" } else { "http" }, self.port);
         let peer = format!("http://127.0.0.1:{}", self.peer);
+        let peer_told = format!("http://127.0.0.1:{}", self.peer_told);
         let log = File::options().create(true).append(true).open(self.dir.with_extension("log")).unwrap();
-        let mut command = Command::new(before[0]);
-        command.args(&before[1..]).arg("etcd").arg("--data-dir").arg(&self.dir);
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "etcd", "--data-dir"]).arg(&self.dir);
         command.args(["--name", &self.name, "--initial-cluster", &self.cluster]);
-        command.args(["--listen-client-urls", &client, "--advertise-client-urls", &advertised]);
-        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+        command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
+        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer_told]);
         command.args(["--heartbeat-interval", "50", "--election-timeout", "500"]).args(&self.extra);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.process = Some(command.spawn().unwrap());

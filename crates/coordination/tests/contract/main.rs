@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
+mod between;
 mod cluster;
 mod embedded;
 mod etcd;
