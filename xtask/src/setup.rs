@@ -27,6 +27,13 @@ struct Need {
     package: &'static str,
 }
 
+/// Tests that speak with the real thing.
+const TEST: &[Need] = &[
+    Need { file: "etcd", package: "etcd-server" },
+    Need { file: "etcdctl", package: "etcd-client" },
+    Need { file: "openssl", package: "openssl" },
+];
+
 /// The benchmark: the peers, and the load.
 const BENCH: &[Need] = &[
     Need { file: "haproxy", package: "haproxy" },
@@ -49,8 +56,19 @@ pub(crate) fn prepare(purpose: For) -> Result<()> {
     match purpose {
         // The lab speaks to the kernel itself, and Rust is what brought us here.
         For::Demo => Ok(()),
-        For::Test => rust_components().and_then(|()| cargo_deny()),
+        For::Test => rust_components().and_then(|()| cargo_deny()).and_then(|()| real_things()),
         For::Bench => debian_packages(BENCH),
+    }
+}
+
+/// Where they can't be had, the tests that need them are skipped and say so; CI skips nothing.
+fn real_things() -> Result<()> {
+    match debian_packages(TEST) {
+        Err(error) if std::env::var_os("CI").is_none() => {
+            eprintln!("setup: some tests will be skipped: {error:#}");
+            Ok(())
+        }
+        result => result,
     }
 }
 
@@ -67,7 +85,8 @@ apt-get install -q -y -o Dpkg::Use-Pty=0 --no-install-recommends "$@"
 if command -v systemctl >/dev/null; then
     for package in "$@"; do
         service=${package%-light}
-        case $service in haproxy | nginx) systemctl disable --quiet "$service" || true ;; esac
+        case $service in etcd-server) service=etcd ;; esac
+        case $service in etcd | haproxy | nginx) systemctl disable --quiet "$service" || true ;; esac
     done
 fi
 "#;

@@ -173,14 +173,15 @@ impl Etcd {
                 let name = String::from_utf8_lossy(&anchor.key).into_owned();
                 let was = anchor.revision;
                 let why = format!("the register {name} was at revision {was}, and is at {now}");
-                return Err(Error::Regressed { why });
+                return Err(lock(&self.0.members.mark).give_up(why));
             }
         }
         if let Some(guard) = guard
             && claim.is_none_or(|kv| kv.value != guard.value)
         {
             let name = String::from_utf8_lossy(&guard.key).into_owned();
-            return Err(Error::Regressed { why: format!("the register {name} is not what it was") });
+            let why = format!("the register {name} is not what it was");
+            return Err(lock(&self.0.members.mark).give_up(why));
         }
         if let Some(kv) = &register {
             lock(&self.0.members.mark).saw(key, revision(kv));

@@ -13,6 +13,8 @@ pub(super) struct Mark {
     revision: u64,
     /// The register with the newest change that was seen. Registers never vanish here, they only become newer.
     anchor: Option<Anchor>,
+    /// The whole cluster was found not to be what it was. It can't become so again: it may only grow until it looks like it.
+    regressed: Option<Error>,
 }
 
 #[derive(Debug, Clone)]
@@ -28,7 +30,7 @@ impl Mark {
         let cluster = u64::from_str_radix(&known.store, 16).map_err(|_| Error::Regressed {
             why: format!("this host knows the store {}, which is no etcd cluster", known.store),
         })?;
-        Ok(Self { cluster: Some(cluster), revision: known.revision, anchor: None })
+        Ok(Self { cluster: Some(cluster), revision: known.revision, ..Self::default() })
     }
 
     pub(super) fn revision(&self) -> u64 {
@@ -37,6 +39,15 @@ impl Mark {
 
     pub(super) fn anchor(&self) -> Option<Anchor> {
         self.anchor.clone()
+    }
+
+    pub(super) fn regressed(&self) -> Option<Error> {
+        self.regressed.clone()
+    }
+
+    /// Nothing is asked of this cluster any more. Gives the error back.
+    pub(super) fn give_up(&mut self, why: String) -> Error {
+        self.regressed.insert(Error::Regressed { why }).clone()
     }
 
     pub(super) fn store(&self) -> String {

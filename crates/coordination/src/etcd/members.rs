@@ -92,6 +92,9 @@ impl Members {
         let mut attempts = Attempts { effect, heard: false, why: None, regressed: None };
         let mut patience = PATIENCE;
         loop {
+            if let Some(error) = lock(&self.mark).regressed() {
+                return Err(attempts.refused(error));
+            }
             let first = self.preferred();
             let mut regressed = 0;
             for index in (first..).take(self.list.len()) {
@@ -118,8 +121,11 @@ impl Members {
                     }
                 }
             }
-            if regressed == self.list.len() {
-                return Err(attempts.given_up());
+            if regressed == self.list.len()
+                && let Some(Error::Regressed { why }) = attempts.regressed.take()
+            {
+                let error = lock(&self.mark).give_up(why);
+                return Err(attempts.refused(error));
             }
             patience = (patience * 2).min(PATIENCE_MOST);
             sleep(PAUSE.min(deadline.saturating_duration_since(Instant::now()))).await;

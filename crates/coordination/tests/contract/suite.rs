@@ -249,7 +249,7 @@ pub(crate) async fn what_one_process_sets_another_sees_at_once(settings: Setting
         waits.push(began.elapsed());
     }
     waits.sort();
-    assert!(waits[5].as_millis() < 50, "half of the changes were seen later than that: {waits:?}");
+    assert!(waits[5].as_millis() < 100, "half of the changes were seen later than that: {waits:?}");
 }
 
 pub(crate) async fn a_prefix_belongs_to_one_system(settings: Settings) {
