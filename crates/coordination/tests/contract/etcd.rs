@@ -7,6 +7,7 @@ use nines_coordination::settings::Etcd;
 use nines_coordination::{Claim, Error, Outcome, Registers, Seen, Settings};
 
 use crate::cluster::{Cluster, must, there_is_etcd};
+use crate::lossy::Lossy;
 use crate::support::{
     LIMIT, claim, get, increment, key, open, present, put, sees, set, soon, text, trouble, within,
 };
@@ -48,6 +49,70 @@ async fn a_change_that_was_asked_for_and_not_answered_is_unknown() {
     let entry = get(&registers, "a").await.unwrap();
     assert!(entry.value == b"1" || entry.value == b"2");
     set(&registers, "a", Some(entry.revision), "3").await;
+}
+
+/// `ports` of one member, as endpoints.
+fn at(ports: &[u16]) -> Settings {
+    let endpoints = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    Settings::Etcd(Etcd { endpoints, tls: None, user: None })
+}
+
+#[tokio::test]
+async fn a_change_that_came_about_and_whose_answer_was_lost_is_unknown() {
+    if !there_is_etcd() {
+        return;
+    }
+    let cluster = Cluster::start(1);
+    let lossy = Lossy::before(cluster.members[0].port);
+    let registers = open(&at(&[lossy.port])).await;
+    let first = set(&registers, "a", None, "1").await;
+    lossy.swallow_answers();
+    let unknown = registers.compare_and_set(&key("a"), Some(first), b"2", within(500)).await.unwrap_err();
+    assert!(matches!(unknown, Error::Unknown { .. }), "{unknown}");
+    assert_eq!(text(&open(&cluster.settings()).await, "a").await.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn a_change_whose_answer_was_lost_is_recognised_where_it_is_asked_for_again() {
+    if !there_is_etcd() {
+        return;
+    }
+    let cluster = Cluster::start(1);
+    let lossy = Lossy::before(cluster.members[0].port);
+    let registers = open(&at(&[lossy.port, cluster.members[0].port])).await;
+    let first = set(&registers, "a", None, "1").await;
+    lossy.swallow_answers();
+    let second = set(&registers, "a", Some(first), "2").await;
+    // It was done once: the first try is what counts, and the second has changed nothing.
+    assert_eq!(second.get(), first.get() + 1);
+    assert_eq!(get(&registers, "a").await.unwrap().revision, second);
+    assert_eq!(registers.known().revision, second.get());
+}
+
+#[tokio::test]
+async fn a_change_whose_answer_was_lost_and_that_was_overtaken_is_unknown() {
+    if !there_is_etcd() {
+        return;
+    }
+    let cluster = Cluster::start(1);
+    let lossy = Lossy::before(cluster.members[0].port);
+    let registers = open(&at(&[lossy.port, cluster.members[0].port])).await;
+    let other = open(&cluster.settings()).await;
+    let first = set(&registers, "a", None, "1").await;
+    lossy.swallow_answers();
+    let a = key("a");
+    let (unknown, ()) = tokio::join!(
+        registers.compare_and_set(&a, Some(first), b"2", soon()),
+        // Somebody goes on from it before it is asked for again.
+        async {
+            let until = Instant::now() + LIMIT;
+            while text(&other, "a").await.as_deref() != Some("2") {
+                assert!(Instant::now() < until);
+            }
+            put(&other, "a", "3").await;
+        }
+    );
+    assert!(matches!(unknown, Err(Error::Unknown { .. })), "{unknown:?}");
 }
 
 #[tokio::test]
@@ -395,9 +460,7 @@ async fn one_wrong_endpoint_among_good_ones_is_passed_over() {
     let (cluster, other) = (Cluster::start(1), Cluster::start_with(1, &["--initial-cluster-token", "other"]));
     let closed = crate::cluster::free_port();
     let first = open(&cluster.settings()).await;
-    let endpoint = |port: u16| format!("127.0.0.1:{port}");
-    let ports = [closed, other.members[0].port, cluster.members[0].port];
-    let settings = Settings::Etcd(Etcd { endpoints: ports.map(endpoint).into(), tls: None, user: None });
+    let settings = at(&[closed, other.members[0].port, cluster.members[0].port]);
     let claim = Claim { known: Some(first.known()), ..claim("shop") };
     let registers = Registers::open(&settings, &claim, soon()).await.unwrap();
     put(&registers, "a", "1").await;

@@ -8,5 +8,6 @@ mod cluster;
 mod embedded;
 mod etcd;
 mod etcd_access;
+mod lossy;
 mod suite;
 mod support;
