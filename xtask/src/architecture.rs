@@ -19,6 +19,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("nines-simulator", &["nines-control", "nines-system"]),
     ("nines-trial", &[]),
     ("nines-virtual-ip", &["nines-control", "nines-system", "nines-trial"]),
+    ("nines-coordination", &["nines-control", "nines-system"]),
     (
         "nines",
         &[

@@ -27,6 +27,14 @@ struct Need {
     package: &'static str,
 }
 
+/// Tests that speak with the real thing.
+const TEST: &[Need] = &[
+    Need { file: "keepalived", package: "keepalived" },
+    Need { file: "etcd", package: "etcd-server" },
+    Need { file: "etcdctl", package: "etcd-client" },
+    Need { file: "openssl", package: "openssl" },
+];
+
 /// The benchmark: the peers, and the load.
 const BENCH: &[Need] = &[
     Need { file: "haproxy", package: "haproxy" },
@@ -36,9 +44,6 @@ const BENCH: &[Need] = &[
     Need { file: "keepalived", package: "keepalived" },
     Need { file: "ip", package: "iproute2" },
 ];
-
-/// The tests: who speaks VRRP with us. Without it those that need it are skipped.
-const TEST: &[Need] = &[Need { file: "keepalived", package: "keepalived" }];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     prepare(For::Test)?;
@@ -76,7 +81,8 @@ apt-get install -q -y -o Dpkg::Use-Pty=0 --no-install-recommends "$@"
 if command -v systemctl >/dev/null; then
     for package in "$@"; do
         service=${package%-light}
-        case $service in haproxy | nginx | keepalived) systemctl disable --quiet "$service" || true ;; esac
+        case $service in etcd-server) service=etcd ;; esac
+        case $service in etcd | haproxy | nginx | keepalived) systemctl disable --quiet "$service" || true ;; esac
     done
 fi
 "#;
