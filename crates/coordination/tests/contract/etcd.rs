@@ -453,6 +453,23 @@ async fn another_cluster_in_the_same_place_is_noticed_and_nothing_is_written() {
 }
 
 #[tokio::test]
+async fn a_claim_that_somebody_has_changed_is_noticed_and_nothing_is_written() {
+    if !there_is_etcd() {
+        return;
+    }
+    let cluster = Cluster::start(1);
+    let registers = open(&cluster.settings()).await;
+    let first = set(&registers, "a", None, "1").await;
+    must(cluster.members[0].etcdctl(&["put", "nines/shop/system", "mine now"]));
+    for (name, expected) in [("a", Some(first)), ("b", None)] {
+        let error = registers.compare_and_set(&key(name), expected, b"x", soon()).await.unwrap_err();
+        assert!(matches!(error, Error::Regressed { .. }), "{error}");
+    }
+    assert!(must(cluster.members[0].etcdctl(&["get", "nines/shop/a"])).contains('1'));
+    assert_eq!(must(cluster.members[0].etcdctl(&["get", "nines/shop/b"])), "");
+}
+
+#[tokio::test]
 async fn one_wrong_endpoint_among_good_ones_is_passed_over() {
     if !there_is_etcd() {
         return;
