@@ -246,6 +246,24 @@ async fn counted(watch: &mut nines_coordination::Watch, least: u64) -> (u64, ())
 }
 
 #[tokio::test]
+async fn deadlines_that_leave_time_for_one_member_find_one_that_answers() {
+    if !there_is_etcd() {
+        return;
+    }
+    let cluster = Cluster::start(3);
+    let registers = open(&order(&cluster, &[0, 1, 2])).await;
+    set(&registers, "a", None, "1").await;
+    cluster.members[0].freeze();
+    let began = Instant::now();
+    while registers.get(&key("a"), within(60)).await.is_err() {
+        // Should it have been the leader, there is another within a second or two.
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
+    let expected = get(&registers, "a").await.unwrap().revision;
+    registers.compare_and_set(&key("a"), Some(expected), b"2", within(500)).await.unwrap();
+}
+
+#[tokio::test]
 async fn without_a_majority_nothing_is_read_and_nothing_is_won() {
     if !there_is_etcd() {
         return;
