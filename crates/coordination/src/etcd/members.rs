@@ -102,11 +102,15 @@ impl Members {
                 if left.is_zero() {
                     return Err(attempts.given_up());
                 }
-                let bound = if self.list.len() == 1 { left } else { left.min(patience) };
+                // Half of what is left, so that there is always time for another.
+                let bound = if self.list.len() == 1 { left } else { patience.min(left / 2) };
                 let floor = lock(&self.mark).revision();
                 let heard_before = attempts.heard;
                 let tried = self.attempt(index, path, question, bound, &mut attempts).await;
-                let Some(answer) = tried.map_err(|error| attempts.refused(error))? else { continue };
+                let Some(answer) = tried.map_err(|error| attempts.refused(error))? else {
+                    self.pass_over(index);
+                    continue;
+                };
                 let answer: A = answer;
                 let nothing = Default::default();
                 match lock(&self.mark).check(answer.header().unwrap_or(&nothing), floor) {
@@ -130,6 +134,12 @@ impl Members {
             patience = (patience * 2).min(PATIENCE_MOST);
             sleep(PAUSE.min(deadline.saturating_duration_since(Instant::now()))).await;
         }
+    }
+
+    /// The next question, too, goes to another first: its deadline may leave time for one only.
+    fn pass_over(&self, index: usize) {
+        let (this, next) = (index % self.list.len(), (index + 1) % self.list.len());
+        let _ = self.preferred.compare_exchange(this, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// One member, and once more if it doesn't know us any more.

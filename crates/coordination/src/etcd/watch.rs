@@ -37,8 +37,6 @@ type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 struct Look {
     at: u64,
     whole: bool,
-    /// How many keys there are, deleted registers among them.
-    count: i64,
     told: Vec<Told>,
 }
 
@@ -56,8 +54,6 @@ struct Watcher<'a> {
     tracker: Tracker,
     /// Whether the tracker has a whole picture to go on from.
     whole: bool,
-    /// How many keys there were. It only grows, but when somebody else deletes.
-    count: i64,
     looking: Option<(Instant, Pending<Result<Look, Error>>)>,
     next_look: Instant,
     stream: Option<Stream>,
@@ -78,7 +74,6 @@ pub(super) async fn run(etcd: &Etcd, under: &str, mailbox: &Mailbox) {
         mailbox,
         tracker: Tracker::default(),
         whole: false,
-        count: 0,
         looking: None,
         next_look: now,
         stream: None,
@@ -148,14 +143,7 @@ impl Watcher<'_> {
             self.tracker.since(found.at, found.told)
         };
         self.mailbox.changed(news);
-        if found.count < self.count {
-            // What is gone, only a whole picture tells.
-            self.whole = false;
-            self.next_look = Instant::now();
-        } else {
-            self.mailbox.current(asked);
-        }
-        self.count = found.count;
+        self.mailbox.current(asked);
         if self.owed.is_some_and(|(_, since)| since.elapsed() > LATE) {
             tracing::info!("a stream of etcd tells too late; another member is asked");
             self.let_go();
@@ -260,7 +248,7 @@ async fn look(etcd: &Etcd, under: &[u8], whole: bool, through: u64) -> Result<Lo
     let answer = etcd.range(&question, deadline).await?;
     let at = answer.header.and_then(|header| u64::try_from(header.revision).ok()).unwrap_or(0);
     let told = answer.kvs.into_iter().filter_map(|kv| etcd.told(kv)).collect();
-    Ok(Look { at, whole, count: answer.count, told })
+    Ok(Look { at, whole, told })
 }
 
 /// Opens a stream that tells every change from the revision `from` on.

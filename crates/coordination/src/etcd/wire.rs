@@ -51,9 +51,6 @@ pub(super) struct RangeResponse {
     pub(super) header: Option<Header>,
     #[prost(message, repeated, tag = "2")]
     pub(super) kvs: Vec<KeyValue>,
-    /// All keys in the range, whatever `min_mod_revision` left out.
-    #[prost(int64, tag = "4")]
-    pub(super) count: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 
 use nines_coordination::Settings;
 use nines_coordination::settings::Etcd;
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::between::{Between, Who};
-use crate::support::LIMIT;
+use crate::support::{LIMIT, freeze, thaw};
 
 /// Whether there is an etcd to test with. Where tests must not be left out, it is an error that there is none.
 pub(crate) fn there_is_etcd() -> bool {
@@ -180,16 +179,11 @@ impl Member {
     }
 
     pub(crate) fn freeze(&self) {
-        self.signal(Signal::STOP);
+        freeze(self.process.as_ref().unwrap().id());
     }
 
     pub(crate) fn thaw(&self) {
-        self.signal(Signal::CONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        let id = self.process.as_ref().unwrap().id();
-        kill_process(Pid::from_raw(id.cast_signed()).unwrap(), signal).unwrap();
+        thaw(self.process.as_ref().unwrap().id());
     }
 
     /// What it has on disk, for another time; it must not run.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nines_coordination::{Error, Key, Registers, Settings};
 
-use crate::support::{LIMIT, get, increment, open, present, put, sees, text, trouble, within};
+use crate::support::{LIMIT, freeze, get, increment, open, present, put, sees, text, thaw, trouble, within};
 
 /// Tells a test that it is the process that writes, and where.
 const WRITE_TO: &str = "NINES_TEST_WRITE_TO";
@@ -30,11 +30,6 @@ impl Writer {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "embedded::writer", "--ignored"]).env(WRITE_TO, dir);
         Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
-    }
-
-    fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_raw(self.0.id().cast_signed()).unwrap();
-        rustix::process::kill_process(pid, signal).unwrap();
     }
 }
 
@@ -107,7 +102,7 @@ async fn a_frozen_writer_keeps_nobody_from_writing_and_overwrites_nothing_when_i
         let before = count(&registers).await;
         counts_past(&registers, before).await;
         tokio::time::sleep(Duration::from_micros(round * 433)).await;
-        writer.signal(rustix::process::Signal::STOP);
+        freeze(writer.0.id());
         let began = Instant::now();
         let before = count(&registers).await;
         // More than are kept, so that it can find its number free again.
@@ -119,7 +114,7 @@ async fn a_frozen_writer_keeps_nobody_from_writing_and_overwrites_nothing_when_i
         }
         assert!(began.elapsed() < LIMIT);
         let before = count(&registers).await;
-        writer.signal(rustix::process::Signal::CONT);
+        thaw(writer.0.id());
         let after = counts_past(&registers, before).await;
         assert!(after > before);
     }

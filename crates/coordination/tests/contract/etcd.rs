@@ -246,6 +246,24 @@ async fn counted(watch: &mut nines_coordination::Watch, least: u64) -> (u64, ())
 }
 
 #[tokio::test]
+async fn deadlines_that_leave_time_for_one_member_find_one_that_answers() {
+    if !there_is_etcd() {
+        return;
+    }
+    let cluster = Cluster::start(3);
+    let registers = open(&order(&cluster, &[0, 1, 2])).await;
+    set(&registers, "a", None, "1").await;
+    cluster.members[0].freeze();
+    let began = Instant::now();
+    while registers.get(&key("a"), within(60)).await.is_err() {
+        // Should it have been the leader, there is another within a second or two.
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
+    let expected = get(&registers, "a").await.unwrap().revision;
+    registers.compare_and_set(&key("a"), Some(expected), b"2", within(500)).await.unwrap();
+}
+
+#[tokio::test]
 async fn without_a_majority_nothing_is_read_and_nothing_is_won() {
     if !there_is_etcd() {
         return;
@@ -450,6 +468,23 @@ async fn another_cluster_in_the_same_place_is_noticed_and_nothing_is_written() {
     let error = registers.compare_and_set(&key("b"), None, b"x", within(2000)).await.unwrap_err();
     assert!(matches!(error, Error::Regressed { .. }), "{error}");
     assert_eq!(get(&other, "b").await, None);
+}
+
+#[tokio::test]
+async fn a_claim_that_somebody_has_changed_is_noticed_and_nothing_is_written() {
+    if !there_is_etcd() {
+        return;
+    }
+    let cluster = Cluster::start(1);
+    let registers = open(&cluster.settings()).await;
+    let first = set(&registers, "a", None, "1").await;
+    must(cluster.members[0].etcdctl(&["put", "nines/shop/system", "mine now"]));
+    for (name, expected) in [("a", Some(first)), ("b", None)] {
+        let error = registers.compare_and_set(&key(name), expected, b"x", soon()).await.unwrap_err();
+        assert!(matches!(error, Error::Regressed { .. }), "{error}");
+    }
+    assert!(must(cluster.members[0].etcdctl(&["get", "nines/shop/a"])).contains('1'));
+    assert_eq!(must(cluster.members[0].etcdctl(&["get", "nines/shop/b"])), "");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use nines_coordination::{Change, Claim, Entry, Key, Prefix, Registers, Revision, Seen, Settings, Watch};
 use nines_coordination::{Error, Outcome};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Far above what anything takes.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
@@ -131,4 +132,30 @@ pub(crate) async fn increment(registers: &Registers, name: &str) -> usize {
         }
     }
     panic!("{name} could not be incremented in {LIMIT:?}");
+}
+
+/// Stops a process of ours, and waits until each of its threads stands still: the signal alone takes effect a moment later.
+pub(crate) fn freeze(id: u32) {
+    signal(id, Signal::STOP);
+    let until = Instant::now() + LIMIT;
+    while !stands_still(id) {
+        assert!(Instant::now() < until, "{id} does not stop");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+pub(crate) fn thaw(id: u32) {
+    signal(id, Signal::CONT);
+}
+
+fn signal(id: u32, signal: Signal) {
+    kill_process(Pid::from_raw(id.cast_signed()).unwrap(), signal).unwrap();
+}
+
+fn stands_still(id: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{id}/task")).unwrap();
+    threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat"))).all(|stat| {
+        // A thread that has ended meanwhile stands still, too. After the name in brackets comes the state.
+        stat.map_or(true, |stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")))
+    })
 }
