@@ -9,6 +9,7 @@
 
 mod chaos;
 mod clock;
+pub mod failover;
 mod happened;
 mod network;
 mod program;
