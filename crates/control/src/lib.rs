@@ -5,6 +5,7 @@
 
 pub mod balance;
 pub mod event;
+pub mod failover;
 mod health;
 pub mod pools;
 pub mod random;

@@ -2,13 +2,14 @@
 //!
 //! Time, network, processes and clocks are made up here; the decisions are the very ones that the daemon runs. Whatever
 //! happens follows from the seed, so a failure that was seen once is seen again. `world` and what lies beside it know
-//! nothing of what runs on a host ([`Program`]); `vrrp` puts the routers of virtual addresses there and holds what they
-//! do against what they promise.
+//! nothing of what runs on a host ([`Program`]); `vrrp` puts the routers of virtual addresses there, `failover` a database
+//! with its engines and a store, and each holds what they do against what they promise.
 //!
 //! No clock, no randomness from outside: the origin of time and the seed come in as arguments.
 
 mod chaos;
 mod clock;
+pub mod failover;
 mod happened;
 mod network;
 mod program;

@@ -1,0 +1,140 @@
+//! Taking over: the lease first, so that one tries at a time; then the intent, so that all hosts see it; then recruits, and
+//! with enough of them the next term.
+
+use super::{Failover, Host, Intent, Kind, Lease, Position, Recruits, Register, Rule, Term, Value, Verdict};
+
+impl Failover {
+    /// Takes over from a primary that has lost its lease, or from a candidate that got stuck.
+    pub(super) fn seek(&mut self, rule: &Rule) {
+        let Some(term) = self.candidacy else { return self.try_lease(rule) };
+        self.keep_lease(term);
+        match &rule.taking {
+            Some(intent) if intent.term == term && intent.candidate == self.settings.me => {
+                self.recruit(rule, intent);
+            }
+            Some(intent) if intent.term >= term => self.candidacy = None,
+            _ => {
+                self.say(Kind::Takeover, format!("recruits for term {term}: {} is silent", rule.primary));
+                self.set_rule(rule.recruiting(term, self.settings.me.clone()));
+            }
+        }
+    }
+
+    fn try_lease(&mut self, rule: &Rule) {
+        let me = self.settings.me.clone();
+        if self.known.wish.value.paused || !rule.knows(&me) || !self.is_fit() {
+            return;
+        }
+        // One after the other, so that they need not compete.
+        let others = self.settings.hosts.iter().filter(|host| **host != rule.primary);
+        let rank = others.take_while(|host| **host != me).count();
+        let turn = self.settings.heartbeat / 2 * u32::try_from(rank).unwrap_or(u32::MAX);
+        let lease = &self.known.lease.value;
+        let given_up = lease.holder.is_none() && self.known.lease.revision > 0;
+        let free = if given_up {
+            let at = self.known.lease_changed + turn;
+            self.is_in_contact() && self.is_due(at)
+        } else {
+            self.is_lease_silent(turn)
+        };
+        if free {
+            let term = self.next_term(rule);
+            self.take_lease(term);
+        }
+    }
+
+    /// Higher than any that anybody can have heard of.
+    pub(super) fn next_term(&self, rule: &Rule) -> Term {
+        let pledged = self.known.pledges.values().map(|pledge| pledge.value.term).max();
+        let taking = rule.taking.as_ref().map(|intent| intent.term);
+        let all = [Some(rule.term), Some(self.floor()), Some(self.known.lease.value.term), pledged, taking];
+        all.into_iter().flatten().max().unwrap_or(0) + 1
+    }
+
+    pub(super) fn take_lease(&mut self, term: Term) {
+        let lease = Lease {
+            term,
+            holder: Some(self.settings.me.clone()),
+            beat: self.known.lease.value.beat + 1,
+            end: self.report.as_ref().and_then(|report| report.position),
+        };
+        self.set(Register::Lease, Value::Lease(lease));
+    }
+
+    /// Renews it with every heartbeat.
+    pub(super) fn keep_lease(&mut self, term: Term) {
+        let renewed = self.held.as_ref().filter(|held| held.term == term).map(|held| held.renewed);
+        let heartbeat = self.settings.heartbeat;
+        if renewed.is_none_or(|renewed| self.is_due(renewed + heartbeat)) {
+            self.take_lease(term);
+        }
+    }
+
+    /// Those that are fit decide, if they are enough; if not, all that have pledged themselves.
+    fn recruit(&mut self, rule: &Rule, intent: &Intent) {
+        let fit = self.recruits(intent.term, true);
+        let (recruits, verdict) = match rule.verdict(&fit) {
+            enough @ Verdict::Enough(_) => (fit, enough),
+            Verdict::Missing(_) => {
+                let all = self.recruits(intent.term, false);
+                let verdict = rule.verdict(&all);
+                (all, verdict)
+            }
+        };
+        match verdict {
+            Verdict::Enough(best) => {
+                let primary = self.choose(rule, &recruits, best);
+                self.set_rule(rule.won_by(primary, intent));
+            }
+            Verdict::Missing(missing) => self.lack(rule, &missing, &recruits),
+        }
+    }
+
+    fn recruits(&self, term: Term, fit: bool) -> Recruits {
+        let pledges = self.known.pledges.iter().filter(|(_, one)| one.value.term == term);
+        let wanted = pledges.filter(|(_, one)| one.value.fit || !fit);
+        wanted.filter_map(|(host, one)| Some((host.clone(), one.value.position?))).collect()
+    }
+
+    /// Of those that have the most, itself, since it certainly runs; else the first.
+    fn choose(&self, rule: &Rule, recruits: &Recruits, best: Position) -> Host {
+        let mut best_ones: Vec<&Host> = recruits
+            .iter()
+            .filter(|(host, position)| **position == best && rule.knows(host))
+            .map(|(host, _)| host)
+            .collect();
+        best_ones.sort_by_key(|host| (!self.known.pledge(host).fit, **host != self.settings.me));
+        best_ones.first().map_or_else(|| rule.primary.clone(), |host| (*host).clone())
+    }
+
+    /// Says what is missing, once it has lacked it for as long as hosts may take to answer.
+    fn lack(
+        &mut self,
+        rule: &Rule,
+        missing: &[(usize, std::collections::BTreeSet<Host>)],
+        recruits: &Recruits,
+    ) {
+        let (since, _) = *self.lacking.get_or_insert((self.now, false));
+        if !self.is_due(since + self.settings.lease) {
+            return;
+        }
+        let mut parts: Vec<String> = Vec::new();
+        for (count, of) in missing {
+            let names: Vec<&str> = of.iter().map(Host::name).collect();
+            parts.push(format!("{count} of {}", names.join(", ")));
+        }
+        let mut why = format!("{} is missing", rule.primary);
+        if !parts.is_empty() {
+            why = format!("{why}, and without it {}", parts.join(" and "));
+        }
+        let best = recruits.values().max().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+        let end = self.known.lease.value.end;
+        self.say(
+            Kind::Refused,
+            format!(
+                "{why}: what only they have would be lost; here: {best}{}",
+                end.map_or_else(String::new, |end| format!(", the lease's latest holder: {end}"))
+            ),
+        );
+    }
+}

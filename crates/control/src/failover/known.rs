@@ -1,0 +1,114 @@
+//! The registers as they were last seen here, and the changes that this host has asked for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::register::{Host, Lease, Pledge, Register, Revision, Value, Wish};
+use super::rule::Rule;
+use super::{Id, Outcome};
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen<T> {
+    pub(super) revision: Revision,
+    pub(super) value: T,
+}
+
+impl<T: PartialEq> Seen<T> {
+    /// False for old news.
+    fn take(&mut self, revision: Revision, value: T) -> bool {
+        let newer = revision > self.revision;
+        if newer {
+            *self = Self { revision, value };
+        }
+        newer
+    }
+}
+
+/// One change under way.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) id: Id,
+    pub(super) register: Register,
+    pub(super) value: Value,
+    /// Just before it was sent.
+    pub(super) at: Instant,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    /// All of it was read since this process began.
+    pub(super) read: bool,
+    pub(super) rule: Seen<Option<Arc<Rule>>>,
+    pub(super) lease: Seen<Lease>,
+    /// When the lease was last seen to change.
+    pub(super) lease_changed: Instant,
+    pub(super) pledges: BTreeMap<Host, Seen<Pledge>>,
+    pub(super) wish: Seen<Wish>,
+    /// At most one for each register.
+    asked: Vec<Asked>,
+}
+
+impl Known {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            read: false,
+            rule: Seen::default(),
+            lease: Seen::default(),
+            lease_changed: now,
+            pledges: BTreeMap::new(),
+            wish: Seen::default(),
+            asked: Vec::new(),
+        }
+    }
+
+    pub(super) fn learn(&mut self, now: Instant, register: Register, revision: Revision, value: Value) {
+        match (register, value) {
+            (Register::Rule, Value::Rule(rule)) => {
+                self.rule.take(revision, Some(Arc::new(rule)));
+            }
+            (Register::Lease, Value::Lease(lease)) if self.lease.take(revision, lease.clone()) => {
+                self.lease_changed = now;
+            }
+            (Register::Pledge(host), Value::Pledge(pledge)) => {
+                self.pledges.entry(host).or_default().take(revision, pledge);
+            }
+            (Register::Wish, Value::Wish(wish)) => {
+                self.wish.take(revision, wish);
+            }
+            // Somebody wrote something else there: as if it had not been read.
+            _ => {}
+        }
+    }
+
+    /// Whether a change of it is under way; another must wait.
+    pub(super) fn is_asked(&self, register: &Register) -> bool {
+        self.asked.iter().any(|one| one.register == *register)
+    }
+
+    pub(super) fn ask(&mut self, asked: Asked) {
+        self.asked.push(asked);
+    }
+
+    /// The end of a change; what was asked for if it was done.
+    pub(super) fn answered(&mut self, now: Instant, id: Id, outcome: Outcome) -> Option<Asked> {
+        let place = self.asked.iter().position(|one| one.id == id)?;
+        let asked = self.asked.remove(place);
+        let Outcome::Done(revision) = outcome else { return None };
+        self.learn(now, asked.register.clone(), revision, asked.value.clone());
+        Some(asked)
+    }
+
+    pub(super) fn revision(&self, register: &Register) -> Revision {
+        match register {
+            Register::Rule => self.rule.revision,
+            Register::Lease => self.lease.revision,
+            Register::Pledge(host) => self.pledges.get(host).map_or(0, |seen| seen.revision),
+            Register::Wish => self.wish.revision,
+        }
+    }
+
+    pub(super) fn pledge(&self, host: &Host) -> Pledge {
+        self.pledges.get(host).map_or_else(Pledge::default, |seen| seen.value)
+    }
+}

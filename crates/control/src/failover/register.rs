@@ -1,0 +1,128 @@
+//! What the hosts of a database know in common: registers in the coordination store.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::rule::Rule;
+
+/// Grows with each change of primary.
+pub type Term = u64;
+
+/// Where a byte of the log is.
+pub type Lsn = u64;
+
+/// Grows with each change of a register; 0: the register does not exist.
+pub type Revision = u64;
+
+/// A host by the name that the file gives it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct Host(Arc<str>);
+
+impl Host {
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Host {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl From<String> for Host {
+    fn from(name: String) -> Self {
+        Self(name.into())
+    }
+}
+
+impl From<Host> for String {
+    fn from(host: Host) -> Self {
+        host.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where somebody's log ends: of two, the one of the higher term has everything acknowledged that the other has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Position {
+    /// Of the latest promotion in its history.
+    pub term: Term,
+    pub lsn: Lsn,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.term, self.lsn)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Register {
+    Rule,
+    Lease,
+    /// Written by this host alone.
+    Pledge(Host),
+    Wish,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Value {
+    Rule(Rule),
+    Lease(Lease),
+    Pledge(Pledge),
+    Wish(Wish),
+}
+
+/// Who may serve. Changed with every heartbeat; how long it has not changed is judged by each by its own clock.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Lease {
+    pub term: Term,
+    /// `None`: given up.
+    pub holder: Option<Host>,
+    pub beat: u64,
+    /// Where the holder's log ended: what is at risk if it is never seen again.
+    pub end: Option<Position>,
+}
+
+/// Somebody announces that the hosts are to be recruited for a term.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Intent {
+    pub term: Term,
+    pub candidate: Host,
+}
+
+/// This host confirms nothing for a lower term any more, and its data end there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Pledge {
+    pub term: Term,
+    /// `None`: it has nothing that counts.
+    pub position: Option<Position>,
+    /// Whether it could serve.
+    pub fit: bool,
+}
+
+/// What the operator wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Wish {
+    /// Nothing new is begun: no takeover, no change of the cohort, no return. What has begun is finished.
+    pub paused: bool,
+    pub switchover: Option<Switchover>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Switchover {
+    /// The term that it was wished in; void in any other.
+    pub term: Term,
+    /// `None`: whoever is best.
+    pub to: Option<Host>,
+}

@@ -1,0 +1,263 @@
+//! A database in a world that fails: two to five hosts, each with the machine of `control` and a model of an engine, and
+//! one store of registers; through chaos and calm, in turn; every promise checked after every event.
+
+mod check;
+mod engine;
+mod history;
+mod message;
+mod mistake;
+mod nemesis;
+mod node;
+mod scene;
+mod shell;
+mod store;
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use nines_control::failover::{Disk, Register};
+use nines_control::random::Random;
+
+pub use check::Violation;
+pub use message::{Message, Note, Order};
+pub use mistake::Mistake;
+pub use node::{EngineNode, Node, StoreNode};
+pub use scene::Scene;
+pub use shell::Shell;
+
+use crate::{Clock, Conditions, Fault, Happened, HostIndex, Time, World, chance};
+use check::{Checker, Due};
+use engine::Engine;
+use nemesis::Nemesis;
+use store::Store;
+
+/// Far more than happens in any part of a run that goes well.
+const STEPS: u32 = 1_000_000;
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Chaos, and calm in which all is well or a majority: so often.
+    pub rounds: u32,
+    /// The latest lines of what happened that a report keeps.
+    pub trace_lines: usize,
+    /// What every host does wrong, to see that it is found.
+    pub mistake: Option<Mistake>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { rounds: 2, trace_lines: 80, mistake: None }
+    }
+}
+
+/// What came of one seed.
+#[derive(Debug, Clone)]
+pub struct Report {
+    pub seed: u64,
+    pub scene: Scene,
+    /// The same for the same seed and options.
+    pub fingerprint: u64,
+    pub events: u64,
+    /// Of the world's time.
+    pub lasted: Duration,
+    /// Acknowledgements that clients got.
+    pub writes: u64,
+    /// How often there was a new primary.
+    pub terms: usize,
+    /// How often there could not be one, since what might be missing was elsewhere.
+    pub refused: u32,
+    pub violation: Option<Violation>,
+    /// The latest of what happened.
+    pub trace: Vec<String>,
+}
+
+/// Plays one seed to its end, or to the first broken promise. `origin`: any instant; nothing depends on which.
+pub fn run(origin: Instant, seed: u64, options: &Options) -> Report {
+    // Room below it, since some look back a little.
+    let origin = origin + Duration::from_secs(60);
+    let mut random = Random::seeded(seed);
+    let scene = Scene::draw(&mut random);
+    let mut programs = Vec::new();
+    let clock = |host: HostIndex| Clock::new(origin, scene.drift_ppm[host]);
+    for host in 0..scene.hosts {
+        let shell = Shell::new(&scene, host, seed ^ (host as u64 + 1), options.mistake);
+        programs.push((Node::Manager(Box::new(shell)), clock(host)));
+    }
+    for host in 0..scene.hosts {
+        let engine = Engine::new(&scene, host, seed ^ (host as u64 + 100), options.mistake);
+        programs.push((Node::Engine(Box::new(EngineNode(engine))), clock(host)));
+    }
+    let store = Store::new(scene.names.clone(), scene.first_rule());
+    programs.push((Node::Store(Box::new(StoreNode(store))), Clock::new(origin, 0)));
+    let world = World::new(random.next_u64(), programs, scene.lateness, options.trace_lines);
+    let checker = Checker::new(scene.clone());
+    let mut play = Play { world, checker, random, scene, refused: 0, in_chaos: false };
+    let violation = play.all(options).err();
+    Report {
+        seed,
+        fingerprint: play.world.trace().fingerprint(),
+        events: play.world.trace().count(),
+        lasted: play.world.now(),
+        writes: play.checker.writes,
+        terms: play.checker.terms(),
+        refused: play.refused,
+        violation,
+        trace: play.world.trace().lines(),
+        scene: play.scene,
+    }
+}
+
+struct Play {
+    world: World<Node>,
+    checker: Checker,
+    random: Random,
+    scene: Scene,
+    refused: u32,
+    in_chaos: bool,
+}
+
+/// Where something happened that decides something.
+fn decisive(happened: &Happened<Node>) -> Option<HostIndex> {
+    let Happened::Noted(node, note) = happened else { return None };
+    let register = matches!(note, Note::Set(Register::Rule | Register::Pledge(_)));
+    (register || matches!(note, Note::Engine(_) | Note::Synchronous(_))).then_some(*node)
+}
+
+impl Play {
+    fn all(&mut self, options: &Options) -> Result<(), Violation> {
+        let everyone: Vec<HostIndex> = (0..self.scene.hosts).collect();
+        self.calm(&everyone)?;
+        for _ in 0..options.rounds {
+            self.chaos()?;
+            let some = self.majority();
+            self.calm(&some)?;
+            self.chaos()?;
+            self.calm(&everyone)?;
+            self.planned()?;
+        }
+        self.calm(&everyone)
+    }
+
+    /// The operator moves the primary from host to host, while messages are lost and overtake each other.
+    fn planned(&mut self) -> Result<(), Violation> {
+        let lease = self.scene.lease;
+        let end = self.world.now() + 8 * lease;
+        let (scene, world, random) = (&self.scene, &mut self.world, &mut self.random);
+        Nemesis { scene, world, random, disks: 0 }.switch_over(end);
+        self.play_until(end)
+    }
+
+    fn chaos(&mut self) -> Result<(), Violation> {
+        let until = self.world.now() + 12 * self.scene.lease;
+        let (scene, world, random) = (&self.scene, &mut self.world, &mut self.random);
+        Nemesis { scene, world, random, disks: 1 }.unleash(until);
+        self.in_chaos = true;
+        let played = self.play_until(until);
+        self.in_chaos = false;
+        played
+    }
+
+    fn majority(&mut self) -> Vec<HostIndex> {
+        let mut hosts: Vec<HostIndex> = (0..self.scene.hosts).collect();
+        for _ in 0..(self.scene.hosts - 1) / 2 {
+            let gone = self.random.below(hosts.len());
+            hosts.remove(gone);
+        }
+        hosts
+    }
+
+    /// These hosts and the store get well, the others are down. It must come to what is due, within a bound.
+    fn calm(&mut self, well: &[HostIndex]) -> Result<(), Violation> {
+        let now = self.world.now();
+        let hosts = self.scene.hosts;
+        self.world.heal(Conditions::GOOD);
+        for host in (0..hosts).filter(|host| !well.contains(host)) {
+            self.world.schedule(now, Fault::Crash(host));
+            self.world.schedule(now, Fault::Crash(hosts + host));
+        }
+        for host in 0..hosts {
+            self.world.order(now + Duration::from_millis(1), hosts + host, order_well());
+        }
+        self.world.order(now + Duration::from_millis(1), 2 * hosts, Order::Pause(false));
+        // What is under way arrives.
+        self.play_until(now + 2 * self.scene.longest_delay + Duration::from_millis(10))?;
+
+        let begin = self.world.now();
+        let bound = begin + 25 * self.scene.lease + Duration::from_secs(10);
+        let mut patience = begin + 6 * self.scene.lease;
+        loop {
+            let before = self.world.now();
+            self.play_until(before + self.scene.lease)?;
+            let due = self.checker.due(&self.world, well);
+            let settled = self.checker.has_settled(&self.world, well, due, before);
+            match settled {
+                Ok(()) if due != Due::Refusal => return Ok(()),
+                Ok(()) if self.world.now() > patience => {
+                    self.refused += 1;
+                    return Ok(());
+                }
+                Ok(()) => {}
+                Err((promise, what)) if self.world.now() > bound => {
+                    return Err(Violation { at: self.world.now(), promise, what });
+                }
+                Err(_) => patience = self.world.now() + 6 * self.scene.lease,
+            }
+        }
+    }
+
+    fn play_until(&mut self, end: Time) -> Result<(), Violation> {
+        let mut steps = 0;
+        while self.world.next_at().is_some_and(|next| next <= end) {
+            // So that the report tells how it came to that.
+            let stepped = catch_unwind(AssertUnwindSafe(|| self.world.step()));
+            stepped.map_err(|panicked| Violation::panicked(self.world.now(), panicked.as_ref()))?;
+            self.checker.observe(&self.world)?;
+            if self.in_chaos
+                && let Some(node) = self.world.happened().iter().find_map(decisive)
+                && chance(&mut self.random, 0.15)
+            {
+                let (scene, world, random) = (&self.scene, &mut self.world, &mut self.random);
+                Nemesis { scene, world, random, disks: 0 }.strike(node);
+            }
+            steps += 1;
+            if steps > STEPS {
+                let what = format!("more than {STEPS} things happened before {end:?}");
+                return Err(Violation { at: self.world.now(), promise: "time goes on", what });
+            }
+        }
+        self.world.skip_to(end);
+        Ok(())
+    }
+}
+
+fn order_well() -> Order {
+    Order::Disk(Disk::Well)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lasted = self.lasted.as_secs_f64();
+        let Some(violation) = &self.violation else {
+            return write!(
+                f,
+                "seed {}: {} events in {lasted:.1} s, {} acknowledgements, {} terms, {} times refused; \
+                 every promise kept",
+                self.seed, self.events, self.writes, self.terms, self.refused
+            );
+        };
+        writeln!(f, "seed {}:", self.seed)?;
+        write!(f, "{}", self.scene)?;
+        for line in &self.trace {
+            writeln!(f, "{line}")?;
+        }
+        writeln!(
+            f,
+            "BROKEN after {:.6} s: {}: {}",
+            violation.at.as_secs_f64(),
+            violation.promise,
+            violation.what
+        )?;
+        write!(f, "again: cargo run -p nines-simulator --example failover -- --seed {} --trace", self.seed)
+    }
+}
