@@ -6,6 +6,7 @@
 pub mod balance;
 pub mod event;
 pub mod failover;
+pub mod gate;
 mod health;
 pub mod pools;
 pub mod random;

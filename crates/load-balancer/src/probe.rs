@@ -1,6 +1,7 @@
 //! Probes on the wire: does this member answer, and as wanted? What follows from the answer is for `control` to decide.
 
 mod command;
+mod gate;
 mod http;
 
 use std::io;
@@ -26,6 +27,7 @@ pub async fn probe(order: &ProbeOrder) -> Probed {
             Probe::Tcp => tcp(order).await,
             Probe::Http(probe) => http::probe(order, probe).await,
             Probe::Command(words) => command::probe(order, words).await,
+            Probe::Gate(access) => gate::probe(order, *access).await,
             // Never ordered; traffic alone judges such a member.
             Probe::None => Ok("not checked".into()),
         }

@@ -159,6 +159,7 @@ fn checked(pool: &Pool) -> String {
         Probe::Command(words) => {
             format!("checked by {} {every}", words.first().map_or("a command", String::as_str))
         }
+        Probe::Gate(_) => "asked by its gate".to_owned(),
         Probe::None => "not checked".to_owned(),
     }
 }

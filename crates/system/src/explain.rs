@@ -231,7 +231,8 @@ fn explain_check(check: &Check, header: &str) -> String {
     let table = Table::new(&shape::CHECK);
     let table = match &check.probe {
         // Said by the word "none" in the pool itself.
-        Probe::None => return String::new(),
+        // What reaches a database stands in no pool of the file.
+        Probe::None | Probe::Gate(_) => return String::new(),
         Probe::Tcp => table.set("tcp", "true".to_owned()),
         Probe::Command(words) => table.set("command", list(words.iter().map(|word| text(word)))),
         Probe::Http(HttpProbe { path, status, body, host }) => {

@@ -3,9 +3,13 @@
 //! References are resolved (a [`HostId`] always has its host), units are gone (durations, bytes, fractions),
 //! and every default is filled in. Only [`crate::parse`] makes one.
 
+mod database;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+pub use database::*;
 
 /// The whole described by one system file.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +20,11 @@ pub struct System {
     pub zones: Vec<Zone>,
     pub hosts: Vec<Host>,
     pub load_balancers: Vec<LoadBalancer>,
+    /// Those of the file, and after them one for each way that listeners reach a database ([`Pool::reaches`]).
     pub pools: Vec<Pool>,
+    pub databases: Vec<Database>,
+    /// Where hosts agree on who is the primary. Always there if there is a database.
+    pub coordination: Option<Coordination>,
 }
 
 macro_rules! id {
@@ -57,6 +65,10 @@ id!(
     /// A pool of the system that made it.
     PoolId, pools, Pool
 );
+id!(
+    /// A database of the system that made it.
+    DatabaseId, databases, Database
+);
 
 impl System {
     pub fn zone_ids(&self) -> impl Iterator<Item = ZoneId> + use<> {
@@ -73,6 +85,15 @@ impl System {
 
     pub fn load_balancer_ids(&self) -> impl Iterator<Item = LoadBalancerId> + use<> {
         (0..self.load_balancers.len()).map(LoadBalancerId)
+    }
+
+    pub fn database_ids(&self) -> impl Iterator<Item = DatabaseId> + use<> {
+        (0..self.databases.len()).map(DatabaseId)
+    }
+
+    /// The databases that this host has an instance of.
+    pub fn databases_on(&self, host: HostId) -> impl Iterator<Item = DatabaseId> + '_ {
+        self.database_ids().filter(move |&id| self[id].hosts.contains(&host))
     }
 
     pub fn host_named(&self, name: &str) -> Option<HostId> {
@@ -357,6 +378,8 @@ pub struct Pool {
     pub send_proxy: Option<ProxyVersion>,
     /// What runs on a member's host: started by `rehearse`. Words; `{host}`, `{address}` and `{port}` are filled in.
     pub command: Option<Vec<String>>,
+    /// `Some`: its members are this database's hosts, and who of them may serve changes with the primary.
+    pub reaches: Option<(DatabaseId, Access)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -408,6 +431,9 @@ pub enum Probe {
     Http(HttpProbe),
     /// Exit 0 is good. `{host}`, `{address}` and `{port}` are filled in.
     Command(Vec<String>),
+    /// A database's gate is asked whether it serves this access. Never in the file's checks: only pools that reach a
+    /// database have it.
+    Gate(Access),
     /// No active check: health is what the traffic says.
     None,
 }

@@ -172,6 +172,7 @@ fn pool() -> impl Strategy<Value = Pool> {
             drain,
             send_proxy: [None, Some(ProxyVersion::V1), Some(ProxyVersion::V2)][usize::from(proxy)],
             command,
+            reaches: None,
         }
     })
 }
@@ -304,7 +305,8 @@ fn system() -> impl Strategy<Value = System> {
             };
             let hosts = hosts.into_iter().enumerate().map(host).collect();
             let objective = Objective { text: units::write_share(fraction), fraction };
-            tied(System { name, objective, zones, hosts, load_balancers, pools })
+            let (databases, coordination) = (Vec::new(), None);
+            tied(System { name, objective, zones, hosts, load_balancers, pools, databases, coordination })
         },
     )
 }

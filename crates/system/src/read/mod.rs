@@ -66,6 +66,8 @@ fn system(fields: &Fields<'_>) -> Option<(System, Vec<Mistake>)> {
         hosts: hosts?,
         load_balancers: load_balancers?,
         pools: pools?,
+        databases: Vec::new(),
+        coordination: None,
     };
     warnings.extend(unused::warnings(&system, &zone_names, &host_names, &pool_names));
     Some((system, warnings))

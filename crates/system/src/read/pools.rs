@@ -47,6 +47,7 @@ fn pool(name: &str, fields: &Fields<'_>, hosts: &Named<'_, Host>) -> Option<Pool
         drain: fields.time("drain"),
         send_proxy,
         command: fields.get("command").and_then(texts::command),
+        reaches: None,
         members: members?,
         check: check?,
         passive: passive?,

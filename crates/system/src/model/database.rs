@@ -1,0 +1,172 @@
+//! Databases, and the coordination by which their hosts agree.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::HostId;
+
+/// One primary, and standbys that follow it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Database {
+    pub name: String,
+    pub engine: Engine,
+    /// Who has an instance of it; of those that may take over, the first tries first. At least one, each once.
+    pub hosts: Vec<HostId>,
+    /// Of the gate, on each of its hosts: reaches the primary alone. Default 5432.
+    pub port: u16,
+    /// The same for clients that only read: a standby that is no further behind than `lag`, or the primary. Default: one above
+    /// `port`.
+    pub read_port: u16,
+    /// A directory of nines' own, on each host. Default `/var/lib/nines/NAME`.
+    pub data: PathBuf,
+    /// How many standbys confirm each commit. Fewer than there are hosts. Default 1; 0 where there is one host.
+    pub confirm: usize,
+    /// Default: strict.
+    pub durability: Durability,
+    /// How long the right to serve lasts without being renewed. Default 1.5 s.
+    pub lease: Duration,
+    /// At most a third of the lease. Default 250 ms.
+    pub heartbeat: Duration,
+    /// A standby that is further behind serves no reads, in bytes of the log. Default 16 MiB.
+    pub lag: u64,
+    /// A switchover that takes longer is given up. Default 10 s.
+    pub switchover_within: Duration,
+    /// How clients' connections are encrypted. Default: not.
+    pub tls: GateTls,
+    /// How long directories that were set aside are kept. Default: until somebody removes them.
+    pub keep: Option<Duration>,
+}
+
+/// What is specific to an engine.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Engine {
+    PostgreSql(PostgreSql),
+}
+
+/// PostgreSQL 13 or newer.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PostgreSql {
+    /// Where `postgres`, `initdb` and the others are. Default: of the newest version that the host has installed as Debian does.
+    pub programs: Option<PathBuf>,
+    /// The major version that it must be. Default: whatever is there.
+    pub version: Option<u16>,
+    /// The user of the operating system that it runs as, where nines runs as root. Default `postgres`.
+    pub user: String,
+    /// Its settings, but those that nines must have in its own hands. In the file's order.
+    pub parameters: Vec<(String, String)>,
+    /// Lines of `pg_hba.conf` that come before the last one, which lets everybody in by password.
+    pub access: Vec<String>,
+    /// Roles that are made with the database, and databases that belong to them.
+    pub users: Vec<DatabaseUser>,
+    /// What standbys show the primary. `None` only where there is one host.
+    pub replication_password: Option<Secret>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct DatabaseUser {
+    pub name: String,
+    pub password: Secret,
+    /// Databases inside the instance that are made for it, and that it owns.
+    pub owns: Vec<String>,
+}
+
+/// Something that must not be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// As it stands in the file.
+    Text(String),
+    /// The first line of this file, read when it is needed.
+    File(PathBuf),
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("Text(…)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+/// What a primary does that too few standbys confirm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Writes wait.
+    Strict,
+    /// It goes on with fewer; from then on only who has everything may take over.
+    Available,
+}
+
+/// What a client wants of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Access {
+    /// The primary.
+    ReadWrite,
+    /// A standby that is not far behind; the primary if there is none.
+    ReadOnly,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GateTls {
+    Off,
+    /// PostgreSQL has its own certificate and the gate sees nothing.
+    PassThrough {
+        certificate: PathBuf,
+        key: PathBuf,
+    },
+    /// The gate has it, and speaks plainly with PostgreSQL over a socket of the machine.
+    Terminate {
+        certificate: PathBuf,
+        key: PathBuf,
+    },
+}
+
+/// Where the hosts' registers are.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Coordination {
+    /// What all registers' names begin with. Default: the system's name.
+    pub prefix: String,
+    pub store: Store,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Store {
+    /// A directory, where one machine is all there is.
+    Embedded {
+        path: PathBuf,
+    },
+    Etcd(Etcd),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Etcd {
+    /// At least one.
+    pub members: Vec<EtcdMember>,
+    pub tls: Option<EtcdTls>,
+    pub user: Option<(String, Secret)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EtcdMember {
+    /// On a host of the system: `rehearse` starts it there.
+    Host { host: HostId, port: u16 },
+    /// Somewhere else.
+    Address(SocketAddr),
+    /// Somewhere else, by name.
+    Name { name: String, port: u16 },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EtcdTls {
+    pub ca: PathBuf,
+    /// Certificate and key that members are shown.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
