@@ -20,11 +20,14 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("nines-trial", &[]),
     ("nines-virtual-ip", &["nines-control", "nines-system", "nines-trial"]),
     ("nines-coordination", &["nines-control", "nines-system"]),
+    ("nines-database", &["nines-control", "nines-system", "nines-trial"]),
     (
         "nines",
         &[
             "nines-admin",
             "nines-control",
+            "nines-coordination",
+            "nines-database",
             "nines-lab",
             "nines-load-balancer",
             "nines-rehearsal",

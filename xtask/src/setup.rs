@@ -33,6 +33,7 @@ const TEST: &[Need] = &[
     Need { file: "etcd", package: "etcd-server" },
     Need { file: "etcdctl", package: "etcd-client" },
     Need { file: "openssl", package: "openssl" },
+    Need { file: "pg_ctlcluster", package: "postgresql" },
 ];
 
 /// The benchmark: the peers, and the load.

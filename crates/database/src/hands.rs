@@ -1,0 +1,1 @@
+//! What is done to PostgreSQL: start, stop, clone, follow, rewind, promote; and what is known of it.
