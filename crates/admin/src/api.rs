@@ -29,6 +29,36 @@ pub struct Touched {
     pub touched: Vec<String>,
 }
 
+/// `POST /databases`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseOrder {
+    /// `orders`.
+    pub database: String,
+    pub verb: DatabaseVerb,
+}
+
+/// What the operator wants done with a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum DatabaseVerb {
+    /// Another host becomes the primary: this one, or whichever is best. `force`: transactions that are still open at the deadline are
+    /// ended, instead of the switchover.
+    Switchover { to: Option<String>, force: bool },
+    /// Nothing new is begun: no takeover, no change of who confirms, no return.
+    Pause,
+    Resume,
+    /// This standby sets its data aside and becomes a new copy of the primary.
+    Reinit { host: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Granted {
+    pub version: u32,
+    /// What follows from it, in a sentence.
+    pub said: String,
+}
+
 /// The body of every answer that is not 2xx.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Problem {

@@ -13,7 +13,7 @@ use nines_control::status::{Status, Wish};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::api::{Events, Problem, Touched, WishOrder};
+use crate::api::{DatabaseOrder, DatabaseVerb, Events, Granted, Problem, Touched, WishOrder};
 
 /// For an answer; long polls have their wait besides.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -73,6 +73,14 @@ impl Client {
             .map_err(|error| self.misunderstood(&error))?;
         let answer: Touched = self.ask(Method::POST, "/wish", order.into(), Duration::ZERO).await?;
         Ok(answer.touched)
+    }
+
+    /// Says what follows from the order.
+    pub async fn database(&self, database: &str, verb: DatabaseVerb) -> Result<String, ClientError> {
+        let order = DatabaseOrder { database: database.to_owned(), verb };
+        let order = serde_json::to_vec(&order).map_err(|error| self.misunderstood(&error))?;
+        let answer: Granted = self.ask(Method::POST, "/databases", order.into(), Duration::ZERO).await?;
+        Ok(answer.said)
     }
 
     async fn ask<T: DeserializeOwned>(

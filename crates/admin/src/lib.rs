@@ -11,6 +11,7 @@
 //! | `GET /metrics` | OpenMetrics text |
 //! | `GET /healthz` | 200 while the host serves, 503 while it starts, drains or is drained |
 //! | `POST /wish` | [`api::WishOrder`] → [`api::Touched`]; only on the Unix socket |
+//! | `POST /databases` | [`api::DatabaseOrder`] → [`api::Granted`]; only on the Unix socket |
 
 use std::future::Future;
 
@@ -43,6 +44,12 @@ pub trait Source: Clone + Send + Sync + 'static {
         target: String,
         wish: Wish,
     ) -> impl Future<Output = Result<Result<Vec<String>, api::Problem>, Gone>> + Send;
+
+    /// The operator's order to a database: what follows from it.
+    fn database(
+        &self,
+        order: api::DatabaseOrder,
+    ) -> impl Future<Output = Result<Result<String, api::Problem>, Gone>> + Send;
 }
 
 /// The daemon is on its way out and answers no more.

@@ -15,7 +15,7 @@ use nines_control::status::{Phase, Wish};
 use serde::Deserialize;
 use tokio::task::JoinSet;
 
-use crate::api::{Events, Problem, Touched, VERSION, WishOrder};
+use crate::api::{DatabaseOrder, Events, Granted, Problem, Touched, VERSION, WishOrder};
 use crate::metrics::Format;
 use crate::{Gone, Source, metrics};
 
@@ -29,7 +29,7 @@ const BODY_BYTES: usize = 64 * 1024;
 
 /// Every endpoint: for the Unix socket, whose permissions say who may.
 pub fn router<S: Source>(source: S) -> Router {
-    finished(questions().route("/wish", post(wish::<S>)), source)
+    finished(questions().route("/wish", post(wish::<S>)).route("/databases", post(database::<S>)), source)
 }
 
 /// The endpoints that change nothing: for a TCP address, where anybody may ask.
@@ -53,7 +53,7 @@ fn finished<S: Source>(endpoints: Router<S>, source: S) -> Router {
             Refusal(StatusCode::NOT_FOUND, Problem::new(format!("nothing here; {known}")))
         })
         .method_not_allowed_fallback(async || {
-            let known = "GET asks, and POST is for /wish";
+            let known = "GET asks, and POST is for /wish and /databases";
             Refusal(StatusCode::METHOD_NOT_ALLOWED, Problem::new(format!("not with this method; {known}")))
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES))
@@ -161,4 +161,14 @@ async fn wish<S: Source>(
     let touched = source.wish(order.target, order.wish).await?;
     let touched = touched.map_err(|problem| Refusal(StatusCode::NOT_FOUND, problem))?;
     Ok(Json(Touched { version: VERSION, touched }))
+}
+
+async fn database<S: Source>(
+    State(source): State<S>,
+    order: Result<Json<DatabaseOrder>, JsonRejection>,
+) -> Result<Json<Granted>, Refusal> {
+    let Json(order) = order?;
+    let said = source.database(order).await?;
+    let said = said.map_err(|problem| Refusal(StatusCode::CONFLICT, problem))?;
+    Ok(Json(Granted { version: VERSION, said }))
 }

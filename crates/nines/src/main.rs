@@ -44,6 +44,14 @@ enum Command {
     Ready(commands::wish::Args),
     /// Take a member out and stop checking it
     Maintenance(commands::wish::Args),
+    /// Make another host the primary of a database, without losing anything
+    Switchover(commands::database::SwitchoverArgs),
+    /// Leave a database as it is: no failover, no repair, until it is resumed
+    Pause(commands::database::PauseArgs),
+    /// Take care of a database again
+    Resume(commands::database::PauseArgs),
+    /// Make a standby anew, as a copy of the primary; its data are set aside
+    Reinit(commands::database::ReinitArgs),
     /// A small application server that takes the place of a real one in rehearsals
     #[command(hide = true)]
     StandIn(commands::stand_in::Args),
@@ -62,6 +70,10 @@ fn main() -> ExitCode {
         Command::Drain(args) => commands::wish::run(&args, nines_control::status::Wish::Draining),
         Command::Ready(args) => commands::wish::run(&args, nines_control::status::Wish::Ready),
         Command::Maintenance(args) => commands::wish::run(&args, nines_control::status::Wish::Maintenance),
+        Command::Switchover(args) => commands::database::switchover(args),
+        Command::Pause(args) => commands::database::pause(&args),
+        Command::Resume(args) => commands::database::resume(&args),
+        Command::Reinit(args) => commands::database::reinit(args),
         Command::StandIn(args) => commands::stand_in::run(&args),
     };
     done.unwrap_or_else(|error| {

@@ -1,6 +1,7 @@
 //! A file per command. Each has its `Args` and a `run` that returns the exit code.
 
 pub(crate) mod check;
+pub(crate) mod database;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod init;

@@ -1,6 +1,6 @@
 //! Where the admin API brings its questions: each is answered by the loop that owns everything, one at a time.
 
-use nines_admin::api::Problem;
+use nines_admin::api::{DatabaseOrder, Problem};
 use nines_admin::{Gone, Source};
 use nines_control::event::Event;
 use nines_control::pools::UnknownTarget;
@@ -14,6 +14,7 @@ const WAITING: usize = 64;
 pub(crate) enum Ask {
     Status(oneshot::Sender<Status>),
     Events { after: u64, reply: oneshot::Sender<Vec<Event>> },
+    Database { order: DatabaseOrder, reply: oneshot::Sender<Result<String, Problem>> },
     Wish { target: String, wish: Wish, reply: oneshot::Sender<Result<Vec<String>, UnknownTarget>> },
 }
 
@@ -49,6 +50,10 @@ impl Source for Desk {
     async fn newer(&self, after: u64) {
         // An error says that the daemon ends; then there is nothing to wait for either.
         let _ = self.latest.clone().wait_for(|&latest| latest > after).await;
+    }
+
+    async fn database(&self, order: DatabaseOrder) -> Result<Result<String, Problem>, Gone> {
+        self.ask(|reply| Ask::Database { order, reply }).await
     }
 
     async fn wish(&self, target: String, wish: Wish) -> Result<Result<Vec<String>, Problem>, Gone> {

@@ -1,0 +1,111 @@
+//! The databases of this host, between the daemon's loop and a thread for each of them.
+
+mod registers;
+mod shell;
+mod standing;
+
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nines_admin::api::{DatabaseOrder, DatabaseVerb, Problem};
+use nines_control::event::Kind;
+use nines_control::status::DatabaseStatus;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::part::Part;
+use shell::Shell;
+
+/// What happened to one of them.
+#[derive(Debug)]
+pub(super) struct Happened {
+    pub(super) kind: Kind,
+    /// `orders/db1`.
+    pub(super) subject: String,
+    pub(super) why: String,
+}
+
+/// What a shell is told.
+#[derive(Debug)]
+pub(super) enum Order {
+    Verb { verb: DatabaseVerb, reply: oneshot::Sender<Result<String, Problem>> },
+    /// The daemon stops: hand over what there is, and stop PostgreSQL.
+    Leave,
+}
+
+/// Orders that may wait, and events: a person gives few, and a shell that is held up for long is broken.
+const WAITING: usize = 64;
+const EVENTS: usize = 1024;
+/// How long a database may take to hand over and stop.
+pub(super) const LEAVE: Duration = Duration::from_secs(20);
+
+pub(super) struct Databases {
+    all: Vec<Running>,
+    happened: mpsc::Receiver<Happened>,
+}
+
+struct Running {
+    name: String,
+    orders: mpsc::Sender<Order>,
+    status: watch::Receiver<DatabaseStatus>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Databases {
+    /// # Errors
+    /// A gate's port is taken, or a thread can't be started.
+    pub(super) fn start(part: &Part) -> anyhow::Result<Self> {
+        let (news, happened) = mpsc::channel(EVENTS);
+        let mut all = Vec::new();
+        for id in part.system.databases_on(part.host) {
+            let (orders, asked) = mpsc::channel(WAITING);
+            let (shell, status) = Shell::open(part, id, asked, news.clone())?;
+            let name = part.system[id].name.clone();
+            let thread = std::thread::Builder::new().name(format!("db-{name}")).spawn(move || shell.run())?;
+            all.push(Running { name, orders, status, thread: Some(thread) });
+        }
+        Ok(Self { all, happened })
+    }
+
+    pub(super) fn any(&self) -> bool {
+        !self.all.is_empty()
+    }
+
+    /// The next thing that happened to one of them; never, if there are none.
+    pub(super) async fn happened(&mut self) -> Option<Happened> {
+        match self.all.is_empty() {
+            true => std::future::pending().await,
+            false => self.happened.recv().await,
+        }
+    }
+
+    pub(super) fn status(&self) -> Vec<DatabaseStatus> {
+        self.all.iter().map(|one| one.status.borrow().clone()).collect()
+    }
+
+    /// Passes an order on; the shell answers.
+    pub(super) fn order(&self, order: DatabaseOrder, reply: oneshot::Sender<Result<String, Problem>>) {
+        let Some(running) = self.all.iter().find(|one| one.name == order.database) else {
+            let known: Vec<String> = self.all.iter().map(|one| one.name.clone()).collect();
+            let none = if known.is_empty() { ": it has none. Ask the daemon of one of its hosts" } else { "" };
+            let problem = Problem::new(format!("this host has no database {:?}{none}", order.database));
+            let _ = reply.send(Err(Problem { known, ..problem }));
+            return;
+        };
+        if let Err(error) = running.orders.try_send(Order::Verb { verb: order.verb, reply })
+            && let Order::Verb { reply, .. } = error.into_inner()
+        {
+            let _ = reply.send(Err(Problem::new(format!("{} takes no orders: it does not keep up", order.database))));
+        }
+    }
+
+    /// The end: each hands over and stops; what happens meanwhile still has to be asked for. The threads end by themselves.
+    pub(super) fn leave(&self) {
+        for running in &self.all {
+            let _ = running.orders.try_send(Order::Leave);
+        }
+    }
+
+    pub(super) fn have_left(&self) -> bool {
+        self.all.iter().all(|one| one.thread.as_ref().is_none_or(JoinHandle::is_finished))
+    }
+}

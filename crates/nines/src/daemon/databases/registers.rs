@@ -1,0 +1,135 @@
+//! The registers of one database: what `control::failover` calls them, and what they are in the store.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use nines_control::failover::{Host, Id, Input, Outcome, Register, Value};
+use nines_coordination::{Change, Entry, Error, Key, KeyError, Registers, Revision};
+
+/// The registers of one database, and at which revisions they were last seen: the store wants its own kind of revision back.
+pub(super) struct Shelf {
+    registers: Registers,
+    database: String,
+    newest: BTreeMap<Register, Revision>,
+}
+
+/// What came of a compare-and-set.
+pub(super) struct Answer {
+    pub(super) id: Id,
+    register: Register,
+    result: Result<nines_coordination::Outcome, Error>,
+}
+
+impl Shelf {
+    pub(super) fn new(registers: Registers, database: &str) -> Self {
+        Self { registers, database: database.to_owned(), newest: BTreeMap::new() }
+    }
+
+    pub(super) fn registers(&self) -> &Registers {
+        &self.registers
+    }
+
+    /// Under which all of them are.
+    pub(super) fn root(database: &str) -> Result<Key, KeyError> {
+        Key::new(format!("databases/{database}"))
+    }
+
+    fn key(&self, register: &Register) -> Result<Key, KeyError> {
+        let name = match register {
+            Register::Rule => "rule".to_owned(),
+            Register::Lease => "lease".to_owned(),
+            Register::Wish => "wish".to_owned(),
+            Register::Pledge(host) => format!("pledges/{host}"),
+        };
+        Key::new(format!("databases/{}/{name}", self.database))
+    }
+
+    fn register(&self, key: &Key) -> Option<Register> {
+        let name = key.as_str().strip_prefix("databases/")?.strip_prefix(&self.database)?.strip_prefix('/')?;
+        match name {
+            "rule" => Some(Register::Rule),
+            "lease" => Some(Register::Lease),
+            "wish" => Some(Register::Wish),
+            _ => name.strip_prefix("pledges/").map(|host| Register::Pledge(Host::from(host))),
+        }
+    }
+
+    /// What a change tells, as it was read; `Err` says what cannot be read.
+    pub(super) fn read(&mut self, change: Change) -> Option<Result<(Register, u64, Value), String>> {
+        let register = self.register(&change.key)?;
+        // Nobody deletes one.
+        let entry = change.entry?;
+        Some(self.value(register, &entry).map_err(|why| format!("{}: {why}", change.key)))
+    }
+
+    fn value(&mut self, register: Register, entry: &Entry) -> Result<(Register, u64, Value), String> {
+        let value: Value = serde_json::from_slice(&entry.value).map_err(|error| error.to_string())?;
+        let fits = matches!(
+            (&register, &value),
+            (Register::Rule, Value::Rule(_))
+                | (Register::Lease, Value::Lease(_))
+                | (Register::Wish, Value::Wish(_))
+                | (Register::Pledge(_), Value::Pledge(_))
+        );
+        if !fits {
+            return Err("it holds something else".to_owned());
+        }
+        let revision = entry.revision.get();
+        self.note(register.clone(), entry.revision);
+        Ok((register, revision, value))
+    }
+
+    fn note(&mut self, register: Register, revision: Revision) {
+        let newest = self.newest.entry(register).or_insert(revision);
+        *newest = revision.max(*newest);
+    }
+
+    /// Asks for a change; the answer is to be given to [`Shelf::answered`].
+    pub(super) fn set(
+        &self,
+        id: Id,
+        register: Register,
+        expected: u64,
+        value: &Value,
+        deadline: Instant,
+    ) -> impl Future<Output = Answer> + Send + use<> {
+        let registers = self.registers.clone();
+        let key = self.key(&register);
+        let known = self.newest.get(&register).copied().filter(|newest| newest.get() == expected);
+        let bytes = serde_json::to_vec(value);
+        async move {
+            let result = match (key, bytes) {
+                (Ok(key), Ok(bytes)) if expected == 0 || known.is_some() => {
+                    registers.compare_and_set(&key, known, &bytes, deadline).await
+                }
+                // A newer one was seen already.
+                (Ok(_), Ok(_)) => Ok(nines_coordination::Outcome::Lost { current: None }),
+                (Err(error), _) => Err(Error::Refused { why: error.to_string() }),
+                (_, Err(error)) => Err(Error::Refused { why: error.to_string() }),
+            };
+            Answer { id, register, result }
+        }
+    }
+
+    /// What the machine is told of an answer, and what a person is.
+    pub(super) fn answered(&mut self, answer: Answer) -> (Vec<Input>, Option<Error>) {
+        let Answer { id, register, result } = answer;
+        match result {
+            Ok(nines_coordination::Outcome::Won(revision)) => {
+                self.note(register, revision);
+                (vec![Input::Set { id, outcome: Outcome::Done(revision.get()) }], None)
+            }
+            Ok(nines_coordination::Outcome::Lost { current }) => {
+                let refused = Input::Set { id, outcome: Outcome::Refused };
+                let held = current.and_then(|entry| self.value(register, &entry).ok());
+                let news = held.map(|(register, revision, value)| Input::Changed { register, revision, value });
+                (news.into_iter().chain([refused]).collect(), None)
+            }
+            Err(error @ Error::Unknown { .. }) => {
+                (vec![Input::Set { id, outcome: Outcome::Unknown }], Some(error))
+            }
+            // Nothing was changed.
+            Err(error) => (vec![Input::Set { id, outcome: Outcome::Refused }], Some(error)),
+        }
+    }
+}
