@@ -26,12 +26,14 @@ use tokio::task::JoinSet;
 
 use crate::EXIT_BAD;
 use addresses::{Addresses, BEAT};
+use databases::Databases;
 use desk::{Ask, Desk};
 use journal::Journal;
 use part::{Part, PartError};
 use read_only::ReadOnly;
 
 mod addresses;
+mod databases;
 mod desk;
 mod journal;
 pub(crate) mod logging;
@@ -72,6 +74,7 @@ struct Daemon {
     data_plane: Arc<DataPlane>,
     reports: Reports,
     addresses: Addresses,
+    databases: Databases,
     journal: Journal,
     /// What was begun and takes time; each ends as something that happens.
     begun: JoinSet<Happening>,
@@ -94,6 +97,10 @@ enum Happening {
     Asked(Ask),
     /// Something about a virtual address.
     Address(Happened),
+    /// Something about a database.
+    Database(databases::Happened),
+    /// The databases have handed over and stopped, or had the time to.
+    DatabasesLeft,
     /// The thread that minds them has ended, and nobody told it to.
     AddressesUnminded,
     /// Nothing, but the loop shall be seen to turn.
@@ -120,6 +127,7 @@ impl Daemon {
             DataPlane::start(part.system.clone(), part.host, pools.view(), part.workers())?;
         let data_plane = Arc::new(data_plane);
         let addresses = Addresses::start(&part, &data_plane)?;
+        let databases = Databases::start(&part)?;
         let mut journal = Journal::new();
         let (desk, asks) = Desk::new(journal.latest());
         let mut read_only = ReadOnly::default();
@@ -137,6 +145,7 @@ impl Daemon {
             data_plane,
             reports,
             addresses,
+            databases,
             journal,
             begun: JoinSet::new(),
             desk,
@@ -169,6 +178,10 @@ impl Daemon {
                 }
                 Happening::Terminate => self.terminate(),
                 Happening::Address(happened) => self.note_address(happened),
+                Happening::Database(databases::Happened { kind, subject, why }) => {
+                    self.journal.note(kind, subject, why);
+                }
+                Happening::DatabasesLeft => self.leave_addresses(),
                 Happening::AddressesUnminded => {
                     if self.needs_addresses_minded() {
                         return ExitCode::from(EXIT_BAD);
@@ -203,6 +216,7 @@ impl Daemon {
             Some((member, traffic)) = self.reports.recv() => Happening::Input(Input::Traffic { member, traffic }),
             Some(ask) = self.asks.recv() => Happening::Asked(ask),
             happened = self.addresses.happened() => happened.map_or(Happening::AddressesUnminded, Happening::Address),
+            Some(happened) = self.databases.happened() => Happening::Database(happened),
             Some(()) = self.signals.hangup.recv() => Happening::Hangup,
             Some(()) = self.signals.terminate.recv() => Happening::Terminate,
             Some(()) = self.signals.interrupt.recv() => Happening::Terminate,
@@ -264,6 +278,18 @@ impl Daemon {
         let why =
             format!("told to stop: takes nothing new, finishes what is there within {} s", most.as_secs());
         self.journal.note(Kind::Daemon, self.orders.host.clone(), why);
+        match self.databases.leave() {
+            Some(left) => {
+                self.begun.spawn(async move {
+                    left.await;
+                    Happening::DatabasesLeft
+                });
+            }
+            None => self.leave_addresses(),
+        }
+    }
+
+    fn leave_addresses(&mut self) {
         match self.addresses.handed_over() {
             Some(handed_over) => {
                 self.data_plane.keep_retiring(true);
@@ -392,6 +418,7 @@ impl Daemon {
         match ask {
             Ask::Status(reply) => drop(reply.send(self.status())),
             Ask::Events { after, reply } => drop(reply.send(self.journal.after(after))),
+            Ask::Database { order, reply } => self.databases.order(order, reply),
             Ask::Wish { target, wish, reply } => drop(reply.send(self.wish(&target, wish))),
         }
     }
@@ -441,6 +468,7 @@ impl Daemon {
             wish: self.wish,
             listeners: self.data_plane.listeners(),
             virtual_ips: self.addresses.status(),
+            databases: self.databases.status(),
             databases: Vec::new(),
             pools: self.pools.status(Instant::now()),
             statistics: self.data_plane.statistics(),

@@ -3,13 +3,16 @@
 mod registers;
 mod shell;
 mod standing;
+mod store;
 
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use anyhow::Context;
 use nines_admin::api::{DatabaseOrder, DatabaseVerb, Problem};
 use nines_control::event::Kind;
 use nines_control::status::DatabaseStatus;
+use nines_system::Secret;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::part::Part;
@@ -35,6 +38,7 @@ pub(super) enum Order {
 /// Orders that may wait, and events: a person gives few, and a shell that is held up for long is broken.
 const WAITING: usize = 64;
 const EVENTS: usize = 1024;
+const LOOK: Duration = Duration::from_millis(20);
 /// How long a database may take to hand over and stop.
 pub(super) const LEAVE: Duration = Duration::from_secs(20);
 
@@ -66,10 +70,6 @@ impl Databases {
         Ok(Self { all, happened })
     }
 
-    pub(super) fn any(&self) -> bool {
-        !self.all.is_empty()
-    }
-
     /// The next thing that happened to one of them; never, if there are none.
     pub(super) async fn happened(&mut self) -> Option<Happened> {
         match self.all.is_empty() {
@@ -98,14 +98,34 @@ impl Databases {
         }
     }
 
-    /// The end: each hands over and stops; what happens meanwhile still has to be asked for. The threads end by themselves.
-    pub(super) fn leave(&self) {
+    /// The end: each hands over and stops; what happens meanwhile still has to be asked for. Resolves when all have, or had the
+    /// time to; `None` if there are none.
+    pub(super) fn leave(&mut self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let threads: Vec<JoinHandle<()>> = self.all.iter_mut().filter_map(|one| one.thread.take()).collect();
         for running in &self.all {
             let _ = running.orders.try_send(Order::Leave);
         }
+        let end = tokio::time::Instant::now() + LEAVE;
+        (!threads.is_empty()).then(|| async move {
+            while !threads.iter().all(JoinHandle::is_finished) && tokio::time::Instant::now() < end {
+                tokio::time::sleep(LOOK).await;
+            }
+        })
     }
+}
 
-    pub(super) fn have_left(&self) -> bool {
-        self.all.iter().all(|one| one.thread.as_ref().is_none_or(JoinHandle::is_finished))
+/// A secret of the file, read if it stands in another.
+///
+/// # Errors
+/// It can't be read, or is empty.
+fn secret(secret: &Secret) -> anyhow::Result<String> {
+    let path = match secret {
+        Secret::Text(text) => return Ok(text.clone()),
+        Secret::File(path) => path,
+    };
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the password in {}", path.display()))?;
+    match text.lines().next().map(str::trim_end) {
+        None | Some("") => anyhow::bail!("{} should have a password in its first line", path.display()),
+        Some(password) => Ok(password.to_owned()),
     }
 }

@@ -24,7 +24,7 @@ pub(crate) enum PartError {
     Wrong(Mistakes),
     #[error("{path} has no host called {host}{}; it has {}", meant(.host, .known), .known.join(", "))]
     UnknownHost { path: String, host: String, known: Vec<String> },
-    #[error("{path} gives host {host} nothing to do: no load balancer names it in its hosts")]
+    #[error("{path} gives host {host} nothing to do: no load balancer and no database names it in its hosts")]
     NothingToDo { path: String, host: String },
 }
 
@@ -48,7 +48,7 @@ fn meant(host: &str, known: &[String]) -> String {
 impl Part {
     pub(crate) fn read(path: &Path, host: &str) -> Result<Self, PartError> {
         let part = Self::of_any_host(path, host)?;
-        if part.load_balancers().next().is_none() {
+        if part.load_balancers().next().is_none() && part.system.databases_on(part.host).next().is_none() {
             return Err(PartError::NothingToDo { path: path.display().to_string(), host: host.to_owned() });
         }
         Ok(part)

@@ -20,6 +20,13 @@ pub(super) struct Answer {
     result: Result<nines_coordination::Outcome, Error>,
 }
 
+impl Answer {
+    /// Nothing is known to have been asked of the register.
+    pub(super) fn failed(&self) -> bool {
+        self.result.is_err()
+    }
+}
+
 impl Shelf {
     pub(super) fn new(registers: Registers, database: &str) -> Self {
         Self { registers, database: database.to_owned(), newest: BTreeMap::new() }

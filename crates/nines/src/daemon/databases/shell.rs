@@ -1,0 +1,405 @@
+//! What runs `control::failover` for one database on this host: a thread that carries what happens to the machine, and what it wants
+//! done to the store, to PostgreSQL's hands and to the gate.
+//!
+//! It decides nothing. Everything that has arrived is given to the machine before the time is, so that a thread that ran late does not take
+//! its own sleep for another's silence.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nines_admin::api::{DatabaseVerb, Problem};
+use nines_control::event;
+use nines_control::failover::{self, Failover, Gate as Wanted, Host, Input, Kind, Output, Report};
+use nines_control::status::DatabaseStatus;
+use nines_coordination::{Error, Registers, Seen, Watch};
+use nines_database::gate::Gate;
+use nines_database::hands::{self, Hands, Told};
+use nines_system::{DatabaseId, System};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::registers::{Answer, Shelf};
+use super::store::Opening;
+use super::{Happened, LEAVE, Order, standing};
+use crate::daemon::part::Part;
+
+/// What this host knows of the store is written down at least so often.
+const REMEMBER: Duration = Duration::from_secs(10);
+/// PostgreSQL that can't be taken in hand is tried again after this.
+const AGAIN: Duration = Duration::from_secs(5);
+/// A change that failed is told to the machine no sooner than this after it was asked for, so that it does not spin.
+const FAILED: Duration = Duration::from_millis(50);
+
+pub(super) struct Shell {
+    name: String,
+    me: Host,
+    settings: failover::Settings,
+    hands: hands::Settings,
+    opening: Opening,
+    gate: Arc<Gate>,
+    lag: u64,
+    orders: mpsc::Receiver<Order>,
+    news: mpsc::Sender<Happened>,
+    status: watch::Sender<DatabaseStatus>,
+    /// What was said last of what goes wrong, so that it is said once.
+    trouble: Option<String>,
+}
+
+/// What takes time, and has ended.
+enum Ended {
+    Opened(Result<Registers, Error>),
+    Set(Answer),
+    Remembered(anyhow::Result<()>),
+}
+
+/// The machine and all that it works with, once PostgreSQL is in hand.
+struct Life {
+    machine: Failover,
+    hands: Hands,
+    report: Option<Report>,
+    begun: JoinSet<Ended>,
+    store: Option<Open>,
+    /// The gate is held, and whether it has become idle is not known yet.
+    holding: bool,
+    leaving: Option<Instant>,
+}
+
+/// The store, since it answered.
+struct Open {
+    shelf: Shelf,
+    watch: Watch,
+    /// What all registers held at first, until all of it is there.
+    first: Option<Vec<(failover::Register, failover::Revision, failover::Value)>>,
+    remembered: Instant,
+}
+
+impl Shell {
+    /// Opens the gate's ports, which stay shut to everybody so far.
+    ///
+    /// # Errors
+    /// A port is taken; a password can't be read; this database can't be run on this host.
+    pub(super) fn open(
+        part: &Part,
+        id: DatabaseId,
+        orders: mpsc::Receiver<Order>,
+        news: mpsc::Sender<Happened>,
+    ) -> anyhow::Result<(Self, watch::Receiver<DatabaseStatus>)> {
+        let system: &Arc<System> = &part.system;
+        let database = &system[id];
+        let coordination = system
+            .coordination
+            .as_ref()
+            .ok_or_else(|| anyhow::anyhow!("a database without coordination: {}", database.name))?;
+        let me = Host::from(system[part.host].name.as_str());
+        let gate = Arc::new(Gate::open(nines_database::gate::Settings::of(system, id, part.host)?)?);
+        let name = database.name.clone();
+        let status = watch::Sender::new(DatabaseStatus { name: name.clone(), ..DatabaseStatus::default() });
+        let told = status.subscribe();
+        let shell = Self {
+            settings: settings(system, id, &me),
+            hands: hands::Settings::of(system, id, part.host)?,
+            opening: Opening::of(system, coordination, &database.data)?,
+            lag: database.lag,
+            name,
+            me,
+            gate,
+            orders,
+            news,
+            status,
+            trouble: None,
+        };
+        Ok((shell, told))
+    }
+
+    /// Until it is told to leave. To be called on a thread of its own.
+    pub(super) fn run(self) {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return tracing::error!(%error, "a database cannot be looked after"),
+        };
+        runtime.block_on(tokio::task::LocalSet::new().run_until(self.live()));
+        runtime.shutdown_background();
+    }
+
+    async fn live(mut self) {
+        let Some(hands) = self.take_hands().await else { return };
+        let mut life = Life {
+            machine: Failover::new(Instant::now(), self.settings.clone()),
+            hands,
+            report: None,
+            begun: JoinSet::new(),
+            store: None,
+            holding: false,
+            leaving: None,
+        };
+        self.open_store(&mut life);
+        loop {
+            self.perform(&mut life);
+            self.show(&life);
+            if self.has_left(&life) {
+                break;
+            }
+            self.next(&mut life).await;
+        }
+        life.hands.stop().await;
+        self.say(event::Kind::Daemon, "PostgreSQL is stopped".to_owned());
+    }
+
+    /// Tries until PostgreSQL and its data are in hand; `None` if it is to leave before that.
+    async fn take_hands(&mut self) -> Option<Hands> {
+        loop {
+            let refusal = tokio::select! {
+                taken = Hands::take(self.hands.clone(), self.gate.clone()) => match taken {
+                    Ok(hands) => return Some(hands),
+                    Err(refusal) => refusal,
+                },
+                order = self.orders.recv() => match order {
+                    Some(Order::Verb { reply, .. }) => {
+                        let _ = reply.send(Err(Problem::new("it has only just started: ask again")));
+                        continue;
+                    }
+                    Some(Order::Leave) | None => return None,
+                },
+            };
+            self.complain(refusal.to_string());
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                order = self.orders.recv() => match order {
+                    Some(Order::Verb { reply, .. }) => {
+                        let _ = reply.send(Err(Problem::new(refusal.to_string())));
+                    }
+                    Some(Order::Leave) | None => return None,
+                },
+            }
+        }
+    }
+
+    fn open_store(&self, life: &mut Life) {
+        let opening = self.opening.clone();
+        life.begun.spawn(async move { Ended::Opened(opening.try_it().await) });
+    }
+
+    /// Waits for the next thing to happen, and gives it to the machine.
+    async fn next(&mut self, life: &mut Life) {
+        let deadline = life.machine.deadline();
+        let leave = life.leaving;
+        tokio::select! {
+            biased;
+            Some(order) = self.orders.recv() => self.order(life, order),
+            seen = seen(&mut life.store) => self.seen(life, seen),
+            Some(ended) = life.begun.join_next() => match ended {
+                Ok(ended) => self.ended(life, ended),
+                Err(error) => tracing::error!(%error, "a task of a database failed"),
+            },
+            told = life.hands.next() => self.told(life, told),
+            () = self.gate.idle(), if life.holding => {
+                life.holding = false;
+                life.give(Input::GateIdle);
+            }
+            () = super::super::until(deadline) => life.give(Input::Timer),
+            () = super::super::until(leave) => {}
+        }
+    }
+
+    fn order(&mut self, life: &mut Life, order: Order) {
+        match order {
+            Order::Leave => {
+                life.leaving = Some(Instant::now() + LEAVE / 2);
+                life.give(Input::Leave);
+            }
+            Order::Verb { verb, reply } => {
+                let _ = reply.send(self.verb(life, &verb));
+            }
+        }
+    }
+
+    fn verb(&mut self, _life: &mut Life, _verb: &DatabaseVerb) -> Result<String, Problem> {
+        Err(Problem::new("not wired"))
+    }
+
+    fn seen(&mut self, life: &mut Life, seen: Seen) {
+        let Some(store) = &mut life.store else { return };
+        match seen {
+            Seen::Change(change) => match (store.shelf.read(change), &mut store.first) {
+                (Some(Ok(held)), Some(first)) => first.push(held),
+                (Some(Ok((register, revision, value))), None) => {
+                    life.give(Input::Changed { register, revision, value });
+                }
+                (Some(Err(why)), _) => self.complain(format!("the coordination store: {why}")),
+                (None, _) => {}
+            },
+            Seen::Current { .. } => {
+                self.trouble = None;
+                match store.first.take() {
+                    Some(first) => life.give(Input::Registers(first)),
+                    None => life.give(Input::Contact),
+                }
+                self.remember(life);
+            }
+            Seen::Trouble(error) => self.complain(error.to_string()),
+        }
+    }
+
+    fn remember(&self, life: &mut Life) {
+        let Some(store) = life.store.as_mut().filter(|store| store.remembered.elapsed() >= REMEMBER) else {
+            return;
+        };
+        store.remembered = Instant::now();
+        let (opening, known) = (self.opening.clone(), store.shelf.registers().known());
+        life.begun.spawn_blocking(move || Ended::Remembered(opening.remember(&known)));
+    }
+
+    fn ended(&mut self, life: &mut Life, ended: Ended) {
+        match ended {
+            Ended::Opened(Ok(registers)) => {
+                let Ok(root) = Shelf::root(&self.name) else { return };
+                let watch = registers.watch(Some(&root));
+                let opening = self.opening.clone();
+                let known = registers.known();
+                life.begun.spawn_blocking(move || Ended::Remembered(opening.remember(&known)));
+                let shelf = Shelf::new(registers, &self.name);
+                life.store =
+                    Some(Open { shelf, watch, first: Some(Vec::new()), remembered: Instant::now() });
+            }
+            Ended::Opened(Err(error)) => {
+                self.complain(error.to_string());
+                self.open_store(life);
+            }
+            Ended::Set(answer) => {
+                let Some(store) = &mut life.store else { return };
+                let (inputs, error) = store.shelf.answered(answer);
+                if let Some(error) = error {
+                    self.complain(error.to_string());
+                }
+                for input in inputs {
+                    life.give(input);
+                }
+            }
+            Ended::Remembered(Ok(())) => {}
+            Ended::Remembered(Err(error)) => self.complain(format!("{error:#}")),
+        }
+    }
+
+    fn told(&mut self, life: &mut Life, told: Told) {
+        match told {
+            Told::Report(report) => {
+                life.report = Some(report.clone());
+                life.give(Input::Engine(report));
+            }
+            Told::Done { id, result, report } => {
+                life.report = Some(report.clone());
+                life.give(Input::Done { id, result, report });
+            }
+            Told::Note(note) => self.say(event::Kind::Following, note),
+        }
+        let standing = standing::of(&life.machine, life.report.as_ref(), &life.hands.facts(), self.lag);
+        self.gate.set_reads(standing);
+    }
+
+    /// Does everything that the machine wants done.
+    fn perform(&mut self, life: &mut Life) {
+        while let Some(output) = life.machine.poll() {
+            match output {
+                Output::Set { id, register, expected, value } => {
+                    let Some(store) = &life.store else { continue };
+                    let deadline = Instant::now() + self.settings.lease / 2;
+                    let set = store.shelf.set(id, register, expected, &value, deadline);
+                    life.begun.spawn(async move {
+                        let begin = Instant::now();
+                        let answer = set.await;
+                        if answer.failed() {
+                            tokio::time::sleep_until((begin + FAILED).into()).await;
+                        }
+                        Ended::Set(answer)
+                    });
+                }
+                Output::Do { id, effect } => life.hands.perform(id, effect),
+                Output::Gate(gate) => {
+                    life.holding = matches!(gate, Wanted::Hold { .. });
+                    self.gate.set(gate);
+                }
+                Output::Event { kind, why } => self.say(word(kind), why),
+            }
+        }
+    }
+
+    fn show(&self, life: &Life) {
+        let status = standing::status(&self.name, &self.me, &life.machine, life.report.as_ref());
+        self.status.send_if_modified(|shown| {
+            let changed = *shown != status;
+            if changed {
+                *shown = status;
+            }
+            changed
+        });
+    }
+
+    /// It has let go of everything that others wait for, or they have waited long enough.
+    fn has_left(&self, life: &Life) -> bool {
+        life.leaving.is_some_and(|until| life.machine.has_let_go() || Instant::now() >= until)
+    }
+
+    /// What goes wrong, and may go on doing so.
+    fn complain(&mut self, why: String) {
+        if self.trouble.as_ref() != Some(&why) {
+            self.say(event::Kind::Conflict, why.clone());
+            self.trouble = Some(why);
+        }
+    }
+
+    fn say(&self, kind: event::Kind, why: String) {
+        let subject = format!("{}/{}", self.name, self.me);
+        // Who does not read for so long has other troubles than this event.
+        let _ = self.news.try_send(Happened { kind, subject, why });
+    }
+}
+
+impl Life {
+    fn give(&mut self, input: Input) {
+        self.machine.handle(Instant::now(), input);
+    }
+}
+
+/// The next that the store tells; never before it is open.
+async fn seen(store: &mut Option<Open>) -> Seen {
+    match store {
+        Some(store) => store.watch.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// As it is called beside everything else that happens on a host.
+fn word(kind: Kind) -> event::Kind {
+    match kind {
+        Kind::Takeover => event::Kind::Takeover,
+        Kind::Refused => event::Kind::Refused,
+        Kind::Serving => event::Kind::Taken,
+        Kind::Released => event::Kind::Released,
+        Kind::Cohort => event::Kind::Cohort,
+        Kind::Following => event::Kind::Following,
+        Kind::Conflict => event::Kind::Conflict,
+    }
+}
+
+/// What the machine is told of a database of the file.
+fn settings(system: &System, id: DatabaseId, me: &Host) -> failover::Settings {
+    let database = &system[id];
+    let names = database.hosts.iter().map(|&host| Host::from(system[host].name.as_str()));
+    failover::Settings {
+        me: me.clone(),
+        hosts: names.collect(),
+        confirm: database.confirm,
+        durability: match database.durability {
+            nines_system::Durability::Strict => failover::Durability::Strict,
+            nines_system::Durability::Available => failover::Durability::Available,
+        },
+        lease: database.lease,
+        heartbeat: database.heartbeat,
+        clock_error: 0.05,
+        absent_after: 4 * database.lease,
+        lag: 16 << 20,
+        switchover_within: database.switchover_within,
+        promote_within: 4 * database.lease,
+        retry_after: database.lease / 2,
+    }
+}

@@ -1,0 +1,107 @@
+//! The way to the coordination store: opened when it answers, again and again until then, and what this host remembers of it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use nines_coordination::settings::{Etcd, Identity, Settings, Tls, User};
+use nines_coordination::{Claim, Error, Known, Prefix, Registers};
+use nines_system::{Coordination, EtcdMember, HostAddress, Store, System};
+
+/// For one try.
+const OPEN: Duration = Duration::from_secs(5);
+/// From try to try.
+const AGAIN: Duration = Duration::from_millis(500);
+/// What only a person can mend is tried again after this.
+const REFUSED_AGAIN: Duration = Duration::from_secs(5);
+
+/// What is needed to open the store.
+#[derive(Debug, Clone)]
+pub(super) struct Opening {
+    settings: Settings,
+    prefix: Prefix,
+    system: String,
+    /// Where this host keeps what it knows of the store.
+    known: PathBuf,
+}
+
+impl Opening {
+    /// # Errors
+    /// A password can't be read, or the prefix can't be one.
+    pub(super) fn of(system: &System, coordination: &Coordination, data: &Path) -> anyhow::Result<Self> {
+        Ok(Self {
+            settings: settings(system, &coordination.store)?,
+            prefix: Prefix::new(coordination.prefix.clone())?,
+            system: system.name.clone(),
+            known: data.join("coordination.json"),
+        })
+    }
+
+    /// One try, and a wait after one that failed.
+    pub(super) async fn try_it(&self) -> Result<Registers, Error> {
+        let known = match read_known(&self.known) {
+            Ok(known) => known,
+            Err(error) => {
+                tokio::time::sleep(REFUSED_AGAIN).await;
+                return Err(Error::Settings { why: format!("{error:#}") });
+            }
+        };
+        let claim = Claim { prefix: self.prefix.clone(), system: self.system.clone(), known };
+        let opened = Registers::open(&self.settings, &claim, Instant::now() + OPEN).await;
+        match &opened {
+            Ok(_) => {}
+            Err(Error::Unreachable { .. } | Error::Unknown { .. }) => tokio::time::sleep(AGAIN).await,
+            Err(_) => tokio::time::sleep(REFUSED_AGAIN).await,
+        }
+        opened
+    }
+
+    /// Keeps what is known of the store for the next start.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) fn remember(&self, known: &Known) -> anyhow::Result<()> {
+        let next = self.known.with_extension("new");
+        let text = serde_json::to_vec(known)?;
+        std::fs::write(&next, text).with_context(|| format!("cannot write {}", next.display()))?;
+        std::fs::rename(&next, &self.known).with_context(|| format!("cannot write {}", self.known.display()))
+    }
+}
+
+/// `None` on the first start.
+fn read_known(path: &Path) -> anyhow::Result<Option<Known>> {
+    match std::fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).with_context(|| {
+            format!("{} cannot be understood; it says which store this host knows", path.display())
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+fn settings(system: &System, store: &Store) -> anyhow::Result<Settings> {
+    let etcd = match store {
+        Store::Embedded { path } => return Ok(Settings::Embedded { path: path.clone() }),
+        Store::Etcd(etcd) => etcd,
+    };
+    let endpoint = |member: &EtcdMember| match member {
+        EtcdMember::Host { host, port } => match &system[*host].address {
+            HostAddress::Ip(ip) => std::net::SocketAddr::new(*ip, *port).to_string(),
+            HostAddress::Dns(name) => format!("{name}:{port}"),
+        },
+        EtcdMember::Address(address) => address.to_string(),
+        EtcdMember::Name { name, port } => format!("{name}:{port}"),
+    };
+    let user = match &etcd.user {
+        Some((name, secret)) => Some(User { name: name.clone(), password: super::secret(secret)? }),
+        None => None,
+    };
+    let tls = etcd.tls.as_ref().map(|tls| Tls {
+        ca: tls.ca.clone(),
+        identity: tls
+            .identity
+            .as_ref()
+            .map(|(certificate, key)| Identity { certificate: certificate.clone(), key: key.clone() }),
+    });
+    Ok(Settings::Etcd(Etcd { endpoints: etcd.members.iter().map(endpoint).collect(), tls, user }))
+}
