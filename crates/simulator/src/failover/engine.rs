@@ -55,7 +55,7 @@ impl OnDisk {
                 let adopted = me == host;
                 // Some are standbys that lag, some have nothing.
                 let end = if adopted { 9 } else { 3 + me as u64 };
-                let follows = adopted || (me + host) % 2 == 0;
+                let follows = adopted || (me + host).is_multiple_of(2);
                 let history = follows.then(|| History::begun(0, 5, end));
                 let origin = if adopted { Origin::Adopted } else { Origin::Ruled };
                 let pledged = if follows { 5 } else { 0 };

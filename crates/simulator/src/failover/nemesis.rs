@@ -48,6 +48,18 @@ impl Nemesis<'_> {
         }
     }
 
+    /// Some managers stand still for a while, soon.
+    pub(super) fn beginning(&mut self) {
+        let lease = self.scene.lease;
+        for host in 0..self.scene.hosts {
+            if chance(self.random, 0.5) {
+                let at = of_any_size(self.random, Duration::from_millis(1), lease / 2);
+                let end = at + of_any_size(self.random, lease / 2, 4 * lease);
+                self.during((at, end), Fault::Pause(host), Fault::Resume(host));
+            }
+        }
+    }
+
     /// Something decisive has just happened: now is the time.
     pub(super) fn strike(&mut self, node: HostIndex) {
         let lease = self.scene.lease;
