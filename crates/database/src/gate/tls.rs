@@ -47,7 +47,7 @@ impl Certificate {
                 match acceptor(&self.certificate, &self.key) {
                     Ok(acceptor) => loaded.acceptor = acceptor,
                     Err(error) => {
-                        tracing::warn!(%error, "the certificate that was there before stays in force")
+                        tracing::warn!(%error, "the certificate that was there before stays in force");
                     }
                 }
             }
