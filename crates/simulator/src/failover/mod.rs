@@ -94,7 +94,7 @@ pub fn run(origin: Instant, seed: u64, options: &Options) -> Report {
     let store = Store::new(scene.names.clone(), scene.first_rule());
     programs.push((Node::Store(Box::new(StoreNode(store))), Clock::new(origin, 0)));
     let world = World::new(random.next_u64(), programs, scene.lateness, options.trace_lines);
-    let checker = Checker::new(scene.clone());
+    let checker = Checker::new(scene.clone(), options.mistake);
     let mut play = Play { world, checker, random, scene, refused: 0, in_chaos: false };
     let violation = play.all(options).err();
     Report {

@@ -42,8 +42,9 @@ impl Nemesis<'_> {
         while at < until {
             self.weather(at);
             let to = chance(self.random, 0.7).then(|| self.random.below(self.scene.hosts));
+            let force = chance(self.random, 0.5);
             at += of_any_size(self.random, lease / 10, lease);
-            self.world.order(at, 2 * self.scene.hosts, Order::SwitchOver(to));
+            self.world.order(at, 2 * self.scene.hosts, Order::SwitchOver { to, force });
             at += of_any_size(self.random, lease / 2, 3 * lease);
         }
     }
@@ -111,7 +112,8 @@ impl Nemesis<'_> {
             }
             16 | 17 => {
                 let to = chance(self.random, 0.7).then_some(host);
-                self.world.order(at, 2 * hosts, Order::SwitchOver(to));
+                let force = chance(self.random, 0.5);
+                self.world.order(at, 2 * hosts, Order::SwitchOver { to, force });
             }
             18 => {
                 self.world.order(at, 2 * hosts, Order::Pause(true));
