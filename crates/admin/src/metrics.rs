@@ -1,5 +1,6 @@
 //! A status as Prometheus and its kin read it, names by Prometheus' conventions (docs/metrics.md lists them).
 
+mod databases;
 mod virtual_ips;
 
 use std::collections::BTreeMap;
@@ -74,6 +75,7 @@ impl Collector for Scrape {
         daemon(&mut page, &self.0)?;
         listeners(&mut page, &self.0)?;
         virtual_ips::families(&mut page, &self.0)?;
+        databases::families(&mut page, &self.0)?;
         pools(&mut page, &self.0)?;
         members(&mut page, &self.0)?;
         member_traffic(&mut page, &self.0)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::event;
+use crate::failover;
 use crate::statistics::Statistics;
 
 /// `/status`. Fields are added, never changed in meaning, while `version` stays.
@@ -146,6 +147,51 @@ pub struct DatabaseStatus {
     pub settled: bool,
     /// What is wrong with it now, each in a sentence.
     pub problems: Vec<String>,
+    /// Everything that this host knows of who is the primary, and of who would be. `None` while it starts.
+    pub failover: Option<failover::Status>,
+    pub engine: EngineStatus,
+    pub gate: GateStatus,
+}
+
+/// This host's database server.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EngineStatus {
+    /// `15.18`.
+    pub version: String,
+    pub data: String,
+    /// Of the server's first process.
+    pub pid: Option<i32>,
+    pub running_ms: Option<u64>,
+    pub timeline: Option<u64>,
+    /// Of a standby: what it has of the log, and what can be read in it.
+    pub received: Option<u64>,
+    pub replayed: Option<u64>,
+    /// Of a standby: how old the latest is that can be read in it.
+    pub behind_ms: Option<u64>,
+    /// What is being done to it: a copy, for example, and how far it is.
+    pub doing: Option<String>,
+    /// Parameters that take effect when it is started again.
+    pub pending_restart: Vec<String>,
+    /// Directories that were set aside, and their bytes.
+    pub set_aside: Vec<(String, u64)>,
+}
+
+/// What passes this host's gate.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct GateStatus {
+    /// Connected now.
+    pub clients: u64,
+    pub standbys: u64,
+    /// Since the program started.
+    pub accepted: u64,
+    /// Connections that the gate ended because it shut.
+    pub cut: u64,
+    /// Connections that it ended in the place of an answer to a commit that no standby had confirmed.
+    pub unconfirmed: u64,
+    /// Connections that were not let in, by reason.
+    pub refused: BTreeMap<String, u64>,
+    pub from_clients: u64,
+    pub to_clients: u64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

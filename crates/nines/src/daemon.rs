@@ -494,7 +494,7 @@ impl Signals {
 }
 
 /// For ever, if there is no such time.
-async fn until(time: Option<Instant>) {
+pub(in crate::daemon) async fn until(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time.into()).await,
         None => std::future::pending().await,

@@ -135,6 +135,22 @@ pub(crate) fn duration(ms: u64) -> String {
     }
 }
 
+/// `812 B`, `1.5 KiB`, `3.2 GiB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"];
+    let mut whole = bytes as f64 / 1024.0;
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    for unit in units {
+        if whole < 1023.95 || unit == "TiB" {
+            return format!("{whole:.1} {unit}");
+        }
+        whole /= 1024.0;
+    }
+    String::new()
+}
+
 /// UTC, as the log writes it: `2026-11-23T03:04:05.678Z`.
 pub(crate) fn timestamp(unix_us: u64) -> String {
     let ms = unix_us / 1000;
@@ -179,6 +195,9 @@ mod tests {
         ];
         for (ms, text) in cases {
             assert_eq!(duration(ms), text);
+        }
+        for (count, text) in [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), ((1 << 30) - 1, "1.0 GiB")] {
+            assert_eq!(bytes(count), text);
         }
         assert_eq!(thousands(0), "0");
         assert_eq!(thousands(123), "123");

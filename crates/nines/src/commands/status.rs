@@ -10,6 +10,7 @@ use nines_control::status::Status;
 use crate::admin_socket::Daemon;
 use crate::terminal;
 
+mod databases;
 mod rates;
 mod screen;
 mod virtual_ips;

@@ -1,5 +1,6 @@
 //! The databases of this host, between the daemon's loop and a thread for each of them.
 
+mod door;
 mod registers;
 mod shell;
 mod standing;

@@ -4,17 +4,24 @@ use anstyle::Style;
 use nines_control::statistics::{ListenerStatistics, MemberStatistics, PoolStatistics};
 use nines_control::status::{Health, MemberStatus, Phase, PoolStatus, Status, Wish};
 
+use super::databases;
 use super::rates::{Rates, handled};
 use super::virtual_ips;
 use crate::terminal::{BAD, BOLD, Cell, DIM, GOOD, PLAIN, UNSURE, duration, line, table, thousands, widest};
 
 pub(crate) fn render(status: &Status, rates: &Rates, width: Option<usize>) -> Vec<String> {
     let mut screen = header(status, width);
-    screen.push(String::new());
-    screen.extend(table(&listeners(status, rates), width));
+    if !status.listeners.is_empty() {
+        screen.push(String::new());
+        screen.extend(table(&listeners(status, rates), width));
+    }
     if !status.virtual_ips.is_empty() {
         screen.push(String::new());
         screen.extend(virtual_ips::render(&status.host, &status.virtual_ips, width));
+    }
+    for database in &status.databases {
+        screen.push(String::new());
+        screen.extend(databases::render(database, width));
     }
     for pool in &status.pools {
         screen.push(String::new());

@@ -47,6 +47,7 @@ impl Shelf {
             Register::Lease => "lease".to_owned(),
             Register::Wish => "wish".to_owned(),
             Register::Pledge(host) => format!("pledges/{host}"),
+            Register::Vitals(host) => format!("vitals/{host}"),
         };
         Key::new(format!("databases/{}/{name}", self.database))
     }
@@ -57,7 +58,11 @@ impl Shelf {
             "rule" => Some(Register::Rule),
             "lease" => Some(Register::Lease),
             "wish" => Some(Register::Wish),
-            _ => name.strip_prefix("pledges/").map(|host| Register::Pledge(Host::from(host))),
+            _ => match name.split_once('/')? {
+                ("pledges", host) => Some(Register::Pledge(Host::from(host))),
+                ("vitals", host) => Some(Register::Vitals(Host::from(host))),
+                _ => None,
+            },
         }
     }
 
@@ -77,6 +82,7 @@ impl Shelf {
                 | (Register::Lease, Value::Lease(_))
                 | (Register::Wish, Value::Wish(_))
                 | (Register::Pledge(_), Value::Pledge(_))
+                | (Register::Vitals(_), Value::Vitals(_))
         );
         if !fits {
             return Err("it holds something else".to_owned());

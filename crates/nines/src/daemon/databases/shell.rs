@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use nines_admin::api::{DatabaseVerb, Problem};
 use nines_control::event;
-use nines_control::failover::{self, Failover, Gate as Wanted, Host, Input, Kind, Output, Report};
+use nines_control::failover::{self, Effect, Failover, Gate as Wanted, Host, Input, Kind, Output, Report};
 use nines_control::status::DatabaseStatus;
 use nines_coordination::{Error, Registers, Seen, Watch};
-use nines_database::gate::Gate;
-use nines_database::hands::{self, Hands, Told};
+use nines_database::hands::{self, Hands, Leaving, Records, Told};
 use nines_system::{DatabaseId, System};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::door::Door;
 use super::registers::{Answer, Shelf};
 use super::store::Opening;
 use super::{Happened, LEAVE, Order, standing};
@@ -36,7 +36,7 @@ pub(super) struct Shell {
     settings: failover::Settings,
     hands: hands::Settings,
     opening: Opening,
-    gate: Arc<Gate>,
+    door: Arc<Door>,
     lag: u64,
     orders: mpsc::Receiver<Order>,
     news: mpsc::Sender<Happened>,
@@ -56,7 +56,10 @@ enum Ended {
 struct Life {
     machine: Failover,
     hands: Hands,
+    records: Records,
     report: Option<Report>,
+    /// What is done to PostgreSQL now ends its replication: reports that were made before say nothing of it.
+    ends_replication: bool,
     begun: JoinSet<Ended>,
     store: Option<Open>,
     /// The gate is held, and whether it has become idle is not known yet.
@@ -91,7 +94,7 @@ impl Shell {
             .as_ref()
             .ok_or_else(|| anyhow::anyhow!("a database without coordination: {}", database.name))?;
         let me = Host::from(system[part.host].name.as_str());
-        let gate = Arc::new(Gate::open(nines_database::gate::Settings::of(system, id, part.host)?)?);
+        let door = Arc::new(Door::open(system, id, part.host)?);
         let name = database.name.clone();
         let status = watch::Sender::new(DatabaseStatus { name: name.clone(), ..DatabaseStatus::default() });
         let told = status.subscribe();
@@ -102,7 +105,7 @@ impl Shell {
             lag: database.lag,
             name,
             me,
-            gate,
+            door,
             orders,
             news,
             status,
@@ -125,8 +128,10 @@ impl Shell {
         let Some(hands) = self.take_hands().await else { return };
         let mut life = Life {
             machine: Failover::new(Instant::now(), self.settings.clone()),
+            records: hands.records(),
             hands,
             report: None,
+            ends_replication: false,
             begun: JoinSet::new(),
             store: None,
             holding: false,
@@ -141,7 +146,7 @@ impl Shell {
             }
             self.next(&mut life).await;
         }
-        life.hands.stop().await;
+        life.hands.stop(Leaving::Stopped).await;
         self.say(event::Kind::Daemon, "PostgreSQL is stopped".to_owned());
     }
 
@@ -149,7 +154,7 @@ impl Shell {
     async fn take_hands(&mut self) -> Option<Hands> {
         loop {
             let refusal = tokio::select! {
-                taken = Hands::take(self.hands.clone(), self.gate.clone()) => match taken {
+                taken = Hands::take(self.hands.clone(), self.door.clone()) => match taken {
                     Ok(hands) => return Some(hands),
                     Err(refusal) => refusal,
                 },
@@ -192,7 +197,7 @@ impl Shell {
                 Err(error) => tracing::error!(%error, "a task of a database failed"),
             },
             told = life.hands.next() => self.told(life, told),
-            () = self.gate.idle(), if life.holding => {
+            () = self.door.idle(), if life.holding => {
                 life.holding = false;
                 life.give(Input::GateIdle);
             }
@@ -283,17 +288,20 @@ impl Shell {
     fn told(&mut self, life: &mut Life, told: Told) {
         match told {
             Told::Report(report) => {
+                if !life.ends_replication {
+                    self.door.replicate(&report, &life.records);
+                }
                 life.report = Some(report.clone());
                 life.give(Input::Engine(report));
             }
             Told::Done { id, result, report } => {
+                life.ends_replication = false;
+                self.door.replicate(&report, &life.records);
                 life.report = Some(report.clone());
                 life.give(Input::Done { id, result, report });
             }
             Told::Note(note) => self.say(event::Kind::Following, note),
         }
-        let standing = standing::of(&life.machine, life.report.as_ref(), &life.hands.facts(), self.lag);
-        self.gate.set_reads(standing);
     }
 
     /// Does everything that the machine wants done.
@@ -313,18 +321,27 @@ impl Shell {
                         Ended::Set(answer)
                     });
                 }
-                Output::Do { id, effect } => life.hands.perform(id, effect),
+                Output::Do { id, effect } => {
+                    life.ends_replication = !matches!(effect, Effect::SetSynchronous { .. } | Effect::Measure);
+                    life.hands.perform(id, effect);
+                }
                 Output::Gate(gate) => {
                     life.holding = matches!(gate, Wanted::Hold { .. });
-                    self.gate.set(gate);
+                    self.door.set(&gate);
                 }
                 Output::Event { kind, why } => self.say(word(kind), why),
             }
         }
     }
 
+    /// Tells everybody how it stands.
     fn show(&self, life: &Life) {
-        let status = standing::status(&self.name, &self.me, &life.machine, life.report.as_ref());
+        let facts = life.records.facts();
+        let now = Instant::now();
+        let known = life.machine.status(now);
+        let standing = standing::standing(&life.machine, &known, life.report.as_ref(), self.lag);
+        self.door.stand(&standing, self.settings.lease);
+        let status = standing::status(&self.name, known, &facts, &self.door.counts());
         self.status.send_if_modified(|shown| {
             let changed = *shown != status;
             if changed {

@@ -1,14 +1,16 @@
 //! What this host's instance of a database is to others: to load balancers by its gate, to a person by the status.
 
-use std::collections::BTreeSet;
-
-use nines_control::failover::{Failover, Gate, Host, Report, Role, Rule};
+use nines_control::failover::{Failover, Gate, Host, Report, Role, Status};
 use nines_control::gate::{Serves, Standing};
-use nines_control::status::{DatabaseMember, DatabaseRole, DatabaseStatus};
+use nines_control::status::{DatabaseMember, DatabaseRole, DatabaseStatus, EngineStatus, GateStatus};
+use nines_database::gate::Counts;
+use nines_database::hands::Facts;
 
 /// Whom the gate serves, and why not everybody. Its number is the gate's to give.
-pub(super) fn standing(machine: &Failover, report: Option<&Report>, lag: Option<u64>, most: u64) -> Standing {
+pub(super) fn standing(machine: &Failover, known: &Status, report: Option<&Report>, most: u64) -> Standing {
     let term = machine.rule().map_or(0, |rule| rule.term);
+    let own = known.members.iter().find(|member| member.host == known.host);
+    let lag = own.and_then(|own| own.lag);
     let told = |serves, why: String| Standing { number: 0, serves, term, lag: lag.unwrap_or(0), why };
     match machine.gate() {
         Gate::Open { term, .. } => Standing { term: *term, ..told(Serves::Everything, String::new()) },
@@ -35,54 +37,76 @@ fn reads(machine: &Failover, report: Option<&Report>, lag: Option<u64>, most: u6
     if !follows || report.diverged || report.position.is_none() {
         return Err(format!("does not follow {}", rule.primary));
     }
+    if !report.streams {
+        return Err(format!("does not hear {}", rule.primary));
+    }
     match lag {
-        None => Err(format!("does not hear {}", rule.primary)),
         Some(lag) if lag > most => Err(format!("is {lag} bytes behind {}", rule.primary)),
-        Some(_) => Ok(()),
+        _ => Ok(()),
     }
 }
 
-pub(super) fn status(name: &str, me: &Host, machine: &Failover, report: Option<&Report>) -> DatabaseStatus {
-    let rule = machine.rule();
-    let role = report.map_or(DatabaseRole::Unknown, |report| match report.role {
+pub(super) fn status(name: &str, known: Status, facts: &Facts, counts: &Counts) -> DatabaseStatus {
+    let primary = known.rule.as_ref().map(|rule| &rule.primary);
+    let member = |member: &nines_control::failover::Member| DatabaseMember {
+        host: member.host.to_string(),
+        role: role(member.role),
+        streaming: member.streams,
+        lag: member.lag,
+        in_cohort: member.in_cohort,
+    };
+    let own = known.members.iter().find(|member| member.host == known.host);
+    DatabaseStatus {
+        name: name.to_owned(),
+        role: own.map_or(DatabaseRole::Unknown, |own| role(own.role)),
+        term: known.rule.as_ref().map_or(0, |rule| rule.term),
+        primary: primary.map(Host::to_string),
+        serves: known.serves,
+        members: known.members.iter().map(member).collect(),
+        settled: known.settled,
+        problems: known.problems.clone(),
+        engine: engine(facts),
+        gate: gate(counts),
+        failover: Some(known),
+    }
+}
+
+fn role(role: Role) -> DatabaseRole {
+    match role {
         Role::Primary => DatabaseRole::Primary,
         Role::Standby => DatabaseRole::Standby,
         Role::Stopped => DatabaseRole::Stopped,
         Role::Unknown => DatabaseRole::Unknown,
-    });
-    DatabaseStatus {
-        name: name.to_owned(),
-        role,
-        term: rule.map_or(0, |rule| rule.term),
-        primary: rule.map(|rule| rule.primary.to_string()),
-        serves: matches!(machine.gate(), Gate::Open { .. }),
-        members: members(me, machine, report, rule),
-        settled: rule.is_some_and(|rule| rule.taking.is_none() && rule.also.is_empty()),
-        problems: Vec::new(),
     }
 }
 
-fn members(me: &Host, machine: &Failover, report: Option<&Report>, rule: Option<&Rule>) -> Vec<DatabaseMember> {
-    let cohort: BTreeSet<Host> = rule.map(|rule| rule.cohort.members.clone()).unwrap_or_default();
-    let end = report.and_then(|report| report.position).map(|position| position.lsn);
-    let leads = rule.is_some_and(|rule| rule.primary == *me);
-    let member = |host: &Host| {
-        let confirmed = report
-            .filter(|_| leads)
-            .and_then(|report| report.standbys.iter().find(|(standby, _)| standby == host))
-            .map(|(_, confirmed)| *confirmed);
-        let is_primary = rule.is_some_and(|rule| rule.primary == *host);
-        DatabaseMember {
-            host: host.to_string(),
-            role: match (is_primary, confirmed) {
-                (true, _) => DatabaseRole::Primary,
-                (false, Some(_)) => DatabaseRole::Standby,
-                (false, None) => DatabaseRole::Unknown,
-            },
-            streaming: confirmed.is_some(),
-            lag: confirmed.zip(end).map(|(confirmed, end)| end.saturating_sub(confirmed)),
-            in_cohort: cohort.contains(host),
-        }
-    };
-    machine.settings().hosts.iter().map(member).collect()
+fn engine(facts: &Facts) -> EngineStatus {
+    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let aside = facts.set_aside.iter().map(|(path, bytes)| (path.display().to_string(), *bytes));
+    EngineStatus {
+        version: facts.version.clone(),
+        data: facts.data_directory.display().to_string(),
+        pid: facts.pid,
+        running_ms: facts.running.map(millis),
+        timeline: facts.timeline,
+        received: facts.received,
+        replayed: facts.replayed,
+        behind_ms: facts.behind.map(millis),
+        doing: facts.doing.clone(),
+        pending_restart: facts.pending_restart.clone(),
+        set_aside: aside.collect(),
+    }
+}
+
+fn gate(counts: &Counts) -> GateStatus {
+    GateStatus {
+        clients: counts.connections,
+        standbys: counts.replication_connections,
+        accepted: counts.accepted,
+        cut: counts.closed,
+        unconfirmed: counts.unconfirmed,
+        refused: counts.refused.iter().map(|(why, count)| (why.word().to_owned(), *count)).collect(),
+        from_clients: counts.bytes_from_clients,
+        to_clients: counts.bytes_to_clients,
+    }
 }
