@@ -64,6 +64,10 @@ pub fn missing(all: &[Status], expected: &Expected) -> Vec<String> {
         }
         let used: BTreeSet<&String> = status.listeners.iter().flat_map(|listener| &listener.pools).collect();
         for pool in status.pools.iter().filter(|pool| used.contains(&pool.name)) {
+            // Of a database's hosts all must be well, though not all of them serve.
+            if let Some(who) = pool.who.as_ref().filter(|_| pool.serving == "nobody") {
+                missing.push(format!("{}: {}: {who}", status.host, pool.name));
+            }
             let sick = pool.members.iter().filter_map(|member| {
                 let why = sick(member, expected.unchecked.contains(&pool.name))?;
                 Some(format!("{}/{} is {why}", pool.name, member.name))

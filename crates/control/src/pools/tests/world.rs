@@ -94,7 +94,7 @@ impl World {
                         () if self.bad.contains(&host) => (Err("connection refused".to_owned()), HALF_A_MS),
                         () => (Ok("HTTP 200".to_owned()), HALF_A_MS),
                     };
-                    self.coming.push((self.now + after, order.ticket, Probed { outcome, took: after }));
+                    self.coming.push((self.now + after, order.ticket, Probed::new(outcome, after)));
                 }
                 Output::Publish(view) => self.views.push((at, view)),
                 Output::Event { kind, subject, why } => {
