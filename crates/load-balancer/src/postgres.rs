@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 use crate::kit::Kit;
-use crate::socket::send_all;
+use crate::socket::{self, send_all};
 use crate::window::Window;
 
 /// For the client's first words, which have mostly been said already.
@@ -60,6 +60,12 @@ pub(crate) async fn refuse(kit: &Kit, client: &TcpStream, ahead: Option<Window>)
     let end = Instant::now() + PATIENCE;
     let telling = Box::pin(tell(kit, client, ahead));
     kit.timers.timeout(|| end, telling).await.is_ok_and(|told| told.is_some())
+}
+
+/// The same for a client that has said what it wants, and has not been answered: an error is an answer to anything.
+pub(crate) fn refuse_at_once(client: &TcpStream) {
+    // What does not fit into an empty socket has a client that is gone.
+    let _ = socket::send(client, &error());
 }
 
 async fn tell(kit: &Kit, client: &TcpStream, ahead: Option<Window>) -> Option<()> {

@@ -125,6 +125,9 @@ impl Session<'_> {
         } else {
             relayed.await
         };
+        if matches!(ended, Ended::Closed) && self.moved.to_client.get() == 0 && self.pool.is_postgres() {
+            postgres::refuse_at_once(self.stream);
+        }
         if matches!(ended, Ended::MemberFailed) && self.moved.to_client.get() == 0 {
             member.failed(Failure::Reset);
         } else {
