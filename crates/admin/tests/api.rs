@@ -107,6 +107,7 @@ fn sample() -> Status {
         pools: vec![PoolStatus {
             name: "web".to_owned(),
             serving: "healthy".to_owned(),
+            who: None,
             members: vec![MemberStatus {
                 name: "app1:8080".to_owned(),
                 host: "app1".to_owned(),

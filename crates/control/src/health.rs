@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use nines_system::{Check, Passive, Probe};
+use nines_system::{Passive, Probe};
 
 use crate::status::Health;
 use crate::traffic::Failure;
@@ -43,9 +43,9 @@ impl Checks {
         *self = Self { health, ..Self::new(probe) };
     }
 
-    /// Takes a result in. The new health and after how many results of its kind, if it changed.
-    pub(crate) fn judge(&mut self, result: Latest, rule: &Check) -> Option<(Health, u32)> {
-        let (says, needed) = if result.good { (Health::Up, rule.rise) } else { (Health::Down, rule.fall) };
+    /// Takes a result in, of which so many in a row decide. The new health and after how many, if it changed.
+    pub(crate) fn judge(&mut self, result: Latest, needed: u32) -> Option<(Health, u32)> {
+        let says = if result.good { Health::Up } else { Health::Down };
         self.latest = Some(result);
         let needed = if std::mem::take(&mut self.first) { 1 } else { needed.max(1) };
         self.against = if says == self.health { 0 } else { self.against + 1 };

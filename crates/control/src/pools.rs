@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nines_system::{PoolId, Probe, System};
 
 use crate::event::Kind;
+use crate::gate::{Serves, Standing};
 use crate::random::Random;
 use crate::status::{PoolStatus, Wish};
 use crate::traffic::Traffic;
@@ -19,6 +20,7 @@ use crate::view::{MemberKey, View};
 mod member;
 mod names;
 mod pool;
+mod reach;
 mod reload;
 mod report;
 mod wish;
@@ -102,10 +104,19 @@ pub struct Ticket {
     number: u64,
 }
 
+impl Ticket {
+    /// Whose probe it is.
+    pub fn member(&self) -> MemberKey {
+        self.member
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProbeOrder {
     pub ticket: Ticket,
     pub probe: Probe,
+    /// The number of the standing that is known of a gate: it answers when it has another one, or in half of the time-out.
+    pub seen: u64,
     pub target: SocketAddr,
     /// `app1:8080`: the Host header of an HTTP probe that names no other.
     pub member: String,
@@ -120,6 +131,21 @@ pub struct Probed {
     /// `HTTP 200`, or what went wrong: `connection refused`.
     pub outcome: Result<String, String>,
     pub took: Duration,
+    /// What a gate said of itself.
+    pub standing: Option<Standing>,
+}
+
+impl Probed {
+    pub fn new(outcome: Result<String, String>, took: Duration) -> Self {
+        Self { outcome, took, standing: None }
+    }
+
+    /// A gate's answer.
+    pub fn of_gate(standing: Standing, took: Duration) -> Self {
+        let words = reach::words(&standing);
+        let outcome = if standing.serves == Serves::Nobody { Err(words) } else { Ok(words) };
+        Self { outcome, took, standing: Some(standing) }
+    }
 }
 
 /// Nothing bears the name that a wish is for.
@@ -233,8 +259,12 @@ impl Pools {
     fn probed(&mut self, now: Instant, ticket: Ticket, result: Probed) {
         let Some(&(at, place)) = self.places.get(&ticket.member) else { return };
         let rules = &self.system.pools[at];
-        let member = &mut self.pools[at].members[place];
+        let pool = &mut self.pools[at];
+        let member = &mut pool.members[place];
         let Some(began) = member.schedule.end(ticket.number) else { return };
+        if let Some(standing) = &result.standing {
+            pool.newest.hear(now, standing.term);
+        }
         member.judge(now, began, result, rules, &subject(rules, place), &mut self.outbox);
         let wait = member.wait(now, &rules.check, &mut self.random);
         member.schedule.again(now, wait);
@@ -243,7 +273,8 @@ impl Pools {
     fn traffic(&mut self, now: Instant, key: MemberKey, traffic: Traffic) {
         let Some(&(at, place)) = self.places.get(&key) else { return };
         let rules = &self.system.pools[at];
-        if rules.passive.failures.is_none() {
+        // A gate says itself whom it serves, and there may be no other.
+        if rules.passive.failures.is_none() || rules.reaches.is_some() {
             return;
         }
         match traffic {
@@ -299,6 +330,7 @@ impl Pools {
                     self.outbox.push(Output::Probe(ProbeOrder {
                         ticket,
                         probe: rules.check.probe.clone(),
+                        seen: member.seen(),
                         target,
                         member: rules.members[place].name.clone(),
                         host: self.system[rules.members[place].host].name.clone(),

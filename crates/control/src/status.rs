@@ -224,6 +224,9 @@ pub struct PoolStatus {
     pub name: String,
     /// `healthy`, `everyone` or `nobody`.
     pub serving: String,
+    /// For a pool that reaches a database: who serves, in words.
+    #[serde(default)]
+    pub who: Option<String>,
     pub members: Vec<MemberStatus>,
 }
 

@@ -17,11 +17,20 @@ pub enum Failure {
     BadReply,
     /// A 5xx reply, where the file asks for it.
     ServerError,
+    /// A database's gate let a client in no further: it had ceased to serve, and that was not known here yet.
+    TurnedAway,
 }
 
 impl Failure {
-    pub const ALL: [Self; 6] =
-        [Self::Refused, Self::ConnectTimeout, Self::Reset, Self::Silent, Self::BadReply, Self::ServerError];
+    pub const ALL: [Self; 7] = [
+        Self::Refused,
+        Self::ConnectTimeout,
+        Self::Reset,
+        Self::Silent,
+        Self::BadReply,
+        Self::ServerError,
+        Self::TurnedAway,
+    ];
 
     /// The word as it stands in `/status` and metrics.
     pub fn word(self) -> &'static str {
@@ -32,6 +41,7 @@ impl Failure {
             Self::Silent => "silent",
             Self::BadReply => "bad-reply",
             Self::ServerError => "server-error",
+            Self::TurnedAway => "turned-away",
         }
     }
 
@@ -44,6 +54,7 @@ impl Failure {
             Self::Silent => "silent",
             Self::BadReply => "reply not understood",
             Self::ServerError => "server error",
+            Self::TurnedAway => "turned away by the gate",
         }
     }
 }

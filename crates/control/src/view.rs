@@ -41,6 +41,7 @@ pub struct MemberView {
     /// Its weight times 100, less while it starts slowly; at least 1.
     pub share: u32,
     pub backup: bool,
-    /// The member is draining: idle connections are closed at once, the others at this time.
+    /// The member is draining, or no longer serves what the pool is for: idle connections are closed at once, the others at
+    /// this time.
     pub close_at: Option<Instant>,
 }

@@ -77,7 +77,9 @@ impl Lost {
             Self::Failed(Failure::ConnectTimeout) => Refused::ConnectTimeout,
             Self::Failed(Failure::Silent) => Refused::FirstByteTimeout,
             Self::Failed(Failure::BadReply) => Refused::BadReply,
-            Self::Failed(Failure::Reset | Failure::ServerError) | Self::Stale => Refused::Reset,
+            Self::Failed(Failure::Reset | Failure::ServerError | Failure::TurnedAway) | Self::Stale => {
+                Refused::Reset
+            }
         }
     }
 }

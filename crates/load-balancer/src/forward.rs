@@ -27,7 +27,8 @@ pub(crate) struct Admitted {
 /// How often one who waits looks for a place without being woken: a new view or file may have made room.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// A place in the pool and a member, waiting in the pool's queue when there is none free, or others wait already.
+/// A place in the pool and a member, waiting in the pool's queue when there is none free, or others wait already. On the
+/// way to a database also while nobody serves.
 pub(crate) async fn admit(
     kit: &Kit,
     pool: &Pool,
@@ -35,10 +36,13 @@ pub(crate) async fn admit(
     received: Instant,
 ) -> Result<Admitted, Refused> {
     pool.budget.borrow_mut().request(received);
-    if pool.places.queue.is_empty()
-        && let Some(admitted) = enter(kit, pool, key)?
-    {
-        return Ok(admitted);
+    let waits = pool.waits_for_somebody();
+    if pool.places.queue.is_empty() || waits {
+        match enter(kit, pool, key) {
+            Ok(Some(admitted)) => return Ok(admitted),
+            Err(cause) if !waits => return Err(cause),
+            Ok(None) | Err(_) => {}
+        }
     }
     let limits = &pool.plan().limits;
     if !pool.places.queue.take(Some(limits.queue)) {
@@ -51,11 +55,11 @@ pub(crate) async fn admit(
         let now = Instant::now();
         let look = end.min(now + LOOK);
         let _ = kit.timers.timeout(|| look, freed).await;
-        if let Some(admitted) = enter(kit, pool, key)? {
-            return Ok(admitted);
-        }
-        if now >= end {
-            return Err(Refused::QueueTimeout);
+        match enter(kit, pool, key) {
+            Ok(Some(admitted)) => return Ok(admitted),
+            Err(cause) if !waits || now >= end => return Err(cause),
+            Ok(None) if now >= end => return Err(Refused::QueueTimeout),
+            Ok(None) | Err(_) => {}
         }
     }
 }
@@ -69,7 +73,10 @@ fn enter(kit: &Kit, pool: &Pool, key: Option<u64>) -> Result<Option<Admitted>, R
             place.give_back_unused();
             Ok(None)
         }
-        Picked::Nobody => Err(Refused::NoMember),
+        Picked::Nobody => {
+            place.give_back_unused();
+            Err(Refused::NoMember)
+        }
     }
 }
 

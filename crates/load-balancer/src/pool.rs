@@ -11,7 +11,7 @@ use nines_control::random::Random;
 use nines_control::retry::{Budget, Patience, SILENT_AFTER};
 use nines_control::traffic::{Failure, Traffic};
 use nines_control::view::{MemberKey, MemberView, Serving, View};
-use nines_system::{PoolId, System};
+use nines_system::{Engine, PoolId, System};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
@@ -182,14 +182,29 @@ impl Pool {
 
     /// Takes a new view of the same system. `true`: connections to a member must end at another time than before.
     pub(crate) fn follow(&self, view: &Arc<View>) -> bool {
-        let mut moved = false;
+        let (mut moved, mut gained) = (false, false);
         if let Some(pool) = view.pools.get(self.id.index()) {
             for (member, view) in self.members.iter().zip(&pool.members) {
+                gained |= view.eligible && !member.eligible.get();
                 moved |= member.follow(view);
             }
         }
         *self.view.borrow_mut() = view.clone();
+        if gained && self.waits_for_somebody() {
+            self.places.freed.notify_waiters();
+        }
         moved
+    }
+
+    /// Where it reaches a database: while nobody serves, somebody soon will.
+    pub(crate) fn waits_for_somebody(&self) -> bool {
+        self.plan().reaches.is_some()
+    }
+
+    /// Whether its clients speak PostgreSQL's protocol.
+    pub(crate) fn is_postgres(&self) -> bool {
+        let engine = self.plan().reaches.map(|(database, _)| &self.system[database].engine);
+        matches!(engine, Some(Engine::PostgreSql(_)))
     }
 
     fn member_limit(&self, index: usize) -> Option<u32> {

@@ -17,26 +17,37 @@ const PARTING: Duration = Duration::from_secs(1);
 /// Bytes not wanted that are read meanwhile, so that the kernel need not answer them with a reset.
 const PARTING_BYTES: u64 = 256 * 1024;
 
-/// Sends one probe and waits for its outcome, for at most the order's timeout.
-///
-/// Runs in a tokio runtime with I/O and time. Dropping the future ends the probe, a command's processes included.
-pub async fn probe(order: &ProbeOrder) -> Probed {
-    let start = Instant::now();
-    let attempt = async {
-        match &order.probe {
-            Probe::Tcp => tcp(order).await,
-            Probe::Http(probe) => http::probe(order, probe).await,
-            Probe::Command(words) => command::probe(order, words).await,
-            Probe::Gate(access) => gate::probe(order, *access).await,
-            // Never ordered; traffic alone judges such a member.
-            Probe::None => Ok("not checked".into()),
+/// Sends probes. Clones share the connections that are kept open to gates.
+#[derive(Debug, Clone, Default)]
+pub struct Prober {
+    gates: gate::Lines,
+}
+
+impl Prober {
+    /// Sends one probe and waits for its outcome, for at most the order's timeout.
+    ///
+    /// Runs in a tokio runtime with I/O and time. Dropping the future ends the probe, a command's processes included.
+    pub async fn probe(&self, order: &ProbeOrder) -> Probed {
+        let start = Instant::now();
+        let attempt = async {
+            let outcome = match &order.probe {
+                Probe::Tcp => tcp(order).await,
+                Probe::Http(probe) => http::probe(order, probe).await,
+                Probe::Command(words) => command::probe(order, words).await,
+                Probe::Gate(_) => match self.gates.probe(order).await {
+                    Ok((standing, took)) => return Probed::of_gate(standing, took),
+                    Err(why) => Err(why),
+                },
+                // Never ordered; traffic alone judges such a member.
+                Probe::None => Ok("not checked".into()),
+            };
+            Probed::new(outcome, start.elapsed())
+        };
+        match tokio::time::timeout(order.timeout, attempt).await {
+            Ok(probed) => probed,
+            Err(_) => Probed::new(Err(format!("no answer in {}", spoken(order.timeout))), start.elapsed()),
         }
-    };
-    let outcome = match tokio::time::timeout(order.timeout, attempt).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(format!("no answer in {}", spoken(order.timeout))),
-    };
-    Probed { outcome, took: start.elapsed() }
+    }
 }
 
 async fn tcp(order: &ProbeOrder) -> Result<String, String> {

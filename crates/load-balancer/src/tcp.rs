@@ -12,7 +12,6 @@ use tokio::net::TcpStream;
 
 use crate::access_log::{Record, now_us};
 use crate::attempt::Outgoing;
-use crate::forward;
 use crate::front::Front;
 use crate::http1::{Asked, Limits, Method};
 use crate::kit::Kit;
@@ -23,6 +22,7 @@ use crate::relay::{Ended, Moved, Relay};
 use crate::timer::FAR;
 use crate::upstream::Connection;
 use crate::window::Window;
+use crate::{database, forward, postgres};
 
 /// The PROXY header comes first, and at once.
 const PROXY_PATIENCE: Duration = Duration::from_secs(10);
@@ -49,7 +49,10 @@ pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
         Ok((_place, connection)) => session.relay(connection, accepted.window).await,
         Err((cause, member)) => {
             front.count_refused(cause);
-            let _ = stream.set_zero_linger(); // a reset says more than an orderly end without a word
+            let told = pool.is_postgres() && postgres::refuse(&served.kit, &stream, accepted.window).await;
+            if !told {
+                let _ = stream.set_zero_linger(); // a reset says more than an orderly end without a word
+            }
             (cause.word(), member)
         }
     };
@@ -86,6 +89,9 @@ impl Session<'_> {
             lost_at: Cell::new(None),
         };
         let connected = async {
+            if self.pool.waits_for_somebody() {
+                return database::connect(self.kit, &request, &self.tries).await;
+            }
             let admitted = forward::admit(self.kit, self.pool, request.key, self.received).await?;
             let connection = forward::connect(self.kit, &request, admitted.seat, &self.tries).await?;
             Ok((admitted.place, connection))
@@ -113,7 +119,15 @@ impl Session<'_> {
             timers: &self.kit.timers,
         };
         let close_at = || member.close_at.get().unwrap_or(self.received + FAR);
-        let ended = relay.run(self.kit.timers.sleep(close_at)).await;
+        let relayed = relay.run(self.kit.timers.sleep(close_at));
+        let ended = if self.pool.is_postgres() {
+            postgres::watched(&connection.stream, relayed, || member.failed(Failure::TurnedAway)).await
+        } else {
+            relayed.await
+        };
+        if matches!(ended, Ended::Closed) && self.moved.to_client.get() == 0 && self.pool.is_postgres() {
+            postgres::refuse_at_once(self.stream);
+        }
         if matches!(ended, Ended::MemberFailed) && self.moved.to_client.get() == 0 {
             member.failed(Failure::Reset);
         } else {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nines_control::pools::{Input, Output, Pools, ProbeOrder, Probed};
-use nines_load_balancer::probe::probe;
+use nines_load_balancer::probe::Prober;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -48,7 +48,8 @@ check = {check}
 async fn server<T>(serve: impl AsyncFnOnce(TcpStream) -> T, check: &str) -> (Probed, T) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let order = order(check, listener.local_addr().unwrap());
-    tokio::join!(probe(&order), async {
+    let prober = Prober::default();
+    tokio::join!(prober.probe(&order), async {
         let (stream, _) = listener.accept().await.unwrap();
         serve(stream).await
     })
@@ -103,7 +104,7 @@ async fn a_listening_member_passes_and_sees_an_orderly_end() {
 #[tokio::test]
 async fn a_member_that_does_not_listen_refuses() {
     for check in [r#"{ interval = "1s" }"#, r#"{ http = "/" }"#] {
-        let probed = probe(&order(check, closed_port().await)).await;
+        let probed = Prober::default().probe(&order(check, closed_port().await)).await;
         assert_eq!(probed.outcome, bad("connection refused"));
     }
 }
@@ -237,7 +238,10 @@ async fn a_commands_exit_status_decides() {
     let at = closed_port().await;
     let outcome = async |script: &str| {
         let script = toml_string(script);
-        probe(&order(&format!(r#"{{ command = ["sh", "-c", {script}] }}"#), at)).await.outcome
+        Prober::default()
+            .probe(&order(&format!(r#"{{ command = ["sh", "-c", {script}] }}"#), at))
+            .await
+            .outcome
     };
     assert_eq!(outcome("exit 0").await, good("exit status 0"));
     assert_eq!(outcome("echo fine; echo more").await, good("exit status 0: fine"));
@@ -250,14 +254,15 @@ async fn a_commands_exit_status_decides() {
 
 #[tokio::test]
 async fn a_command_that_cannot_be_run_says_so() {
-    let probed = probe(&order(r#"{ command = ["no-such-program"] }"#, closed_port().await)).await;
+    let probed =
+        Prober::default().probe(&order(r#"{ command = ["no-such-program"] }"#, closed_port().await)).await;
     assert_eq!(probed.outcome, bad(r#"cannot run "no-such-program": no such file or directory"#));
 }
 
 #[tokio::test]
 async fn a_command_may_say_a_lot() {
     let check = r#"{ command = ["sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x; exit 1"], interval = "10s", timeout = "10s" }"#;
-    let outcome = probe(&order(check, closed_port().await)).await.outcome;
+    let outcome = Prober::default().probe(&order(check, closed_port().await)).await.outcome;
     assert_eq!(outcome, bad(&format!("exit status 1: {}", "x".repeat(200))));
 }
 
@@ -267,7 +272,7 @@ async fn a_command_that_takes_too_long_is_killed_with_all_its_children() {
     let pids = folder.path().join("pids");
     let script = toml_string(&format!("sleep 60 & echo $$ $! > {}; wait", pids.display()));
     let check = format!(r#"{{ command = ["sh", "-c", {script}], timeout = "1s" }}"#);
-    let probed = probe(&order(&check, closed_port().await)).await;
+    let probed = Prober::default().probe(&order(&check, closed_port().await)).await;
     assert_eq!(probed.outcome, bad("no answer in 1 s"));
 
     let pids = std::fs::read_to_string(pids).unwrap();

@@ -17,7 +17,8 @@ use nines_control::event::Kind;
 use nines_control::pools::{Input, Output, Pools, UnknownTarget};
 use nines_control::status::{FileStatus, ListenerStatus, Phase, Status, Wish};
 use nines_control::vrrp::Fitness;
-use nines_load_balancer::{DataPlane, Reports, probe};
+use nines_load_balancer::probe::Prober;
+use nines_load_balancer::{DataPlane, Reports};
 use nines_system::LoadBalancerId;
 use nines_virtual_ip::{Happened, VirtualIps};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -76,6 +77,7 @@ struct Daemon {
     addresses: Addresses,
     databases: Databases,
     journal: Journal,
+    prober: Prober,
     /// What was begun and takes time; each ends as something that happens.
     begun: JoinSet<Happening>,
     desk: Desk,
@@ -147,6 +149,7 @@ impl Daemon {
             addresses,
             databases,
             journal,
+            prober: Prober::default(),
             begun: JoinSet::new(),
             desk,
             asks,
@@ -231,8 +234,9 @@ impl Daemon {
         while let Some(output) = self.pools.poll() {
             match output {
                 Output::Probe(order) => {
+                    let prober = self.prober.clone();
                     self.begun.spawn(async move {
-                        let result = probe::probe(&order).await;
+                        let result = prober.probe(&order).await;
                         Happening::Input(Input::Probed { ticket: order.ticket, result })
                     });
                 }

@@ -122,6 +122,7 @@ fn sample() -> Status {
         pools: vec![PoolStatus {
             name: "web".to_owned(),
             serving: "healthy".to_owned(),
+            who: None,
             members: vec![
                 member("app1:8080", "a", Health::Up, Wish::Ready),
                 member("app2:8080", "b", Health::Down, Wish::Ready),

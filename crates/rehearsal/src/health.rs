@@ -12,7 +12,7 @@ use crate::plan;
 pub struct Expected {
     /// Pools without active checks, whose members nobody calls up.
     pub unchecked: BTreeSet<String>,
-    /// Pools that reach a database: of their members one serves everything, and it may be another from time to time.
+    /// Pools that reach a database that does not run here, so nobody serves.
     pub databases: BTreeSet<String>,
     pub virtual_ips: Vec<ExpectedHolder>,
 }
@@ -73,6 +73,10 @@ pub fn missing(all: &[Status], expected: &Expected) -> Vec<String> {
         let used: BTreeSet<&String> = status.listeners.iter().flat_map(|listener| &listener.pools).collect();
         let used = |pool: &&PoolStatus| used.contains(&pool.name) && !expected.databases.contains(&pool.name);
         for pool in status.pools.iter().filter(used) {
+            // Of a database's hosts all must be well, though not all of them serve.
+            if let Some(who) = pool.who.as_ref().filter(|_| pool.serving == "nobody") {
+                missing.push(format!("{}: {}: {who}", status.host, pool.name));
+            }
             let sick = pool.members.iter().filter_map(|member| {
                 let why = sick(member, expected.unchecked.contains(&pool.name))?;
                 Some(format!("{}/{} is {why}", pool.name, member.name))

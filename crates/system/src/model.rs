@@ -440,6 +440,13 @@ pub struct Check {
     pub port: Option<u16>,
 }
 
+impl Check {
+    /// Whether a database's gate is asked.
+    pub fn is_of_gate(&self) -> bool {
+        matches!(self.probe, Probe::Gate(_))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum Probe {
     /// A TCP connect. The default.

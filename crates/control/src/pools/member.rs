@@ -5,13 +5,20 @@ use std::time::{Duration, Instant};
 
 use nines_system::{Check, Probe};
 
+use super::reach::{Candidate, Heard, Role};
 use super::{Outbox, Probed, subject};
 use crate::event::Kind;
+use crate::gate::Standing;
 use crate::health::{Checks, Ejections, Latest};
 use crate::random::Random;
 use crate::schedule::Schedule;
 use crate::status::{Health, Wish};
 use crate::view::{MemberKey, MemberView};
+
+/// Gates are asked again at once, but no two questions to one begin closer together than this; where nothing but the lag
+/// was news, than the other, since it always is.
+const GATE_SOON: Duration = Duration::from_millis(2);
+const GATE_LAGS: Duration = Duration::from_millis(25);
 
 /// Steps from a share of nothing to a full one.
 const SLOW_START_STEPS: u32 = 10;
@@ -34,6 +41,12 @@ pub(super) struct Member {
     pub(super) times_ejected: u64,
     /// When `checks.health` last changed.
     pub(super) since: Instant,
+    /// Where a gate is asked: what it said.
+    pub(super) heard: Option<Heard>,
+    /// When the gate ceased to serve what the pool is for.
+    ended: Option<Instant>,
+    /// The latest answer differed from the one before in the lag alone.
+    only_lags: bool,
 }
 
 impl Member {
@@ -50,6 +63,9 @@ impl Member {
             was_healthy: false,
             times_ejected: 0,
             since: now,
+            heard: None,
+            ended: None,
+            only_lags: false,
         }
     }
 
@@ -59,6 +75,7 @@ impl Member {
         self.ejections = Ejections::default();
         self.slow_since = None;
         self.since = now;
+        self.heard = None;
         self.schedule.stop();
     }
 
@@ -151,7 +168,7 @@ impl Member {
         let Some(number) = self.schedule.is_lost(now) else { return };
         let Some(began) = self.schedule.end(number) else { return };
         let took = now.saturating_duration_since(began);
-        let result = Probed { outcome: Err("the check did not end".to_owned()), took };
+        let result = Probed::new(Err("the check did not end".to_owned()), took);
         self.judge(now, began, result, rules, &subject(rules, place), outbox);
         let wait = self.wait(now, &rules.check, random);
         self.schedule.again(now, wait);
@@ -167,13 +184,17 @@ impl Member {
         subject: &str,
         outbox: &mut Outbox,
     ) {
+        let needed = self.needed(&result, &rules.check);
         let (good, said) = match result.outcome {
             Ok(said) => (true, said),
             Err(said) => (false, said),
         };
         let before = self.checks.health;
         let latest = Latest { good, said: said.clone(), took: result.took, at: now };
-        let change = self.checks.judge(latest, &rules.check);
+        let change = self.checks.judge(latest, needed);
+        if rules.check.is_of_gate() {
+            self.hear(result.standing);
+        }
         if good {
             self.ejections.good_check(began);
         }
@@ -199,9 +220,74 @@ impl Member {
         }
     }
 
+    /// How many results like this one in a row decide. What a gate says, or that nobody listens there, decides alone.
+    fn needed(&self, result: &Probed, check: &Check) -> u32 {
+        let silent = result.took >= check.timeout && result.standing.is_none();
+        match result.outcome {
+            _ if check.is_of_gate() && !silent => 1,
+            Ok(_) => check.rise,
+            Err(_) => check.fall,
+        }
+    }
+
+    /// What a gate said, or that it said nothing.
+    fn hear(&mut self, standing: Option<Standing>) {
+        self.only_lags = false;
+        match (standing, &mut self.heard) {
+            (Some(standing), before) => {
+                let same = |heard: &Heard| {
+                    (heard.standing.serves, heard.standing.term) == (standing.serves, standing.term)
+                };
+                self.only_lags = before.as_ref().is_some_and(same);
+                *before = Some(Heard { standing, silent: false });
+            }
+            (None, heard) if self.checks.health == Health::Down => *heard = None,
+            (None, Some(heard)) => heard.silent = true,
+            (None, None) => {}
+        }
+    }
+
+    /// The number of the standing that its gate need not say again.
+    pub(super) fn seen(&self) -> u64 {
+        self.heard.as_ref().filter(|heard| !heard.silent).map_or(0, |heard| heard.standing.number)
+    }
+
+    /// As one of a database's hosts.
+    pub(super) fn candidate(&self) -> Option<Candidate> {
+        let heard = self.heard.as_ref()?;
+        Some(Candidate {
+            ready: self.is_ready() && self.address.is_some(),
+            silent: heard.silent,
+            serves: heard.standing.serves,
+            term: heard.standing.term,
+        })
+    }
+
+    /// Its part in what workers see of a database's hosts.
+    pub(super) fn view_of_host(
+        &mut self,
+        now: Instant,
+        member: &nines_system::Member,
+        slow_start: Duration,
+        role: Role,
+    ) -> MemberView {
+        // In maintenance nobody is asked, and what is in flight has its time.
+        let ended = !role.serves && self.wish != Wish::Maintenance;
+        self.ended = if ended { self.ended.or(Some(now)) } else { None };
+        let view = self.view(now, member, slow_start, None);
+        MemberView {
+            eligible: role.eligible,
+            close_at: view.close_at.into_iter().chain(self.ended).min(),
+            ..view
+        }
+    }
+
     /// From the begin of one probe to the next.
     pub(super) fn wait(&self, now: Instant, check: &Check, random: &mut Random) -> Duration {
-        let fast = self.checks.is_unsettled() || self.ejections.has_failures(now);
+        if check.is_of_gate() && self.heard.is_some() {
+            return if self.only_lags { GATE_LAGS } else { GATE_SOON };
+        }
+        let fast = self.checks.is_unsettled() || self.ejections.has_failures(now) || check.is_of_gate();
         let wait = if fast { check.fast_interval.min(check.interval) } else { check.interval };
         let jitter = check.jitter.clamp(0.0, 1.0) * (2.0 * random.unit() - 1.0);
         wait.mul_f64(1.0 + jitter)

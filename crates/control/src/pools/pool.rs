@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
-use nines_system::WhenTooFew;
+use nines_system::{Access, WhenTooFew};
 
 use super::member::words;
+use super::reach::{self, Newest, Role};
 use super::{Member, Outbox, subject};
 use crate::event::Kind;
+use crate::gate::Serves;
 use crate::view::{PoolView, Serving};
 
 #[derive(Debug, Clone)]
@@ -19,6 +21,10 @@ pub(super) struct Pool {
     pub(super) told: Serving,
     /// First checks are waited for until then; `None` once they are in.
     pub(super) settles_by: Option<Instant>,
+    /// Where it reaches a database: its newest term.
+    pub(super) newest: Newest,
+    /// Where it reaches a database: who serves, as the latest event about it said.
+    pub(super) who: String,
 }
 
 /// How many of the members that the operator leaves in are fine.
@@ -34,7 +40,11 @@ impl Pool {
         self.settles_by.is_none()
     }
 
+    /// Nobody can be reached. A database's hosts that answer can be, whether one of them is the primary or not.
     pub(super) fn is_down(&self) -> bool {
+        if self.members.iter().any(|member| member.heard.is_some()) {
+            return false;
+        }
         let may_serve = |member: &Member| member.is_healthy() || (member.is_ready() && !member.is_known());
         self.used && self.is_settled() && !self.members.iter().any(may_serve)
     }
@@ -123,6 +133,9 @@ impl Pool {
         open: bool,
         outbox: &mut Outbox,
     ) -> PoolView {
+        if let Some((_, access)) = rules.reaches {
+            return self.view_of_database(now, access, rules, outbox);
+        }
         let serving = if self.used { self.serving(rules, open) } else { Serving::Nobody };
         if self.used && self.is_settled() && self.told != serving {
             self.told = serving;
@@ -137,6 +150,62 @@ impl Pool {
         let members = self.members.iter().zip(&rules.members);
         let view = members.map(|(member, rule)| member.view(now, rule, rules.slow_start, serving_all));
         PoolView { members: view.collect(), serving }
+    }
+
+    /// The same where it reaches a database.
+    fn view_of_database(
+        &mut self,
+        now: Instant,
+        access: Access,
+        rules: &nines_system::Pool,
+        outbox: &mut Outbox,
+    ) -> PoolView {
+        let candidates: Vec<_> = self.members.iter().map(Member::candidate).collect();
+        let roles = reach::roles(access, self.newest.term(), &candidates);
+        let anyone = roles.iter().any(|role| role.eligible);
+        self.serving = if anyone { Serving::Healthy } else { Serving::Nobody };
+        if self.used && self.is_settled() {
+            let who = self.who_serves(access, &roles, rules);
+            if self.who != who {
+                outbox.event(Kind::Serving, rules.name.as_str(), who.clone());
+                self.who = who;
+            }
+        }
+        let members = self.members.iter_mut().zip(&rules.members).zip(roles);
+        let view =
+            members.map(|((member, rule), role)| member.view_of_host(now, rule, rules.slow_start, role));
+        PoolView { members: view.collect(), serving: self.serving }
+    }
+
+    /// `db2:5432 is the primary of term 8`.
+    fn who_serves(&self, access: Access, roles: &[Role], rules: &nines_system::Pool) -> String {
+        let primary = roles.iter().zip(&self.members).position(|(role, member)| {
+            let heard = member.heard.as_ref();
+            role.serves && heard.is_some_and(|heard| heard.standing.serves == Serves::Everything)
+        });
+        let eligible = |place: usize| roles[place].eligible;
+        let name = |place: usize| rules.members[place].name.as_str();
+        let term = self.newest.term();
+        let none = "connections wait for one";
+        match (access, primary) {
+            (Access::ReadWrite, Some(it)) if eligible(it) => {
+                format!("{} is the primary of term {term}", name(it))
+            }
+            (Access::ReadWrite, Some(it)) if self.members[it].is_ready() => {
+                format!("{}, the primary of term {term}, is silent: {none}", name(it))
+            }
+            (Access::ReadWrite, Some(it)) => {
+                format!("{}, the primary of term {term}, is draining: {none}", name(it))
+            }
+            (Access::ReadWrite, None) => format!("there is no primary: {none}"),
+            (Access::ReadOnly, Some(it)) if eligible(it) => {
+                format!("no standby can: {} serves reads", name(it))
+            }
+            (Access::ReadOnly, _) if roles.iter().any(|role| role.eligible) => {
+                "standbys serve reads".to_owned()
+            }
+            (Access::ReadOnly, _) => format!("nobody can serve reads: {none}"),
+        }
     }
 
     /// Only where others can carry the load meanwhile, and not when all start together.
@@ -220,6 +289,10 @@ impl Pool {
         let (ejected, cap) = (self.ejected(), self.cap(rules));
         if ejected > cap {
             return Some(format!("{ejected} members of {} are ejected, {cap} may be", rules.name));
+        }
+        let eligible = view.members.iter().filter(|view| view.eligible).count();
+        if matches!(rules.reaches, Some((_, Access::ReadWrite))) && eligible > 1 {
+            return Some(format!("{eligible} members of {} are the primary", rules.name));
         }
         let mut members = self.members.iter().zip(&view.members).zip(&rules.members);
         members.find_map(|((member, view), rule)| {

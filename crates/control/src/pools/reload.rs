@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use nines_system::{Check, HostAddress, PoolId, System};
 
+use super::reach::Newest;
 use super::{Member, Pool, Pools};
 use crate::view::{MemberKey, Serving};
 
@@ -38,20 +39,28 @@ impl Pools {
     fn begin(&mut self, now: Instant, rules: &nines_system::Pool, used: bool) -> Pool {
         let members = rules.members.iter().map(|_| self.new_member(now, rules)).collect();
         let settles_by = Some(settles_by(now, &rules.check));
-        Pool { used, members, serving: Serving::Healthy, told: Serving::Healthy, settles_by }
+        Pool {
+            used,
+            members,
+            serving: Serving::Healthy,
+            told: Serving::Healthy,
+            settles_by,
+            newest: Newest::default(),
+            who: String::new(),
+        }
     }
 
     fn keep(
         &mut self,
         now: Instant,
-        pool: Pool,
+        mut pool: Pool,
         before: &nines_system::Pool,
         rules: &nines_system::Pool,
         used: bool,
     ) -> Pool {
         let same_question = before.check.probe == rules.check.probe && before.check.port == rules.check.port;
         let names = before.members.iter().map(|member| member.name.as_str());
-        let mut known: BTreeMap<&str, Member> = names.zip(pool.members).collect();
+        let mut known: BTreeMap<&str, Member> = names.zip(std::mem::take(&mut pool.members)).collect();
         let mut members = Vec::with_capacity(rules.members.len());
         for rule in &rules.members {
             let Some(mut member) = known.remove(rule.name.as_str()) else {
@@ -70,7 +79,7 @@ impl Pools {
         }
         let settles_by =
             if used && !pool.used { Some(settles_by(now, &rules.check)) } else { pool.settles_by };
-        Pool { used, members, serving: pool.serving, told: pool.told, settles_by }
+        Pool { used, members, settles_by, ..pool }
     }
 
     fn new_member(&mut self, now: Instant, rules: &nines_system::Pool) -> Member {

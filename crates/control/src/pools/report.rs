@@ -3,6 +3,8 @@
 use std::time::Instant;
 
 use super::{Member, Pools};
+use crate::failover::Term;
+use crate::gate::Serves;
 use crate::status::{CheckStatus, Health, MemberStatus, PoolStatus, Wish};
 use crate::view::Serving;
 
@@ -24,7 +26,7 @@ pub(super) fn status(pools: &Pools, now: Instant) -> Vec<PoolStatus> {
                 backup: rule.backup,
                 ejected_ms: ejected_until(member, now).map(|until| ms(until, now)),
                 ejections: member.times_ejected,
-                why: why(member, rules),
+                why: why(member, rules, pool.newest.term()),
                 since_ms: ms(now, member.since),
                 check: member.checks.latest.as_ref().map(|latest| CheckStatus {
                     good: latest.good,
@@ -39,7 +41,12 @@ pub(super) fn status(pools: &Pools, now: Instant) -> Vec<PoolStatus> {
             Serving::Everyone => "everyone",
             Serving::Nobody => "nobody",
         };
-        PoolStatus { name: rules.name.clone(), serving: serving.to_owned(), members: members.collect() }
+        PoolStatus {
+            name: rules.name.clone(),
+            serving: serving.to_owned(),
+            who: rules.reaches.map(|_| pool.who.clone()),
+            members: members.collect(),
+        }
     })
     .collect()
 }
@@ -53,7 +60,7 @@ fn ms(later: Instant, earlier: Instant) -> u64 {
     later.saturating_duration_since(earlier).as_millis().try_into().unwrap_or(u64::MAX)
 }
 
-fn why(member: &Member, rules: &nines_system::Pool) -> String {
+fn why(member: &Member, rules: &nines_system::Pool, newest: Term) -> String {
     if member.address.is_none() {
         return "its host's name has not resolved yet".to_owned();
     }
@@ -69,6 +76,11 @@ fn why(member: &Member, rules: &nines_system::Pool) -> String {
             Health::Up | Health::Down => "no check; the traffic alone judges".to_owned(),
         };
     };
+    if let Some(heard) = member.heard.as_ref().filter(|heard| heard.standing.serves == Serves::Everything)
+        && heard.standing.term < newest
+    {
+        return format!("says that it is the {}; the newest is {newest}", latest.said);
+    }
     let of = if latest.good { rules.check.rise } else { rules.check.fall };
     match member.checks.against {
         0 => latest.said.clone(),

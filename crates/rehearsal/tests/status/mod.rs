@@ -48,7 +48,7 @@ pub(crate) fn pair(lb1: Standing, lb2: Standing) -> Vec<Status> {
 }
 
 pub(crate) fn pool(name: &str, members: Vec<MemberStatus>) -> PoolStatus {
-    PoolStatus { name: name.to_owned(), serving: "healthy".to_owned(), members }
+    PoolStatus { name: name.to_owned(), serving: "healthy".to_owned(), who: None, members }
 }
 
 pub(crate) fn member(host: &str, health: Health) -> MemberStatus {

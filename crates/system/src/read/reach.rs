@@ -67,15 +67,16 @@ fn pool(database: &Database, id: DatabaseId, access: Access, hosts: &Named<'_, H
         members: members.collect(),
         check: Check {
             probe: Probe::Gate(access),
-            // The gate answers when something changes, and after a second at the latest: the probe itself is the wait,
-            // and may take longer than the interval, which is only the pause before the next question.
+            // The gate answers when something changes, and within half of the time-out: the probe itself is the wait, and
+            // the next one follows at once. The intervals are for a gate that can't be asked.
             interval: Duration::from_millis(200),
             fast_interval: Duration::from_millis(50),
-            timeout: Duration::from_secs(1),
+            timeout: Duration::from_millis(500),
             jitter: Fields::absent(&shape::CHECK, notes).share("jitter"),
-            // One word of the gate is enough: it knows, and does not guess.
+            // One word of the gate is enough: it knows, and does not guess. After one silence nobody is sent there, after
+            // two in a row its connections are closed.
             rise: 1,
-            fall: 1,
+            fall: 2,
             port: None,
         },
         // Whether a database serves is the gate's to say, not the traffic's.
@@ -94,8 +95,8 @@ fn pool(database: &Database, id: DatabaseId, access: Access, hosts: &Named<'_, H
         retries: pools::retries(&fields.table("retries")),
         limits: pools::limits(&fields.table("limits")),
         timeouts: pools::timeouts(&fields.table("timeouts")),
-        // The gate closes what it no longer serves.
-        drain: Duration::ZERO,
+        // For an operator who drains a host here; what no longer serves is left at once.
+        drain: fields.time("drain"),
         send_proxy: None,
         command: None,
         reaches: Some((id, access)),

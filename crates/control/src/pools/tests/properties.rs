@@ -104,7 +104,7 @@ fn live(shape: usize, steps: &[Step]) -> World {
             Step::Reload(shape) => world.reload(shapes[*shape].clone()),
             Step::Stray(member, number) => {
                 let ticket = Ticket { member: MemberKey(*member), number: *number };
-                let result = Probed { outcome: Ok("HTTP 200".to_owned()), took: HALF_A_MS };
+                let result = Probed::new(Ok("HTTP 200".to_owned()), HALF_A_MS);
                 world.handle(Input::Probed { ticket, result });
             }
         }

@@ -64,7 +64,7 @@ fn a_result_that_comes_too_late_is_not_taken_for_the_next_probes() {
     }
     // Probes are numbered from 1 as they begin.
     let latest = world.probes.iter().rposition(|(_, host)| host == "app1").unwrap() as u64 + 1;
-    let good = || Probed { outcome: Ok("HTTP 200".to_owned()), took: HALF_A_MS };
+    let good = || Probed::new(Ok("HTTP 200".to_owned()), HALF_A_MS);
     for number in 0..latest {
         world.handle(Input::Probed { ticket: Ticket { member, number }, result: good() });
     }

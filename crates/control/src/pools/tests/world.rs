@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::*;
+use crate::gate::{Serves, Standing};
 use crate::status::MemberStatus;
 use crate::traffic::Failure;
 use crate::view::{MemberView, PoolView, Serving};
@@ -25,6 +26,22 @@ pub(super) struct World {
     pub(super) opened: Option<u128>,
     pub(super) lookups: Vec<u128>,
     coming: Vec<(Instant, Ticket, Probed)>,
+    /// What gates say of themselves, by host, and questions that wait for something else than they have heard.
+    pub(super) standings: BTreeMap<String, Standing>,
+    asked: Vec<ProbeOrder>,
+    numbers: u64,
+}
+
+/// A database on the hosts db1, db2 and db3: the first pool is for everything, the second for reads.
+pub(super) fn database() -> Arc<System> {
+    parse(
+        "name = \"t\"\n[hosts]\nlb1 = \"10.0.0.10\"\ndb1 = \"10.0.0.31\"\ndb2 = \"10.0.0.32\"\ndb3 = \"10.0.0.33\"\n\
+         [load_balancers.front]\nhosts = [\"lb1\"]\nlisteners = [\n\
+         { bind = \":5432\", database = \"orders\" },\n\
+         { bind = \":5433\", database = \"orders\", access = \"read-only\" },\n]\n\
+         [databases.orders]\nhosts = [\"db1\", \"db2\", \"db3\"]\nreplication_password = \"not-to-be-guessed\"\n\
+         [coordination]\netcd = [\"db1:2379\", \"db2:2379\", \"db3:2379\"]\n",
+    )
 }
 
 /// Hosts app1 to app9 and a pool `web` with these members; `pool` are further lines of the pool.
@@ -55,16 +72,23 @@ impl World {
     }
 
     /// The checks of `bad` fail from the start.
-    #[allow(clippy::disallowed_methods, reason = "an Instant can be had in no other way")]
     pub(super) fn with(system: Arc<System>, bad: &[&str]) -> Self {
+        let mut world = Self::before_it_begins(system);
+        world.bad = bad.iter().map(|&name| name.to_owned()).collect();
+        world.drain();
+        world
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "an Instant can be had in no other way")]
+    pub(super) fn before_it_begins(system: Arc<System>) -> Self {
         let start = Instant::now();
         let pools = Pools::new(start, system.clone(), system.pool_ids().collect(), 7);
-        let mut world = Self {
+        Self {
             pools,
             system,
             start,
             now: start,
-            bad: bad.iter().map(|&name| name.to_owned()).collect(),
+            bad: BTreeSet::new(),
             mute: BTreeSet::new(),
             names: BTreeMap::new(),
             events: Vec::new(),
@@ -73,9 +97,10 @@ impl World {
             opened: None,
             lookups: Vec::new(),
             coming: Vec::new(),
-        };
-        world.drain();
-        world
+            standings: BTreeMap::new(),
+            asked: Vec::new(),
+            numbers: 0,
+        }
     }
 
     pub(super) fn ms(&self) -> u128 {
@@ -86,6 +111,7 @@ impl World {
         while let Some(output) = self.pools.poll() {
             let at = self.ms();
             match output {
+                Output::Probe(order) if matches!(order.probe, Probe::Gate(_)) => self.asks(order),
                 Output::Probe(order) => {
                     let host = order.host.clone();
                     self.probes.push((at, host.clone()));
@@ -94,7 +120,7 @@ impl World {
                         () if self.bad.contains(&host) => (Err("connection refused".to_owned()), HALF_A_MS),
                         () => (Ok("HTTP 200".to_owned()), HALF_A_MS),
                     };
-                    self.coming.push((self.now + after, order.ticket, Probed { outcome, took: after }));
+                    self.coming.push((self.now + after, order.ticket, Probed::new(outcome, after)));
                 }
                 Output::Publish(view) => self.views.push((at, view)),
                 Output::Event { kind, subject, why } => {
@@ -108,6 +134,55 @@ impl World {
                     if let Some(addresses) = self.names.get(&name).cloned() {
                         self.pools.handle(self.now, Input::Resolved { name, addresses });
                     }
+                }
+            }
+        }
+    }
+
+    fn asks(&mut self, order: ProbeOrder) {
+        self.probes.push((self.ms(), order.host.clone()));
+        if self.mute.contains(&order.host) {
+            let why = Err("no answer".to_owned());
+            self.coming.push((self.now + order.timeout, order.ticket, Probed::new(why, order.timeout)));
+            return;
+        }
+        let Some(standing) = self.standings.get(&order.host).cloned() else {
+            let why = Err("connection refused".to_owned());
+            self.coming.push((self.now + HALF_A_MS, order.ticket, Probed::new(why, HALF_A_MS)));
+            return;
+        };
+        if standing.number == order.seen {
+            let late = Probed::of_gate(standing, HALF_A_MS);
+            self.coming.push((self.now + order.timeout / 2, order.ticket, late));
+            self.asked.push(order);
+        } else {
+            self.coming.push((self.now + HALF_A_MS, order.ticket, Probed::of_gate(standing, HALF_A_MS)));
+        }
+    }
+
+    /// What a gate says from now on.
+    pub(super) fn stands(&mut self, host: &str, serves: Serves, term: u64) {
+        self.numbers += 1;
+        let why = "is being copied".to_owned();
+        let standing = Standing { number: self.numbers, serves, term, lag: 120, why };
+        self.standings.insert(host.to_owned(), standing.clone());
+        if !self.mute.contains(host) {
+            for order in self.asked.extract_if(.., |order| order.host == host) {
+                self.coming.retain(|(_, ticket, _)| *ticket != order.ticket);
+                let result = Probed::of_gate(standing.clone(), HALF_A_MS);
+                self.coming.push((self.now + HALF_A_MS, order.ticket, result));
+            }
+        }
+    }
+
+    /// From now on its gate says nothing, not even what it was asked before.
+    pub(super) fn falls_silent(&mut self, host: &str) {
+        self.mute.insert(host.to_owned());
+        for order in self.asked.extract_if(.., |order| order.host == host) {
+            for (at, ticket, result) in &mut self.coming {
+                if *ticket == order.ticket {
+                    *at += order.timeout / 2;
+                    *result = Probed::new(Err("no answer".to_owned()), order.timeout);
                 }
             }
         }
@@ -129,6 +204,7 @@ impl World {
             match self.coming.iter().position(|(at, ..)| *at <= next) {
                 Some(done) => {
                     let (_, ticket, result) = self.coming.swap_remove(done);
+                    self.asked.retain(|order| order.ticket != ticket);
                     self.handle(Input::Probed { ticket, result });
                 }
                 None => self.handle(Input::Timer),

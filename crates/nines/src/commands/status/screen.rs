@@ -98,6 +98,7 @@ fn pool(status: &Status, pool: &PoolStatus, rates: &Rates, width: Option<usize>)
     let counted = status.statistics.pools.iter().find(|one| one.name == pool.name).unwrap_or(&nothing);
     let eligible = pool.members.iter().filter(|member| member.eligible).count();
     let (serving, style) = match pool.serving.as_str() {
+        serving if let Some(who) = &pool.who => (who.as_str(), if serving == "healthy" { GOOD } else { BAD }),
         "healthy" => ("the healthy serve", GOOD),
         "everyone" => ("too few are healthy, so all serve", BAD),
         "nobody" => ("nobody may serve: requests are refused", BAD),
@@ -243,7 +244,7 @@ mod tests {
             member("app1:8080", Health::Up, "HTTP 200"),
             member("app2:8080", Health::Down, "connection refused (2 of 2)"),
         ];
-        let pool = PoolStatus { name: "web".to_owned(), serving: "healthy".to_owned(), members };
+        let pool = PoolStatus { name: "web".to_owned(), serving: "healthy".to_owned(), who: None, members };
         let screen = super::members(&pool, &PoolStatistics::default(), &Rates::default(), Some(80));
         let plain: Vec<String> =
             screen.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect();
