@@ -184,7 +184,10 @@ impl Daemon {
                 Happening::Database(databases::Happened { kind, subject, why }) => {
                     self.journal.note(kind, subject, why);
                 }
-                Happening::DatabasesLeft => self.leave_addresses(),
+                Happening::DatabasesLeft => {
+                    self.draining_until = Some(Instant::now() + self.part.drain());
+                    self.leave_addresses();
+                }
                 Happening::AddressesUnminded => {
                     if self.needs_addresses_minded() {
                         return ExitCode::from(EXIT_BAD);
@@ -284,6 +287,8 @@ impl Daemon {
         self.journal.note(Kind::Daemon, self.orders.host.clone(), why);
         match self.databases.leave() {
             Some(left) => {
+                // First they hand over, and then the rest has its time.
+                self.draining_until = Some(Instant::now() + databases::LEAVE + most);
                 self.begun.spawn(async move {
                     left.await;
                     Happening::DatabasesLeft
@@ -473,7 +478,6 @@ impl Daemon {
             listeners: self.data_plane.listeners(),
             virtual_ips: self.addresses.status(),
             databases: self.databases.status(),
-            databases: Vec::new(),
             pools: self.pools.status(Instant::now()),
             statistics: self.data_plane.statistics(),
             events: self.journal.counts().clone(),
