@@ -6,6 +6,8 @@ mod access;
 mod parameters;
 mod users;
 
+pub use parameters::refused_parameter;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -219,7 +221,7 @@ impl Reader<'_, '_> {
         let user = said_or(fields, "user", fields.get("user").and_then(|item| os_user(&item)), || {
             "postgres".to_owned()
         });
-        let parameters = parameters::parameters(fields, hosts);
+        let parameters = parameters::parameters(fields);
         let passes_through = tls.is_none_or(|tls| matches!(tls, GateTls::PassThrough { .. }));
         let access = access::lines(fields, passes_through, &mut self.warnings);
         let users = users::users(fields);
