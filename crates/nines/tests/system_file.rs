@@ -42,6 +42,44 @@ pool web                app1:8080, app2:8080, app3:8080
 }
 
 #[test]
+fn the_summary_tells_what_a_database_promises_and_who_keeps_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = include_str!("../../../examples/shop-with-databases.toml");
+    std::fs::write(folder.path().join("shop.toml"), file).unwrap();
+    let out = nines(folder.path(), &["check", "shop.toml"]);
+    assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), ""));
+    let summary = "
+load balancer front     on lb1, lb2
+                        http :80 to web
+                        tcp :5432 to database orders, read-write
+                        tcp :5433 to database orders, read-only
+virtual IP 10.0.1.100   on lb1, else lb2
+pool web                app1:8080, app2:8080, app3:8080
+                        checked by GET /healthz every 1s, least requests
+database orders         PostgreSQL on db1, db2, db3
+                        port 5432, 5433 for reads
+                        each write confirmed by 1 of 2 standbys, strict; lease 1.5s
+coordination            etcd on db1:2379, db2:2379, db3:2379
+";
+    assert!(text(&out.stdout).ends_with(summary), "{}", text(&out.stdout));
+
+    let out = nines(folder.path(), &["check", "shop.toml", "--json"]);
+    let answer: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let summary = &answer["summary"];
+    assert_eq!(summary["pools"].as_array().map(Vec::len), Some(1), "{summary}");
+    assert_eq!(summary["databases"][0]["hosts"], serde_json::json!(["db1", "db2", "db3"]));
+    assert_eq!(summary["databases"][0]["confirm"], 1);
+    let reached = serde_json::json!({ "name": "orders", "access": "read-only" });
+    assert_eq!(summary["load_balancers"][0]["listeners"][2]["database"], reached);
+    assert_eq!(summary["coordination"]["store"]["etcd"][0], "db1:2379");
+
+    let out = nines(folder.path(), &["check", "shop.toml", "--explain"]);
+    let explained = text(&out.stdout);
+    assert!(explained.contains("replication_password = \"(hidden)\""), "{explained}");
+    assert!(!explained.contains("an-example-of-a-password"), "{explained}");
+}
+
+#[test]
 fn a_file_that_is_wrong_is_shown_on_stderr_with_exit_78() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("shop.toml"), WRONG).unwrap();

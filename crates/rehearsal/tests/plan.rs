@@ -54,6 +54,19 @@ fn every_host_meets_every_fault_and_the_whole_pool_is_killed() {
     assert_eq!(web.component.doors[0].host, "lb1");
 }
 
+#[test]
+fn databases_are_left_alone_and_said_to_be() {
+    let with_databases = system(include_str!("../../../examples/shop-with-databases.toml"));
+    let (plan, without) = (Plan::of(&with_databases), Plan::of(&shop()));
+    assert_eq!(cases(&plan), cases(&without));
+    for (case, other) in plan.cases.iter().zip(&without.cases) {
+        assert_eq!((&case.promise, &case.component), (&other.promise, &other.component));
+    }
+    let left_out =
+        ["db1", "db2", "db3"].map(|host| (host.to_owned(), "databases are not rehearsed yet".to_owned()));
+    assert_eq!(plan.left_out, left_out);
+}
+
 fn doors_of(component: &Component) -> Vec<String> {
     let text = |door: &Door| match door.address {
         Some(address) => SocketAddr::new(address, door.port).to_string(),

@@ -19,7 +19,7 @@ mod units;
 pub use explain::{explain, explain_with_secrets};
 pub use mistake::{Mark, Mistake, Mistakes, Span, nearest};
 pub use model::*;
-pub use read::{parse, parse_with_warnings};
+pub use read::{parse, parse_with_warnings, refused_parameter};
 pub use reference::reference;
 pub use schema::schema;
 

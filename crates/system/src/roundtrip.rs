@@ -1,5 +1,7 @@
 //! Tests: whatever system there is, its explanation reads back as the same system.
 
+mod databases;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -288,8 +290,9 @@ fn system() -> impl Strategy<Value = System> {
     let objective = prop_oneof![Just(0.9999), Just(0.999), 0.000_001..0.999_999_9];
     let zones = vec((name(), option::of(name())), 1..4);
     let hosts = vec((name(), any::<usize>(), any::<bool>()), 1..6);
-    (name(), objective, zones, hosts, vec(load_balancer(), 0..3), vec(pool(), 1..4)).prop_map(
-        |(name, fraction, zones, hosts, load_balancers, pools)| {
+    let stateful = (vec(databases::database(), 0..3), option::of(databases::coordination()));
+    (name(), objective, zones, hosts, vec(load_balancer(), 0..3), vec(pool(), 1..4), stateful).prop_map(
+        |(name, fraction, zones, hosts, load_balancers, pools, (databases, coordination))| {
             let zones: Vec<_> = zones
                 .into_iter()
                 .enumerate()
@@ -305,7 +308,6 @@ fn system() -> impl Strategy<Value = System> {
             };
             let hosts = hosts.into_iter().enumerate().map(host).collect();
             let objective = Objective { text: units::write_share(fraction), fraction };
-            let (databases, coordination) = (Vec::new(), None);
             tied(System { name, objective, zones, hosts, load_balancers, pools, databases, coordination })
         },
     )
@@ -314,6 +316,13 @@ fn system() -> impl Strategy<Value = System> {
 /// The system with references that lead somewhere, names that differ, and ports that nothing else has.
 fn tied(mut system: System) -> System {
     let (hosts, pools) = (system.hosts.len(), system.pools.len());
+    let mut port = 1000;
+    let mut next_port = || {
+        port += 1;
+        port
+    };
+    // Before anything is called by a host's name: databases want them in small letters.
+    databases::tie(&mut system, &mut next_port);
     for (i, pool) in system.pools.iter_mut().enumerate() {
         pool.name = format!("{}{i}", pool.name);
         for member in &mut pool.members {
@@ -321,11 +330,6 @@ fn tied(mut system: System) -> System {
             member.name = format!("{}:{}", system.hosts[member.host.0].name, member.port);
         }
     }
-    let mut port = 1000;
-    let mut next_port = || {
-        port += 1;
-        port
-    };
     for (i, load_balancer) in system.load_balancers.iter_mut().enumerate() {
         load_balancer.name = format!("{}{i}", load_balancer.name);
         load_balancer.hosts.iter_mut().for_each(|host| host.0 %= hosts);
@@ -350,6 +354,7 @@ fn tied(mut system: System) -> System {
     for load_balancer in &mut system.load_balancers {
         tie_virtual_ips(load_balancer, &system.hosts, &mut number);
     }
+    databases::reach(&mut system);
     system
 }
 

@@ -924,7 +924,7 @@ error: a listener has neither `pool` nor `routes`
 11 | listeners = [{ bind = ":80" }]
    |              ^^^^^^^^^^^^^^^^ where do its requests go?
    |
-   = help: add pool = "web", or routes
+   = help: add pool = "web", routes, or database = "orders"
 "#
 }
 

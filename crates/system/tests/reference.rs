@@ -22,12 +22,15 @@ fn the_reference_in_docs_is_of_this_version() {
 }
 
 #[test]
-fn the_reference_opens_with_a_file_that_works() {
+fn the_reference_opens_with_files_that_work() {
     let reference = nines_system::reference();
-    let (_, rest) = reference.split_once("```toml\n").unwrap();
-    let (file, _) = rest.split_once("```").unwrap();
-    if let Err(mistakes) = nines_system::parse("docs/system-file.md", file) {
-        panic!("{mistakes}");
+    let files: Vec<_> =
+        reference.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(files.len() >= 2);
+    for file in files {
+        if let Err(mistakes) = nines_system::parse("docs/system-file.md", file) {
+            panic!("{mistakes}");
+        }
     }
 }
 

@@ -189,7 +189,7 @@ impl Reader<'_, '_> {
         if let Ok(socket) = text.parse::<SocketAddr>() {
             return self.address(item, socket);
         }
-        let (name, port) = texts::host_and_port(item)?;
+        let (name, port) = texts::host_and_port(item, 2379)?;
         let known = (0..self.hosts.names.len()).find(|&id| self.hosts.names.name(id) == name);
         if let Some(host) = known {
             return Some(EtcdMember::Host { host: HostId(host), port });

@@ -6,6 +6,8 @@ mod access;
 mod parameters;
 mod users;
 
+pub use parameters::refused_parameter;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -50,6 +52,8 @@ struct Reader<'r, 'a> {
     directories: Vec<Directory>,
     /// Names that pools of the databases read so far have, and where each comes from.
     taken: Vec<(String, Span)>,
+    /// Hosts whose names are told to be wrong.
+    told: Vec<HostId>,
     warnings: Vec<Mistake>,
 }
 
@@ -67,6 +71,7 @@ pub(super) fn databases<'a>(
         ports,
         directories: Vec::new(),
         taken: Vec::new(),
+        told: Vec::new(),
         warnings: Vec::new(),
     };
     let named = Named::read("database", "databases", system, |name, key, item| {
@@ -219,7 +224,7 @@ impl Reader<'_, '_> {
         let user = said_or(fields, "user", fields.get("user").and_then(|item| os_user(&item)), || {
             "postgres".to_owned()
         });
-        let parameters = parameters::parameters(fields, hosts);
+        let parameters = parameters::parameters(fields);
         let passes_through = tls.is_none_or(|tls| matches!(tls, GateTls::PassThrough { .. }));
         let access = access::lines(fields, passes_through, &mut self.warnings);
         let users = users::users(fields);
@@ -243,9 +248,13 @@ impl Reader<'_, '_> {
     }
 
     /// Names of hosts are parts of names in the store, too.
-    fn hosts_are_named_in_small_letters(&self, fields: &Fields<'_>, hosts: &[HostId]) {
+    fn hosts_are_named_in_small_letters(&mut self, fields: &Fields<'_>, hosts: &[HostId]) {
         let Some(list) = fields.get("hosts") else { return };
         for host in hosts {
+            if self.told.contains(host) {
+                continue;
+            }
+            self.told.push(*host);
             let name = self.hosts.names.name(host.0);
             small_letters(
                 &format!("host `{name}` of a database"),
@@ -336,11 +345,9 @@ pub(super) fn apart(all: &[Directory], new: &Directory, fields: &Fields<'_>) {
             && old.hosts.iter().any(|host| new.hosts.contains(host))
     };
     if let Some(old) = all.iter().find(inside) {
-        let title = format!("{} and {} have the same directory", old.what, new.what);
-        let title = if old.path == new.path {
-            title
-        } else {
-            title.replace("the same directory", "one directory in another")
+        let title = match old.path == new.path {
+            true => format!("{} and {} have the same directory", old.what, new.what),
+            false => format!("the directories of {} and {} overlap", old.what, new.what),
         };
         fields.notes().add(
             Mistake::new(title, new.span.clone(), new.path.display().to_string())
@@ -435,7 +442,15 @@ fn tls(fields: &Fields<'_>) -> Option<GateTls> {
                 _ => GateTls::Terminate { certificate, key },
             })
         }
-        DeValue::String(_) => item.word(&["off"]).map(|_| GateTls::Off),
+        DeValue::String(text) if text == "off" => Some(GateTls::Off),
+        DeValue::String(text) => {
+            item.note(
+                format!("`tls` can't be `{text}`"),
+                "unknown word",
+                "write a table: tls = { certificate = \"/…\", key = \"/…\" }, or \"off\"",
+            );
+            None
+        }
         _ => {
             item.wrong_type();
             None

@@ -329,7 +329,7 @@ fn routes(fields: &Fields<'_>, pools: &Names<'_>) -> Option<Vec<Route>> {
                 fields.span(),
                 "where do its requests go?",
             )
-            .help("add pool = \"web\", or routes"),
+            .help("add pool = \"web\", routes, or database = \"orders\""),
         );
         return None;
     }

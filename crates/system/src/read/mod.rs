@@ -15,6 +15,7 @@ mod texts;
 mod unused;
 mod virtual_ips;
 
+pub use databases::refused_parameter;
 use toml::de::DeTable;
 
 use self::load_balancers::Around;

@@ -101,7 +101,7 @@ fn member(item: Item<'_>, hosts: &Named<'_, Host>) -> Option<(Member, Span)> {
     let (weight, backup) = (fields.whole("weight"), fields.flag("backup"));
     let connections = fields.maybe_whole("connections");
     let address = address?;
-    let (host_name, port) = texts::host_and_port(&address)?;
+    let (host_name, port) = texts::host_and_port(&address, 8080)?;
     let host = match host_with_address(host_name, hosts) {
         Some(host) => {
             let host_name = hosts.names.name(host);

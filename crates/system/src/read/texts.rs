@@ -67,15 +67,15 @@ pub(crate) fn is_dns_name(text: &str) -> bool {
     name.len() <= 253 && name.split('.').all(label) && !last.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// `app1:8080`: the host's name and the port.
-pub(crate) fn host_and_port<'a>(item: &Item<'a>) -> Option<(&'a str, u16)> {
+/// `app1:8080`: the host's name and the port; `such` is one that it could be.
+pub(crate) fn host_and_port<'a>(item: &Item<'a>, such: u16) -> Option<(&'a str, u16)> {
     let text = item.text()?;
     let parts = text.rsplit_once(':').and_then(|(host, port)| Some((host, port_number(port)?)));
     let Some((host, port)) = parts else {
         let help = if text.contains(':') {
             "a port is a number from 1 to 65535".to_owned()
         } else {
-            format!("write \"{text}:8080\", with the port that it serves")
+            format!("write \"{text}:{such}\", with the port that it serves")
         };
         item.note(format!("`{text}` is not a host and a port"), "a port is missing or wrong", help);
         return None;

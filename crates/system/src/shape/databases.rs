@@ -205,7 +205,7 @@ pub(crate) static COORDINATION: Section = Section {
         key(
             "etcd",
             Kind::List(&Kind::Text(&MEMBER)),
-            "The members of an etcd cluster, version 3.3 or newer. Three of them in three zones go on when any one \
+            "The members of an etcd cluster, version 3.4 or newer. Three of them in three zones go on when any one \
              fails. A name without a dot is a host of `[hosts]`.",
         )
         .also(&["endpoints", "members", "hosts", "etcd3"])

@@ -66,6 +66,14 @@ fn line(item: &Item<'_>, host: bool, warnings: &mut Vec<Mistake>) -> Option<Stri
             "begin it with `local`, and leave the address out".to_owned(),
         );
     }
+    let replication = |databases: &&str| databases.split(',').any(|name| name == "replication");
+    if rest.first().is_some_and(replication) {
+        return note(
+            "a line of `access` is about replication",
+            "nobody replicates but standbys",
+            "take it out: nines has a line for its standbys".to_owned(),
+        );
+    }
     // Database and user, and an address with or without a mask.
     let method = match kind {
         "local" => rest.get(2),

@@ -16,11 +16,9 @@ enum Rule {
     Only(&'static [&'static str]),
     /// A number that is no smaller.
     AtLeast(u64),
-    /// The same, for each host so many.
-    ForEachHost(u64),
 }
 
-use Rule::{AtLeast, ForEachHost, Only, Own};
+use Rule::{AtLeast, Only, Own};
 
 const ON: Rule = Only(&["on"]);
 const OFF: Rule = Only(&["off"]);
@@ -57,7 +55,7 @@ const RULES: &[(&[&str], Rule, &str)] = &[
     (
         &["primary_conninfo", "primary_slot_name", "promote_trigger_file", "trigger_file", "standby_mode"],
         Own,
-        "nines decides who follows whom",
+        "who is the primary, and who follows it, is decided by nines",
     ),
     (
         &[
@@ -72,15 +70,30 @@ const RULES: &[(&[&str], Rule, &str)] = &[
             "recovery_target_xid",
         ],
         Own,
-        "a standby gets the log from the primary alone, and from no archive with a history that may be another one",
+        "a standby gets the log from the primary alone, to its end: an archive may have another history",
     ),
     (&["recovery_min_apply_delay"], Own, "a standby that lags on purpose could not take over in time"),
-    (&["cluster_name"], Own, "by it the primary knows its standbys"),
+    (&["hot_standby"], Own, "it is always on: a standby answers how far it is"),
+    (&["wal_log_hints"], Own, "it is always on: a former primary is rewound by them"),
+    (&["restart_after_crash"], Own, "whether and as what a server starts again is decided by nines"),
+    (&["max_wal_senders", "max_replication_slots"], Own, "they follow from the number of hosts"),
+    (
+        &[
+            "wal_sender_timeout",
+            "wal_receiver_timeout",
+            "wal_receiver_status_interval",
+            "wal_retrieve_retry_interval",
+        ],
+        Own,
+        "they follow from the lease: a standby that is lost or back is noticed in time",
+    ),
+    (&["logging_collector", "log_destination", "lc_messages"], Own, "nines keeps the log, and reads it"),
+    (&["password_encryption"], Own, "clients show scram-sha-256"),
     (&["fsync", "full_page_writes"], ON, "without it, acknowledged writes can be lost with the power"),
     (
         &["synchronous_commit"],
         Only(&["on", "remote_apply"]),
-        "with less, writes would be acknowledged that are on no standby's disk, and lost with the primary",
+        "with less, writes are acknowledged that are on no standby's disk, and lost with the primary",
     ),
     (
         &["data_sync_retry"],
@@ -89,40 +102,39 @@ const RULES: &[(&[&str], Rule, &str)] = &[
     ),
     (&["zero_damaged_pages", "ignore_invalid_pages"], OFF, "it throws data away to be able to go on"),
     (&["wal_level"], Only(&["replica", "logical"]), "with less, standbys can't follow"),
-    (&["hot_standby"], ON, "a standby must answer how far it is, and reads"),
-    (&["wal_log_hints"], ON, "without it a former primary can't be rewound"),
-    (
-        &["password_encryption"],
-        Only(&["scram-sha-256"]),
-        "the last line of pg_hba.conf lets roles in by scram-sha-256",
-    ),
     (
         &["superuser_reserved_connections"],
         AtLeast(3),
         "nines itself must get in when all other connections are taken",
     ),
-    (
-        &["max_wal_senders", "max_replication_slots"],
-        ForEachHost(2),
-        "each standby needs one, and another one while it is copied",
-    ),
 ];
 
+/// Why PostgreSQL may not be set so under nines, if it may not. For settings from elsewhere than the system file, too: of a
+/// server that is adopted, for example.
+pub fn refused_parameter(name: &str, value: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    if !is_setting(&name) {
+        return Some("it is not the name of a setting");
+    }
+    broken(&name, value).map(|broken| match broken {
+        Broken::Own(why) | Broken::Value(_, why) => why,
+    })
+}
+
 /// Names and values in the file's order.
-pub(super) fn parameters(fields: &Fields<'_>, hosts: usize) -> Option<Vec<(String, String)>> {
+pub(super) fn parameters(fields: &Fields<'_>) -> Option<Vec<(String, String)>> {
     let Some(item) = fields.get("parameters") else { return Some(Vec::new()) };
     let Some(table) = item.value.get_ref().as_table() else {
         item.wrong_type();
         return None;
     };
-    let mut reader = Reader { hosts, settings: Vec::new(), whole: true };
+    let mut reader = Reader { settings: Vec::new(), whole: true };
     reader.table(&item, table, "");
     let settings = reader.settings.into_iter().map(|(name, value, _)| (name, value)).collect();
     reader.whole.then_some(settings)
 }
 
 struct Reader {
-    hosts: usize,
     /// Name, value, where the name stands.
     settings: Vec<(String, String, Span)>,
     whole: bool,
@@ -194,7 +206,7 @@ impl Reader {
                 .help("write at most 10000 bytes in one line"),
             );
         }
-        match self.broken(name, &text) {
+        match broken(name, &text) {
             Some(broken) => note(match broken {
                 Broken::Own(why) => {
                     Mistake::new(format!("nines sets `{name}` itself"), key, "not yours to set")
@@ -209,29 +221,29 @@ impl Reader {
             None => Some(text),
         }
     }
+}
 
-    fn broken(&self, name: &str, value: &str) -> Option<Broken> {
-        let (_, rule, why) = RULES.iter().find(|(names, _, _)| names.contains(&name))?;
-        let least = |least: u64| {
+fn broken(name: &str, value: &str) -> Option<Broken> {
+    if name.starts_with("nines.") {
+        return Some(Broken::Own("nines' own settings begin so"));
+    }
+    let (_, rule, why) = RULES.iter().find(|(names, _, _)| names.contains(&name))?;
+    match rule {
+        Own => Some(Broken::Own(why)),
+        AtLeast(least) => {
             // What is no number is PostgreSQL's to refuse.
-            let less = value.trim().parse::<u64>().is_ok_and(|number| number < least);
+            let less = value.trim().parse::<u64>().is_ok_and(|number| number < *least);
             less.then(|| Broken::Value(format!("must be at least {least}"), why))
-        };
-        match rule {
-            Own => Some(Broken::Own(why)),
-            AtLeast(number) => least(*number),
-            ForEachHost(number) => least(number * self.hosts as u64),
-            Only(values) => {
-                let value = value.trim().to_ascii_lowercase();
-                let plain = match switch(&value) {
-                    Some(true) => "on",
-                    Some(false) => "off",
-                    None => value.as_str(),
-                };
-                let known: Vec<_> = values.iter().map(|value| format!("`{value}`")).collect();
-                (!values.contains(&plain))
-                    .then(|| Broken::Value(format!("must be {}", known.join(" or ")), why))
-            }
+        }
+        Only(values) => {
+            let value = value.trim().to_ascii_lowercase();
+            let plain = match switch(&value) {
+                Some(true) => "on",
+                Some(false) => "off",
+                None => value.as_str(),
+            };
+            let known: Vec<_> = values.iter().map(|value| format!("`{value}`")).collect();
+            (!values.contains(&plain)).then(|| Broken::Value(format!("must be {}", known.join(" or ")), why))
         }
     }
 }

@@ -104,9 +104,8 @@ fn role<'a>(item: &Item<'a>) -> Option<&'a str> {
 fn identifier<'a>(item: &Item<'a>, what: &str) -> Option<&'a str> {
     let text = item.text()?;
     if text.is_empty() || text.len() > NAME || text.contains(char::is_control) {
-        let shown: String = text.chars().filter(|c| !c.is_control()).take(NAME).collect();
         item.note(
-            format!("`{shown}` can't be the name of {what}"),
+            format!("that can't be the name of {what}"),
             if text.is_empty() { "empty" } else { "not a name of PostgreSQL's" },
             format!("write 1 to {NAME} bytes in one line"),
         );
