@@ -72,6 +72,7 @@ fn the_primary_moves_and_its_clients_with_it() {
         eprintln!("client at {} after {:?}", shell::HOSTS[to], moved.elapsed());
         old = new;
     }
+    assert_eq!(gates.each_ref().map(Gate::lines), [2; 3], "one connection for each pool, for all questions");
     let said: Vec<String> = shell.events.try_iter().map(|(_, said)| said).collect();
     assert!(
         said.iter()
