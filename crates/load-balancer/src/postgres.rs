@@ -1,7 +1,7 @@
 //! As little of PostgreSQL's protocol as it takes to tell a client that nobody serves, and to see that a gate said so.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -109,10 +109,9 @@ fn turns_away(bytes: &[u8]) -> bool {
 /// Runs `relay`, and calls `turned_away` if the member's first words are that it does not serve now.
 pub(crate) async fn watched<T>(
     member: &TcpStream,
-    relay: impl Future<Output = T>,
+    mut relay: Pin<&mut impl Future<Output = T>>,
     turned_away: impl FnOnce(),
 ) -> T {
-    let mut relay = pin!(relay);
     let mut turned_away = Some(turned_away);
     poll_fn(|context| {
         // Before the relay takes them. Both wait for the same socket in the same task, so either is woken.

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -90,7 +91,8 @@ impl Session<'_> {
         };
         let connected = async {
             if self.pool.waits_for_somebody() {
-                return database::connect(self.kit, &request, &self.tries).await;
+                // Boxed, so that others don't carry it.
+                return Box::pin(database::connect(self.kit, &request, &self.tries)).await;
             }
             let admitted = forward::admit(self.kit, self.pool, request.key, self.received).await?;
             let connection = forward::connect(self.kit, &request, admitted.seat, &self.tries).await?;
@@ -119,11 +121,13 @@ impl Session<'_> {
             timers: &self.kit.timers,
         };
         let close_at = || member.close_at.get().unwrap_or(self.received + FAR);
-        let relayed = relay.run(self.kit.timers.sleep(close_at));
-        let ended = if self.pool.is_postgres() {
-            postgres::watched(&connection.stream, relayed, || member.failed(Failure::TurnedAway)).await
-        } else {
-            relayed.await
+        let ended = {
+            let relayed = pin!(relay.run(self.kit.timers.sleep(close_at)));
+            if self.pool.is_postgres() {
+                postgres::watched(&connection.stream, relayed, || member.failed(Failure::TurnedAway)).await
+            } else {
+                relayed.await
+            }
         };
         if matches!(ended, Ended::Closed) && self.moved.to_client.get() == 0 && self.pool.is_postgres() {
             postgres::refuse_at_once(self.stream);

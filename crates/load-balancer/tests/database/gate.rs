@@ -1,6 +1,7 @@
 //! A database's gate, played: says of itself what the test wants, and lets clients in by the same rule.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
@@ -21,6 +22,8 @@ struct State {
 /// Ends, with all of its connections, when dropped.
 pub(crate) struct Gate {
     state: watch::Sender<State>,
+    /// Connections over which it was asked for its standing.
+    lines: Arc<AtomicU64>,
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -32,20 +35,22 @@ impl Gate {
             Standing { number: number(), serves: Serves::Nobody, term: 0, lag: 0, why: "begins".to_owned() };
         let (state, follow) = watch::channel(State { standing, frozen: false, shut: false });
         let (end, ended) = oneshot::channel();
+        let lines = Arc::new(AtomicU64::new(0));
+        let asked = lines.clone();
         let (bound, is_bound) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 for address in addresses {
                     let listener = TcpListener::bind(address).await.unwrap();
-                    tokio::spawn(accept(name, listener, follow.clone()));
+                    tokio::spawn(accept(name, listener, follow.clone(), asked.clone()));
                 }
                 bound.send(()).unwrap();
                 let _ = ended.await;
             });
         });
         is_bound.recv().unwrap();
-        Self { state, end: Some(end), thread: Some(thread) }
+        Self { state, lines, end: Some(end), thread: Some(thread) }
     }
 
     pub(crate) fn is(&self, serves: Serves, term: u64) {
@@ -53,6 +58,10 @@ impl Gate {
             state.standing =
                 Standing { number: number(), serves, term, lag: 120, why: "does not".to_owned() };
         });
+    }
+
+    pub(crate) fn lines(&self) -> u64 {
+        self.lines.load(Ordering::Relaxed)
     }
 
     pub(crate) fn freeze(&self, frozen: bool) {
@@ -79,14 +88,25 @@ fn number() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-async fn accept(name: &'static str, listener: TcpListener, state: watch::Receiver<State>) {
+async fn accept(
+    name: &'static str,
+    listener: TcpListener,
+    state: watch::Receiver<State>,
+    lines: Arc<AtomicU64>,
+) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(serve(name, stream, state.clone()));
+        tokio::spawn(serve(name, stream, state.clone(), lines.clone()));
     }
 }
 
 /// An error is the end of the connection.
-async fn serve(name: &str, mut stream: TcpStream, mut state: watch::Receiver<State>) -> std::io::Result<()> {
+async fn serve(
+    name: &str,
+    mut stream: TcpStream,
+    mut state: watch::Receiver<State>,
+    lines: Arc<AtomicU64>,
+) -> std::io::Result<()> {
+    let mut asked = false;
     let gone = |_| std::io::Error::from(std::io::ErrorKind::BrokenPipe);
     loop {
         let length = stream.read_u32().await?;
@@ -96,6 +116,9 @@ async fn serve(name: &str, mut stream: TcpStream, mut state: watch::Receiver<Sta
         state.wait_for(|state| !state.frozen).await.map_err(gone)?;
         match u32::from_be_bytes(code.try_into().unwrap()) {
             gate::CODE => {
+                if !std::mem::replace(&mut asked, true) {
+                    lines.fetch_add(1, Ordering::Relaxed);
+                }
                 let Ok(Ask::Standing { seen, within_ms }) = gate::read(json) else { return Ok(()) };
                 let within = std::time::Duration::from_millis(within_ms.into());
                 let other = state.wait_for(|state| !state.frozen && state.standing.number != seen);

@@ -72,6 +72,7 @@ fn the_primary_moves_and_its_clients_with_it() {
         eprintln!("client at {} after {:?}", shell::HOSTS[to], moved.elapsed());
         old = new;
     }
+    assert_eq!(gates.each_ref().map(Gate::lines), [2; 3], "one connection for each pool, for all questions");
     let said: Vec<String> = shell.events.try_iter().map(|(_, said)| said).collect();
     assert!(
         said.iter()
@@ -87,11 +88,12 @@ fn a_frozen_primary_that_is_followed_by_another_keeps_nobody() {
     let shell = Shell::start(place, LONG, LONG);
     let mut old = shell.client();
     assert_eq!(name(&mut old), "db1");
+    let at_members =
+        || shell.statistics().pools.iter().flat_map(|pool| &pool.members).map(|it| it.in_flight).sum::<u64>();
+    eventually("nobody else is there", || at_members() == 1);
     gates[0].freeze(true);
     old.send("x");
     let mut unanswered = shell.client();
-    let at_members =
-        || shell.statistics().pools.iter().flat_map(|pool| &pool.members).map(|it| it.in_flight).sum::<u64>();
     eventually("both are at the frozen one", || at_members() == 2);
     gates[2].is(Serves::Reads, 8);
     assert!(old.is_closed(), "a standby knows of a newer term");

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -29,18 +29,32 @@ pub(crate) struct Shell {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Where the gates of one database are.
+/// Where the gates of one database are: addresses that no other test has, since of a host whose gate is played anew the port
+/// must still be free.
 #[derive(Clone, Copy)]
-pub(crate) struct Place(u16, u16);
+pub(crate) struct Place {
+    network: [u8; 3],
+    port: u16,
+    read_port: u16,
+}
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self(free_port(), free_port())
+        static PLACES: AtomicU8 = AtomicU8::new(64);
+        let process = u8::try_from(std::process::id() % 256).unwrap();
+        let network = [127, PLACES.fetch_add(1, Ordering::Relaxed), process];
+        let port = free_port();
+        Self { network, port, read_port: if port == u16::MAX { port - 1 } else { port + 1 } }
     }
 
     pub(crate) fn gate(self, place: usize) -> Gate {
-        let ip = [127, 0, 1, u8::try_from(place).unwrap() + 1];
-        Gate::start(HOSTS[place], [SocketAddr::from((ip, self.0)), SocketAddr::from((ip, self.1))])
+        let addresses = [self.port, self.read_port].map(|port| SocketAddr::from((self.ip(place), port)));
+        Gate::start(HOSTS[place], addresses)
+    }
+
+    fn ip(self, place: usize) -> [u8; 4] {
+        let [a, b, c] = self.network;
+        [a, b, c, u8::try_from(place).unwrap() + 1]
     }
 
     pub(crate) fn gates(self) -> [Gate; 3] {
@@ -54,7 +68,8 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 impl Shell {
     pub(crate) fn start(place: Place, check_timeout: Duration, queue_timeout: Duration) -> Self {
         let (writes, reads) = (free_port(), free_port());
-        let hosts: String = (1..=3).map(|n| format!("db{n} = \"127.0.1.{n}\"\n")).collect();
+        let address = |n| std::net::Ipv4Addr::from(place.ip(n));
+        let hosts: String = (0..3).map(|n| format!("{} = \"{}\"\n", HOSTS[n], address(n))).collect();
         let text = format!(
             "name = \"test\"\n[hosts]\nlb = \"127.0.0.1\"\n{hosts}\n[load_balancers.front]\nhosts = [\"lb\"]\n\
              listeners = [\n  {{ bind = \"127.0.0.1:{writes}\", database = \"orders\" }},\n  \
@@ -62,7 +77,7 @@ impl Shell {
              [databases.orders]\nhosts = [\"db1\", \"db2\", \"db3\"]\nport = {}\nread_port = {}\n\
              replication_password = \"not-to-be-guessed\"\n\
              [coordination]\netcd = [\"db1:2379\", \"db2:2379\", \"db3:2379\"]\n",
-            place.0, place.1
+            place.port, place.read_port
         );
         let mut system = System::clone(&parse(&text));
         for pool in &mut system.pools {
