@@ -168,6 +168,20 @@ impl Client {
         hears(&mut self.stream, expected);
     }
 
+    /// Messages up to one of that type.
+    pub(crate) fn hears_until(&mut self, kind: u8) {
+        loop {
+            let mut head = [0; 5];
+            self.stream.read_exact(&mut head).unwrap();
+            let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+            let mut payload = vec![0; length - 4];
+            self.stream.read_exact(&mut payload).unwrap();
+            if head[0] == kind {
+                return;
+            }
+        }
+    }
+
     pub(crate) fn hears_nothing(&mut self) {
         self.stream.set_read_timeout(Some(BRIEFLY)).unwrap();
         let heard = self.stream.read(&mut [0; 64]);
@@ -230,10 +244,7 @@ impl Server {
     pub(crate) fn is_ended(&mut self) {
         let mut rest = Vec::new();
         let ended = self.stream.read_to_end(&mut rest);
-        assert!(
-            rest.is_empty() && !ended.as_ref().is_err_and(|error| is_timeout(error)),
-            "{ended:?} {rest:?}"
-        );
+        assert!(rest.is_empty() && !ended.as_ref().is_err_and(is_timeout), "{ended:?} {rest:?}");
     }
 }
 
