@@ -149,9 +149,6 @@ impl Session {
 
     async fn start<S: Face>(&self, stream: &mut S, packet: &[u8], start: &Start) -> Result<(), Stop> {
         let shared = &self.worker.shared;
-        if shared.settings.withheld.contains(&start.user) {
-            return Err(Stop::Refused(Refused::Withheld, Fatal::withheld(&start.user)));
-        }
         let of_nines = start.replication == Replication::Physical
             || (start.replication == Replication::No && start.user == shared.settings.replication_user);
         let (right, _place) = match start.term.filter(|_| of_nines) {
@@ -168,7 +165,11 @@ impl Session {
                 (self.admitted().await?, place)
             }
         };
-        let (_, mut server) = self.connect().await?;
+        // After the gate: who only looks whether it is open must not be told of roles.
+        if shared.settings.withheld.contains(&start.user) {
+            return Err(Stop::Refused(Refused::Withheld, Fatal::withheld(&start.user)));
+        }
+        let mut server = self.connect().await?;
         server.write_all(packet).await.map_err(|error| unreachable(&error))?;
         let replica = matches!(right, Right::Replication { .. });
         let exchange = (!replica && start.replication == Replication::No).then(Exchange::default);
@@ -219,10 +220,10 @@ impl Session {
         self.worker.shared.told().engine.clone().ok_or_else(|| unreachable(&"it does not run"))
     }
 
-    async fn connect(&self) -> Result<(Engine, UnixStream), Stop> {
+    async fn connect(&self) -> Result<UnixStream, Stop> {
         let engine = self.engine()?;
         match timeout(CONNECT, unix(&engine.socket)).await {
-            Ok(Ok(stream)) => Ok((engine, stream)),
+            Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(unreachable(&error)),
             Err(_) => Err(unreachable(&"it does not answer")),
         }
@@ -231,7 +232,7 @@ impl Session {
     /// To whatever instance this is: only who has the key can cancel.
     async fn cancel(&self, packet: &[u8]) -> Result<(), Stop> {
         self.worker.counts().cancels.add(1);
-        let (_, mut server) = self.connect().await.map_err(|_| Stop::Gone)?;
+        let mut server = self.connect().await.map_err(|_| Stop::Gone)?;
         server.write_all(packet).await?;
         // PostgreSQL ends it when it is done; libpq waits for that.
         let _ = timeout(CONNECT, server.read(&mut [0])).await;
