@@ -67,7 +67,8 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 impl Shell {
     pub(crate) fn start(place: Place, check_timeout: Duration, queue_timeout: Duration) -> Self {
-        let (writes, reads) = (free_port(), free_port());
+        let writes = free_port();
+        let reads = std::iter::repeat_with(free_port).find(|port| *port != writes).unwrap();
         let address = |n| std::net::Ipv4Addr::from(place.ip(n));
         let hosts: String = (0..3).map(|n| format!("{} = \"{}\"\n", HOSTS[n], address(n))).collect();
         let text = format!(
