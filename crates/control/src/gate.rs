@@ -45,6 +45,8 @@ pub struct Standing {
 pub enum Serves {
     /// The primary, in its lease.
     Everything,
+    /// The primary, about to hand over: who is there may finish, and who is new had better wait for the next one.
+    Handover,
     /// A standby that streams.
     Reads,
     Nobody,

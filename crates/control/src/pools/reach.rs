@@ -64,6 +64,9 @@ pub(super) fn roles(access: Access, newest: Term, members: &[Option<Candidate>])
     let serving = serving(access, newest, members);
     let rank = |place: usize| {
         let member = members[place].filter(|member| serving[place] && member.ready && !member.silent)?;
+        if member.serves == Serves::Handover {
+            return None;
+        }
         Some(match (access, member.serves) {
             (Access::ReadWrite, _) => 0,
             (Access::ReadOnly, Serves::Reads) if member.term == newest => 0,
@@ -79,7 +82,8 @@ pub(super) fn roles(access: Access, newest: Term, members: &[Option<Candidate>])
 }
 
 fn serving(access: Access, newest: Term, members: &[Option<Candidate>]) -> Vec<bool> {
-    let is_primary = |member: &Candidate| member.serves == Serves::Everything && member.term == newest;
+    let leads = |serves| matches!(serves, Serves::Everything | Serves::Handover);
+    let is_primary = |member: &Candidate| leads(member.serves) && member.term == newest;
     // There are no two primaries of one term; whatever is said, one is believed, and rather one that answers.
     let primaries = members.iter().enumerate().filter_map(|(place, member)| Some((place, (*member)?)));
     let primaries = primaries.filter(|(_, member)| is_primary(member));
@@ -101,6 +105,7 @@ pub(super) fn words(standing: &Standing) -> String {
     };
     match standing.serves {
         Serves::Everything => format!("primary of term {}", standing.term),
+        Serves::Handover => format!("primary of term {}, hands over", standing.term),
         Serves::Reads => format!("standby, {}", behind(standing.lag)),
         Serves::Nobody if standing.why.is_empty() => "serves nobody".to_owned(),
         Serves::Nobody => standing.why.clone(),

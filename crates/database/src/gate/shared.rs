@@ -128,7 +128,7 @@ impl Shared {
         let mut standing = self.told().standing.clone();
         let main = self.permits.main.is_open(now);
         let holds = match standing.serves {
-            Serves::Everything => main,
+            Serves::Everything | Serves::Handover => main,
             Serves::Reads => main || self.permits.reads.is_open(now),
             Serves::Nobody => true,
         };

@@ -100,7 +100,7 @@ impl Door {
     pub(super) fn stand(&self, standing: &Standing, lasts: Duration) {
         self.gate.set_reads(match standing.serves {
             Serves::Reads => Reads::Allow { until: Instant::now() + lasts },
-            Serves::Everything => Reads::Deny { why: "it is the primary".to_owned() },
+            Serves::Everything | Serves::Handover => Reads::Deny { why: "it is the primary".to_owned() },
             Serves::Nobody => Reads::Deny { why: standing.why.clone() },
         });
         self.gate.set_standing(standing.serves, standing.term, standing.lag, &standing.why);

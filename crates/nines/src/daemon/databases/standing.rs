@@ -14,8 +14,7 @@ pub(super) fn standing(machine: &Failover, known: &Status, report: Option<&Repor
     let told = |serves, why: String| Standing { number: 0, serves, term, lag: lag.unwrap_or(0), why };
     match machine.gate() {
         Gate::Open { term, .. } => Standing { term: *term, ..told(Serves::Everything, String::new()) },
-        // New connections wait at the gate for what comes of it.
-        Gate::Hold { .. } => told(Serves::Everything, String::new()),
+        Gate::Hold { .. } => told(Serves::Handover, String::new()),
         Gate::Close { why } => match reads(machine, report, lag, most) {
             Ok(()) => told(Serves::Reads, String::new()),
             Err(no_reads) if report.is_some_and(|report| report.role == Role::Standby) => {
