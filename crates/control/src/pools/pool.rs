@@ -181,8 +181,12 @@ impl Pool {
     fn who_serves(&self, access: Access, roles: &[Role], rules: &nines_system::Pool) -> String {
         let primary = roles.iter().zip(&self.members).position(|(role, member)| {
             let heard = member.heard.as_ref();
-            role.serves && heard.is_some_and(|heard| heard.standing.serves == Serves::Everything)
+            role.serves && heard.is_some_and(|heard| heard.standing.serves != Serves::Reads)
         });
+        let hands_over = |place: usize| {
+            let heard = self.members[place].heard.as_ref();
+            heard.is_some_and(|heard| heard.standing.serves == Serves::Handover)
+        };
         let eligible = |place: usize| roles[place].eligible;
         let name = |place: usize| rules.members[place].name.as_str();
         let term = self.newest.term();
@@ -190,6 +194,9 @@ impl Pool {
         match (access, primary) {
             (Access::ReadWrite, Some(it)) if eligible(it) => {
                 format!("{} is the primary of term {term}", name(it))
+            }
+            (Access::ReadWrite, Some(it)) if hands_over(it) => {
+                format!("{}, the primary of term {term}, hands over: {none}", name(it))
             }
             (Access::ReadWrite, Some(it)) if self.members[it].is_ready() => {
                 format!("{}, the primary of term {term}, is silent: {none}", name(it))
