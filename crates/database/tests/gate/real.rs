@@ -240,7 +240,7 @@ fn a_standby_is_copied_and_streams_only_from_the_primary_of_its_term() {
     assert!(refused.contains("not the primary of term 7"), "{refused}");
     gate.set_engine(Some(server.engine(Some(7))));
     server.run("pg_basebackup", &["-D", &copy, "-R", "-c", "fast", "--no-sync", "-d", &source]);
-    server.serve("standby", &[]);
+    server.serve("standby", &["wal_retrieve_retry_interval=100ms"]);
     let streams = |so: &str| {
         until("it streams, or no longer", || {
             server.sql("select count(*) from pg_stat_replication where state = 'streaming'") == so
