@@ -11,6 +11,7 @@
 //!   that a commit was not confirmed.
 
 mod bell;
+mod cancels;
 mod clock;
 mod count;
 mod exchange;

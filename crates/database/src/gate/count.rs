@@ -22,6 +22,7 @@ pub struct Counts {
     pub unconfirmed: u64,
     pub cancels: u64,
     pub questions: u64,
+    /// As PostgreSQL gets them, and as they go onto the wire.
     pub bytes_from_clients: u64,
     pub bytes_to_clients: u64,
 }

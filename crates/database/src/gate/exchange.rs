@@ -28,7 +28,20 @@ pub(crate) struct Exchange {
     /// A transaction is open, failed or not.
     transaction: bool,
     notice: Notice,
+    /// BackendKeyData, by which this connection can be cancelled.
+    key: Vec<u8>,
+    /// What was cancelled is answered once so many are.
+    cancelled: Option<u64>,
+    /// Since the last ReadyForQuery: an error; the end of a command that may have written.
+    failed: bool,
+    wrote: bool,
 }
+
+/// Longer keys there are not.
+const LONGEST_KEY: usize = 256 + 4;
+
+/// The tags of commands that write nothing.
+const READS: [&[u8]; 6] = [b"SELECT", b"FETCH", b"SHOW", b"SET", b"BEGIN", b"ROLLBACK"];
 
 /// What has been seen of a notice's fields.
 #[derive(Debug, Default, Clone, Copy)]
@@ -49,6 +62,8 @@ pub(crate) enum Answer {
     Fine,
     /// After so many bytes, the end of a message, it must go no further: what follows acknowledges a commit that no standby confirmed.
     Unconfirmed(usize),
+    /// After so many bytes it must go no further: what follows may acknowledge such a commit, and nothing says whether.
+    Doubtful(usize),
 }
 
 impl Exchange {
@@ -68,6 +83,21 @@ impl Exchange {
             || self.unsynced
             || self.copying
             || (self.transaction && self.asked == self.answered)
+    }
+
+    /// It waits for an answer.
+    pub(crate) fn asks(&self) -> bool {
+        self.asked != self.answered || self.unsynced || self.copying
+    }
+
+    /// By what it can be cancelled, once it is known.
+    pub(crate) fn key(&self) -> Option<&[u8]> {
+        Some(self.key.as_slice()).filter(|key| self.authenticated && !key.is_empty())
+    }
+
+    /// A cancel of what it asks for now is on its way. If that succeeds all the same, whether it was confirmed is not known.
+    pub(crate) fn cancel(&mut self) {
+        self.cancelled = Some(self.asked.max(self.answered + 1));
     }
 
     /// The server's bytes so far end with the end of a message.
@@ -108,14 +138,25 @@ impl Exchange {
     pub(crate) fn server(&mut self, bytes: &[u8]) -> Result<Answer, Lost> {
         let mut taken = 0;
         while taken < bytes.len() {
+            let (before, apart) = (taken, self.server.at_boundary());
             let (piece, used) = self.server.next(&bytes[taken..])?;
             taken += used;
             let Some(piece) = piece else { continue };
             match piece.kind {
                 b'Z' => {
                     if let Some(status) = piece.payload.first() {
+                        if self.is_doubtful(*status) {
+                            // Where a part of it has gone on already nothing can be put in its place.
+                            return if apart { Ok(Answer::Doubtful(before)) } else { Err(Lost) };
+                        }
                         self.ready(*status);
                     }
+                }
+                b'C' if piece.begins => {
+                    self.wrote |= !READS.iter().any(|tag| piece.payload.starts_with(tag));
+                }
+                b'K' if !self.authenticated && self.key.len() + piece.payload.len() <= LONGEST_KEY => {
+                    self.key.extend_from_slice(piece.payload);
                 }
                 b'N' => {
                     self.notice = self.notice.read(piece.payload, piece.begins);
@@ -126,17 +167,30 @@ impl Exchange {
                 b'G' if piece.begins => self.copies_in(),
                 b'W' if piece.begins => self.copying = true,
                 // What is still to be copied it throws away; the next Sync is answered again.
-                b'E' if piece.begins => self.copying_in = false,
+                b'E' if piece.begins => {
+                    self.copying_in = false;
+                    self.failed = true;
+                }
                 _ => {}
             }
         }
         Ok(Answer::Fine)
     }
 
+    /// A commit was cancelled and succeeded: it was too late, or this acknowledges what no standby has.
+    fn is_doubtful(&self, status: u8) -> bool {
+        self.cancelled.is_some() && status == b'I' && self.wrote && !self.failed
+    }
+
     fn ready(&mut self, status: u8) {
         if self.authenticated {
             self.answered = self.asked.min(self.answered + 1);
         }
+        if self.cancelled.is_some_and(|last| self.answered >= last) {
+            self.cancelled = None;
+        }
+        self.failed = false;
+        self.wrote = false;
         self.authenticated = true;
         self.transaction = status != b'I';
         self.copying = false;

@@ -80,11 +80,16 @@ impl AsyncWrite for Guarded {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let Some(right) = this.right.get() else { return Pin::new(&mut this.socket).poll_write(cx, bytes) };
+        // Counted inside as well: after shutting the count stands still.
         let _inside = this.worker.vitals.section.enter();
         if !this.worker.shared.permits.passes(right, clock::now()) {
             return Poll::Ready(Err(ErrorKind::PermissionDenied.into()));
         }
-        Pin::new(&mut this.socket).poll_write(cx, bytes)
+        let written = Pin::new(&mut this.socket).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(written)) = &written {
+            this.worker.counts().to_clients.add(*written as u64);
+        }
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

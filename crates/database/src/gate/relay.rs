@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::cancels::Listed;
 use super::clock;
 use super::exchange::{Answer, Exchange};
 use super::guarded::Face;
@@ -42,6 +43,8 @@ pub(crate) struct Relay<'a, C, S> {
     /// `None`: nothing is known of what the two say, and no hold waits for it.
     exchange: Option<Exchange>,
     busy: Busy,
+    /// Once it is known by what it can be cancelled.
+    listed: Option<Listed>,
     /// From the client, not yet at the server.
     up: Held,
     /// From the server, not yet at the client.
@@ -94,6 +97,7 @@ impl<'a, C: Face, S: AsyncRead + AsyncWrite + Unpin> Relay<'a, C, S> {
             right,
             exchange,
             busy,
+            listed: None,
             up,
             down,
             unflushed: false,
@@ -155,9 +159,12 @@ impl<'a, C: Face, S: AsyncRead + AsyncWrite + Unpin> Relay<'a, C, S> {
             };
             let mut bytes = &buffer[..read];
             if let Some(exchange) = &mut self.exchange {
+                if self.listed.as_ref().is_some_and(Listed::take) {
+                    exchange.cancel();
+                }
                 match exchange.server(bytes) {
                     Ok(Answer::Fine) => {}
-                    Ok(Answer::Unconfirmed(end)) => {
+                    Ok(Answer::Unconfirmed(end) | Answer::Doubtful(end)) => {
                         bytes = &bytes[..end];
                         self.unconfirmed = true;
                     }
@@ -186,9 +193,6 @@ impl<'a, C: Face, S: AsyncRead + AsyncWrite + Unpin> Relay<'a, C, S> {
                 }
                 Poll::Pending => break,
             }
-        }
-        if written > 0 {
-            self.worker.counts().to_clients.add(written as u64);
         }
         self.unflushed = match Pin::new(&mut *self.client).poll_flush(cx) {
             Poll::Ready(Ok(())) => false,
@@ -283,6 +287,11 @@ impl<'a, C: Face, S: AsyncRead + AsyncWrite + Unpin> Relay<'a, C, S> {
     fn note(&mut self) {
         if let Some(exchange) = &self.exchange {
             self.busy.set(exchange.is_busy() || !self.down.is_empty() || self.unflushed);
+            match (&self.listed, exchange.key()) {
+                (Some(listed), _) => listed.asks(exchange.asks()),
+                (None, Some(key)) => self.listed = Some(self.worker.shared.cancels.list(key.to_vec())),
+                (None, None) => {}
+            }
         }
     }
 }

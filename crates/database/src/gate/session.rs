@@ -233,6 +233,8 @@ impl Session {
     async fn cancel(&self, packet: &[u8]) -> Result<(), Stop> {
         self.worker.counts().cancels.add(1);
         let mut server = self.connect().await.map_err(|_| Stop::Gone)?;
+        // After length and code.
+        self.worker.shared.cancels.cancel(packet.get(8..).unwrap_or_default());
         server.write_all(packet).await?;
         // PostgreSQL ends it when it is done; libpq waits for that.
         let _ = timeout(CONNECT, server.read(&mut [0])).await;

@@ -10,6 +10,7 @@ use nines_control::gate::{Ancestry, Branch, Serves, Standing};
 use tokio::sync::{Notify, watch};
 
 use super::Settings;
+use super::cancels::Cancels;
 use super::clock::Nanoseconds;
 use super::permit::Permits;
 use super::tls::Certificate;
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) permits: Permits,
     pub(crate) tls: Tls,
     pub(crate) vitals: Vec<Arc<Vitals>>,
+    pub(crate) cancels: Arc<Cancels>,
     told: Mutex<Told>,
     /// Workers look again at everything.
     pub(crate) changed: watch::Sender<u64>,
@@ -82,6 +84,7 @@ impl Shared {
             permits: Permits::default(),
             tls,
             vitals: (0..workers).map(|_| Arc::default()).collect(),
+            cancels: Arc::default(),
             told: Mutex::new(told),
             changed: watch::Sender::new(0),
             idle: Notify::new(),

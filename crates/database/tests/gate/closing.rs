@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nines_database::gate::{Reads, Refused};
 
-use crate::stage::{BRIEFLY, CLOSE, HOUR, Stage, message, open_for, query, ready, startup, until};
+use crate::stage::{BRIEFLY, CLOSE, HOUR, Stage, message, open_for, query, ready, startup, until, welcome};
 
 #[test]
 fn a_gate_is_shut_until_it_is_opened_and_says_why() {
@@ -185,4 +185,35 @@ fn a_commit_that_no_standby_confirmed_is_not_acknowledged() {
     client.is_ended_with("08007");
     server.is_ended();
     assert_eq!(stage.gate.counts().unconfirmed, 1);
+}
+
+#[test]
+fn a_commit_that_succeeds_though_it_was_cancelled_is_not_acknowledged_either() {
+    let stage = Stage::open();
+    let mut client = stage.client();
+    client.say(&startup(&[("user", "app")]));
+    let mut server = stage.accept();
+    let welcome = [message(b'K', b"pid.key."), welcome()].concat();
+    server.say(&welcome);
+    client.hears(&welcome);
+    let cancel = || {
+        let mut request = stage.client();
+        request.say(&[&[0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e], b"pid.key.".as_slice()].concat());
+        drop(stage.accept());
+        assert!(request.rest().is_empty());
+    };
+    let committed = [message(b'C', b"COMMIT\0"), ready(b'I')].concat();
+    // When nothing is asked it is none.
+    cancel();
+    client.say(&query("commit"));
+    server.hears(&query("commit"));
+    server.say(&committed);
+    client.hears(&committed);
+    client.say(&query("commit"));
+    server.hears(&query("commit"));
+    cancel();
+    server.say(&committed);
+    client.hears(&message(b'C', b"COMMIT\0"));
+    client.is_ended_with("08007");
+    server.is_ended();
 }

@@ -137,12 +137,57 @@ fn a_commit_that_nobody_confirmed_goes_no_further_than_its_notice() {
     for (at, byte) in stream.iter().enumerate() {
         match exchange.server(&[*byte]).unwrap() {
             Answer::Fine => assert!(at + 1 < end, "it was not seen"),
+            Answer::Doubtful(_) => panic!("nobody cancelled it here"),
             Answer::Unconfirmed(used) => {
                 assert_eq!((at + 1, used), (end, 1));
                 return;
             }
         }
     }
+}
+
+#[test]
+fn a_write_that_succeeds_though_it_was_cancelled_is_doubtful() {
+    let answer = |tag: &str, status: u8| {
+        [message(b'C', format!("{tag}\0").as_bytes()), message(b'Z', &[status])].concat()
+    };
+    let asks = || {
+        let mut exchange = authenticated();
+        client(&mut exchange, b"Q");
+        assert!(exchange.asks());
+        exchange.cancel();
+        exchange
+    };
+    for tag in ["COMMIT", "INSERT 0 1", "DELETE 1", "CREATE TABLE", "COPY 3"] {
+        let end = message(b'C', format!("{tag}\0").as_bytes()).len();
+        assert_eq!(asks().server(&answer(tag, b'I')), Ok(Answer::Doubtful(end)), "{tag}");
+    }
+    // What only reads, what is not committed, what failed, and what was not cancelled.
+    assert_eq!(asks().server(&answer("SELECT 1", b'I')), Ok(Answer::Fine));
+    assert_eq!(asks().server(&answer("INSERT 0 1", b'T')), Ok(Answer::Fine));
+    assert_eq!(asks().server(&[message(b'E', b"\0"), message(b'Z', b"I")].concat()), Ok(Answer::Fine));
+    let mut exchange = asks();
+    assert_eq!(exchange.server(&answer("SELECT 1", b'I')), Ok(Answer::Fine));
+    client(&mut exchange, b"Q");
+    assert_eq!(
+        exchange.server(&answer("COMMIT", b'I')),
+        Ok(Answer::Fine),
+        "it was an earlier one that was cancelled"
+    );
+    // In the middle of a message there is no place for an error.
+    let mut exchange = asks();
+    let stream = answer("COMMIT", b'I');
+    assert_eq!(exchange.server(&stream[..stream.len() - 3]), Ok(Answer::Fine));
+    assert_eq!(exchange.server(&stream[stream.len() - 3..]), Err(Lost));
+}
+
+#[test]
+fn it_is_known_by_what_a_connection_can_be_cancelled() {
+    let mut exchange = Exchange::default();
+    server(&mut exchange, b'K', b"pid.key.");
+    assert_eq!(exchange.key(), None);
+    ready(&mut exchange, b'I');
+    assert_eq!(exchange.key(), Some(b"pid.key.".as_slice()));
 }
 
 #[test]
