@@ -94,6 +94,11 @@ fn every_mistake_at_the_beginning_is_found() {
 }
 
 #[test]
+fn a_primary_that_stays_though_others_could_do_better_is_found() {
+    is_found(Mistake::HearsNoVitals, "who is enough acknowledges writes", 20, None);
+}
+
+#[test]
 fn every_mistake_with_the_cohort_is_found_within_forty_seeds() {
     let mistakes = [
         (Mistake::LoosensEarly, "the register demands what the engine goes by"),

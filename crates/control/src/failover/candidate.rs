@@ -2,6 +2,7 @@
 //! with enough of them the next term.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use super::{Failover, Host, Intent, Kind, Lease, Position, Recruits, Register, Rule, Term, Value, Verdict};
 
@@ -30,7 +31,10 @@ impl Failover {
         // One after the other, so that they need not compete.
         let others = self.settings.hosts.iter().filter(|host| **host != rule.primary);
         let rank = others.take_while(|host| **host != me).count();
-        let turn = self.settings.heartbeat / 2 * u32::try_from(rank).unwrap_or(u32::MAX);
+        let mut turn = self.settings.heartbeat / 2 * u32::try_from(rank).unwrap_or(u32::MAX);
+        if self.is_lonely_still() {
+            turn += 2 * self.settings.lease;
+        }
         let lease = &self.known.lease.value;
         let given_up = lease.holder.is_none() && self.known.lease.revision > 0;
         let free = if given_up {
@@ -72,24 +76,59 @@ impl Failover {
         }
     }
 
-    /// Those that are fit decide, if they are enough; if not, all that have pledged themselves.
     fn recruit(&mut self, rule: &Rule, intent: &Intent) {
-        let fit = self.recruits(intent.term, true);
-        let (recruits, verdict) = match rule.verdict(&fit) {
-            enough @ Verdict::Enough(_) => (fit, enough),
+        match self.elect(rule, intent.term) {
+            Ok(primary) => self.set_rule(rule.won_by(primary, intent)),
+            Err(why) => {
+                // Hosts may take a while to answer.
+                let since = self.lacks_since();
+                if self.is_due(since + self.settings.lease) {
+                    self.say(Kind::Refused, why);
+                }
+            }
+        }
+    }
+
+    fn lacks_since(&mut self) -> Instant {
+        *self.lacking.get_or_insert(self.now)
+    }
+
+    /// Those that could serve decide, if they are enough; if not, all that have pledged themselves, and the one that has the most
+    /// must be able to serve. One that lately gathered no standbys is only taken if nobody better comes.
+    fn elect(&mut self, rule: &Rule, term: Term) -> Result<Host, String> {
+        let all = self.recruits(term, false);
+        let fit = self.recruits(term, true);
+        let hopeful: Recruits = fit
+            .iter()
+            .filter(|(host, _)| !self.is_lonely(host))
+            .map(|(host, at)| (host.clone(), *at))
+            .collect();
+        if let Verdict::Enough(best) = rule.verdict(&hopeful)
+            && let Some(primary) = self.choose(rule, &hopeful, best)
+        {
+            return Ok(primary);
+        }
+        let best = match rule.verdict(&all) {
+            Verdict::Enough(best) => best,
+            Verdict::Missing(missing) => return Err(self.lack(rule, &missing, &all)),
+        };
+        let chosen = match rule.verdict(&fit) {
+            Verdict::Enough(best) => self.choose(rule, &fit, best),
             Verdict::Missing(_) => {
-                let all = self.recruits(intent.term, false);
-                let verdict = rule.verdict(&all);
-                (all, verdict)
+                let most: Recruits = fit.into_iter().filter(|(_, at)| *at == best).collect();
+                self.choose(rule, &most, best)
             }
         };
-        match verdict {
-            Verdict::Enough(best) => {
-                let primary = self.choose(rule, &recruits, best);
-                self.set_rule(rule.won_by(primary, intent));
-            }
-            Verdict::Missing(missing) => self.lack(rule, &missing, &recruits),
+        let Some(chosen) = chosen else {
+            let who = all.iter().filter(|(_, at)| **at == best).map(|(host, _)| host.name());
+            let who: Vec<&str> = who.collect();
+            return Err(format!("{} has what nobody else has, and can't serve", who.join(", ")));
+        };
+        let since = self.lacks_since();
+        if self.is_lonely(&chosen) && !self.is_due(since + self.settings.lease) {
+            return Err(format!("{chosen} could not gather enough standbys"));
         }
+        Ok(chosen)
     }
 
     pub(super) fn recruits(&self, term: Term, fit: bool) -> Recruits {
@@ -99,32 +138,23 @@ impl Failover {
     }
 
     /// Of those that have the most, itself, since it certainly runs; else the first.
-    fn choose(&self, rule: &Rule, recruits: &Recruits, best: Position) -> Host {
+    fn choose(&self, rule: &Rule, recruits: &Recruits, best: Position) -> Option<Host> {
         let mut best_ones: Vec<&Host> = recruits
             .iter()
             .filter(|(host, position)| **position == best && rule.knows(host))
             .map(|(host, _)| host)
             .collect();
-        best_ones.sort_by_key(|host| (!self.known.pledge(host).fit, **host != self.settings.me));
-        best_ones.first().map_or_else(|| rule.primary.clone(), |host| (*host).clone())
+        best_ones.sort_by_key(|host| **host != self.settings.me);
+        best_ones.first().map(|host| (*host).clone())
     }
 
-    /// Says what is missing, once it has lacked it for as long as hosts may take to answer.
-    fn lack(&mut self, rule: &Rule, missing: &[(usize, BTreeSet<Host>)], recruits: &Recruits) {
-        let (since, _) = *self.lacking.get_or_insert((self.now, false));
-        if !self.is_due(since + self.settings.lease) {
-            return;
-        }
+    /// What is missing, and what would be lost.
+    fn lack(&self, rule: &Rule, missing: &[(usize, BTreeSet<Host>)], recruits: &Recruits) -> String {
         let why = Self::in_words(rule, missing);
         let best = recruits.values().max().map_or_else(|| "nothing".to_owned(), ToString::to_string);
         let end = self.known.lease.value.end;
-        self.say(
-            Kind::Refused,
-            format!(
-                "{why}: what only they have would be lost; here: {best}{}",
-                end.map_or_else(String::new, |end| format!(", the lease's latest holder: {end}"))
-            ),
-        );
+        let end = end.map_or_else(String::new, |end| format!(", the lease's latest holder: {end}"));
+        format!("{why}: what only they have would be lost; here: {best}{end}")
     }
 
     /// Who is missing.

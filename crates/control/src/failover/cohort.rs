@@ -83,7 +83,9 @@ impl Failover {
     /// The standbys that keep up.
     fn near(&self, report: &Report, end: Lsn) -> BTreeSet<Host> {
         let near = |(host, confirmed): &&(Host, Lsn)| {
-            self.settings.hosts.contains(host) && end.saturating_sub(*confirmed) <= self.settings.lag
+            let stuck = self.stuck_for(host) >= self.settings.absent_after;
+            let keeps_up = end.saturating_sub(*confirmed) <= self.settings.lag && !stuck;
+            self.settings.hosts.contains(host) && keeps_up
         };
         report.standbys.iter().filter(near).map(|(host, _)| host.clone()).collect()
     }

@@ -110,7 +110,7 @@ impl Failover {
 
     /// Said when others had the time to say something.
     fn lack_rule(&mut self, why: &str, data: bool) {
-        let (since, _) = *self.lacking.get_or_insert((self.now, false));
+        let since = *self.lacking.get_or_insert(self.now);
         let how = if data {
             ": it was emptied, or it is another store (nines adopt, on the host whose data are to be kept, begins with them)"
         } else {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Disk, Failover, Gate, Kind, Origin, Role, Term};
+use super::{Failover, Gate, Kind, Origin, Role, Term};
 
 /// The lease, as far as this process itself knows that it has it.
 #[derive(Debug, Clone)]
@@ -43,8 +43,8 @@ impl Failover {
         if report.origin != Origin::Ruled {
             return Err("its engine goes by no rule yet");
         }
-        if report.disk != Disk::Well {
-            return Err("its disk is full or stalled");
+        if let Some(why) = self.why_unfit() {
+            return Err(why);
         }
         if !report.synchronous.as_ref().is_some_and(|rules| rule.cohorts().any(|cohort| cohort == rules)) {
             return Err("its engine goes by another synchronous rule");

@@ -9,9 +9,11 @@ impl Failover {
             return;
         }
         let may_have_lease = self.may_have_lease(rule);
-        let leads = self.is_fit() && !self.is_promoted_too_late();
-        if !leads {
-            return self.give_up_lease();
+        if self.is_promoted_too_late() {
+            return self.give_up_lease("its engine takes too long to become a primary");
+        }
+        if !self.is_fit() {
+            return self.give_up_lease(self.why_unfit().unwrap_or("it can't serve"));
         }
         if !may_have_lease {
             return;
@@ -26,6 +28,9 @@ impl Failover {
         } else if self.handover.is_some() {
             self.hand_over(rule);
         } else if !self.known.wish.value.paused {
+            if self.leaves_it_to_others(rule) {
+                return self.give_up_lease(self.why_unfit().unwrap_or("it lacks standbys"));
+            }
             self.tend_cohort(rule);
             self.begin_handover(rule);
         }
@@ -66,13 +71,13 @@ impl Failover {
             self.begin(Effect::Continue { term, cohort });
         } else if report.role == Role::Primary && report.serves.is_none() {
             self.say(Kind::Conflict, "somebody made it a primary by hand: it never serves".to_owned());
-            self.unable();
+            self.unable("somebody made it a primary by hand");
         } else {
             self.begin(Effect::Promote { term, cohort });
         }
     }
 
-    fn give_up_lease(&mut self) {
+    fn give_up_lease(&mut self, why: &str) {
         let lease = &self.known.lease.value;
         if lease.holder.as_ref() != Some(&self.settings.me) || !self.is_in_contact() {
             return;
@@ -82,13 +87,13 @@ impl Failover {
         self.handover = None;
         // Before the store can know.
         self.set_gate();
-        self.say(Kind::Released, "gives up the lease: its engine can't serve".to_owned());
+        self.say(Kind::Released, format!("gives up the lease: {why}"));
         self.set(Register::Lease, Value::Lease(given_up));
     }
 
-    /// Its engine has failed it: another host gets the time to take over.
-    pub(super) fn unable(&mut self) {
-        self.unable_until = Some(self.now + 3 * self.settings.lease);
+    /// Another host gets the time to take over.
+    pub(super) fn unable(&mut self, why: &'static str) {
+        self.unable_until = Some((self.now + 3 * self.settings.lease, why));
     }
 
     /// A primary's engine that stops is not started again at once: a standby is there sooner.
@@ -97,7 +102,7 @@ impl Failover {
         let serves = self.known.rule.value.as_ref().is_some_and(|rule| rule.primary == self.settings.me);
         let failed = report.role == Role::Stopped || report.disk != Disk::Well;
         if serves && failed && self.held.is_some() && self.doing.is_none() && self.unable_until.is_none() {
-            self.unable();
+            self.unable("its engine has just failed");
         }
     }
 }

@@ -8,6 +8,7 @@ use super::cohort::Barrier;
 use super::gate::Held;
 use super::handover::Handover;
 use super::known::{Asked, Known};
+use super::lonely::Pace;
 use super::{
     Disk, Effect, Failure, Gate, Host, Id, Input, Kind, Output, Register, Report, Revision, Role, Rule,
     Settings, Term, Value,
@@ -35,21 +36,31 @@ pub struct Failover {
     pub(super) held: Option<Held>,
     /// The term that this process tries to recruit for.
     pub(super) candidacy: Option<Term>,
-    /// Since when it lacks recruits, and whether that was said.
-    pub(super) lacking: Option<(Instant, bool)>,
+    /// Since when it lacks recruits, or a rule.
+    pub(super) lacking: Option<Instant>,
     pub(super) handover: Option<Handover>,
     /// The revision of the latest wish that was granted or refused.
     pub(super) wish_done: Revision,
     pub(super) barrier: Option<Barrier>,
     /// Members that don't stream from here, and since when.
     pub(super) absent: BTreeMap<Host, Instant>,
-    /// Its engine has failed: it leaves serving to others until then.
-    pub(super) unable_until: Option<Instant>,
+    /// It leaves serving to others until then, and why.
+    pub(super) unable_until: Option<(Instant, &'static str)>,
     /// What failed is tried again then.
     pub(super) retry_at: Instant,
     /// This process has told the store that what an earlier one pledged went with its disk.
     pub(super) fenced: bool,
     pub(super) leaving: bool,
+    /// How far each standby keeps up.
+    pub(super) pace: BTreeMap<Host, Pace>,
+    /// Since when too few standbys get its log, in this term.
+    pub(super) lonely_since: Option<(Term, Instant)>,
+    /// In this term enough of them once did.
+    pub(super) gathered: Option<Term>,
+    /// It gave up since it lacked standbys, and leaves it to others until then.
+    pub(super) lonely_until: Option<Instant>,
+    /// It was the primary, and was followed by this term though it ran; said until then.
+    pub(super) deposed: Option<(Term, Instant)>,
     /// When it last said how it is.
     pub(super) told_vitals: Option<Instant>,
     /// The longest that its engine ever took to become a primary, as far as this process knows.
@@ -93,6 +104,11 @@ impl Failover {
             retry_at: now,
             fenced: false,
             leaving: false,
+            pace: BTreeMap::new(),
+            lonely_since: None,
+            gathered: None,
+            lonely_until: None,
+            deposed: None,
             told_vitals: None,
             promoted_in: None,
             said: BTreeMap::new(),
@@ -251,7 +267,7 @@ impl Failover {
             Err(failure) => {
                 self.retry_at = self.now + self.settings.retry_after;
                 if matches!(doing.effect, Effect::Promote { .. } | Effect::Continue { .. }) {
-                    self.unable();
+                    self.unable("it could not become a primary");
                 }
                 self.say(Kind::Conflict, format!("{}: {}", doing.effect.word(), failure.0));
             }
@@ -299,7 +315,7 @@ impl Failover {
 
     /// Whether it could serve, as far as its engine goes.
     pub(super) fn is_fit(&mut self) -> bool {
-        if self.unable_until.is_some_and(|until| self.is_due(until)) {
+        if self.unable_until.is_some_and(|(until, _)| self.is_due(until)) {
             self.unable_until = None;
         }
         // It goes stale without anything happening.
@@ -315,8 +331,7 @@ impl Failover {
             Report { disk: Disk::Stalled, .. } => Some("its disk is stalled"),
             Report { role: Role::Unknown, .. } => Some("its engine doesn't answer"),
             _ if self.position().is_none() => Some("it has no data that count"),
-            _ if self.unable_until.is_some() => Some("its engine has just failed"),
-            _ => None,
+            _ => self.unable_until.filter(|(until, _)| self.now < *until).map(|(_, why)| why),
         }
     }
 

@@ -16,6 +16,7 @@ mod gate;
 mod handover;
 mod known;
 mod lead;
+mod lonely;
 mod machine;
 mod member;
 mod register;
@@ -50,6 +51,9 @@ pub struct Settings {
     pub clock_error: f64,
     /// A standby that doesn't stream for so long leaves the cohort.
     pub absent_after: Duration,
+    /// After a takeover from a primary that only seemed to be dead, silence alone is no reason for another one for so long. A
+    /// primary that gave up since it lacked standbys leaves it to others for so long.
+    pub apart: Duration,
     /// A standby that is no further behind may join the cohort.
     pub lag: u64,
     /// A switchover that takes longer is given up.

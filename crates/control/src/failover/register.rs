@@ -174,6 +174,12 @@ pub struct Vitals {
     pub streams: Option<(Host, Term)>,
     /// Why it could not serve, if it could not.
     pub unfit: Option<String>,
+    /// It was the primary lately, and too few standbys got its log.
+    pub lonely: bool,
+    /// It was the primary, and another term was recruited for though it ran: it only seemed to be dead. The term that followed.
+    pub deposed: Option<Term>,
+    /// Grows each time, so that one sees that it goes on.
+    pub beat: u64,
 }
 
 /// What the operator wants.

@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod first;
+mod lonely;
 mod status;
 mod takeover;
 
@@ -34,6 +35,7 @@ fn settings(me: &str) -> Settings {
         heartbeat: BEAT,
         clock_error: 0.05,
         absent_after: 2 * LEASE,
+        apart: 10 * LEASE,
         lag: 10,
         switchover_within: LEASE,
         promote_within: 4 * LEASE,
@@ -123,6 +125,16 @@ impl Scene {
             self.give(Input::Contact);
             self.give(Input::Engine(self.report.clone()));
             self.give(Input::Timer);
+        }
+    }
+
+    /// So many heartbeats, each of which the store grants.
+    fn beats(&mut self, count: usize) {
+        for _ in 0..count {
+            self.pass(BEAT);
+            while self.is_wanted(&Register::Lease) {
+                self.grant(&Register::Lease);
+            }
         }
     }
 
@@ -275,16 +287,14 @@ fn a_new_disk_says_so_before_anything_else_and_does_not_forget_what_the_old_one_
 #[test]
 fn the_cohort_changes_in_the_register_then_in_the_engine_then_in_the_register() {
     let mut scene = Scene::serving();
-    let with_b = primary(1, 200, &[("b", 190)]);
-    scene.engine(with_b.clone());
+    scene.engine(primary(1, 200, &[("b", 195)]));
     scene.pass(LEASE);
     assert!(!scene.is_wanted(&Register::Rule), "it has not been absent for long");
-    for _ in 0..20 {
-        scene.pass(BEAT);
-        while scene.is_wanted(&Register::Lease) {
-            scene.grant(&Register::Lease);
-        }
+    for at in 0..=20 {
+        scene.engine(primary(1, 200 + at, &[("b", 195 + at)]));
+        scene.beats(1);
     }
+    let with_b = scene.report.clone();
     // First both are demanded, and the engine waits.
     let new = cohort(&["a", "b"], 2);
     assert!(scene.effect().is_none());
@@ -294,7 +304,7 @@ fn the_cohort_changes_in_the_register_then_in_the_engine_then_in_the_register() 
     let goes_by_it = Report { synchronous: Some(new.clone()), ..with_b.clone() };
     assert_eq!(scene.done(goes_by_it.clone()), Effect::SetSynchronous { term: 1, cohort: new.clone() });
     assert!(!scene.is_wanted(&Register::Rule), "the standby has not confirmed what was acknowledged before");
-    scene.engine(Report { standbys: vec![(host("b"), 200)], ..goes_by_it });
+    scene.engine(Report { standbys: vec![(host("b"), 220)], ..goes_by_it });
     let settled = scene.grant_rule();
     assert_eq!((settled.cohort, settled.also), (new, Vec::new()));
 }
@@ -306,12 +316,7 @@ fn with_too_few_standbys_a_strict_database_waits_and_an_available_one_says_so_fi
         let mut scene = Scene::serving();
         scene.machine.settings.durability = durability;
         scene.engine(alone.clone());
-        for _ in 0..20 {
-            scene.pass(BEAT);
-            while scene.is_wanted(&Register::Lease) {
-                scene.grant(&Register::Lease);
-            }
-        }
+        scene.beats(20);
         assert!(
             scene.effect().is_none(),
             "the engine goes by the old one until the register demands the new"

@@ -31,4 +31,6 @@ pub enum Mistake {
     MakesAnother,
     /// What it made counts, though another one's rule was the first.
     ForgetsOrigin,
+    /// Nobody hears what the others tell of themselves.
+    HearsNoVitals,
 }

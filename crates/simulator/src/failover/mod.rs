@@ -149,6 +149,8 @@ impl Play {
             self.chaos(1)?;
             self.calm(&everyone)?;
             self.planned()?;
+            self.calm(&everyone)?;
+            self.islands()?;
         }
         self.calm(&everyone)
     }
@@ -170,6 +172,54 @@ impl Play {
         let played = self.play_until(until);
         self.in_chaos = false;
         played
+    }
+
+    /// Some hosts are cut off from their peers, not from the store. The others are enough: writes must be acknowledged again.
+    fn islands(&mut self) -> Result<(), Violation> {
+        let hosts = self.scene.hosts;
+        let enough = self.scene.confirm + 1;
+        if hosts <= enough {
+            return Ok(());
+        }
+        let mut alone: Vec<HostIndex> = Vec::new();
+        while alone.len() < 1 + self.random.below(hosts - enough) {
+            let host = self.random.below(hosts);
+            if !alone.contains(&host) {
+                alone.push(host);
+            }
+        }
+        let together: Vec<HostIndex> = (0..hosts).filter(|host| !alone.contains(host)).collect();
+        if self.checker.due(&self.world, &together) != Due::Writes {
+            // What may be only on those that are alone is not to be lost.
+            return Ok(());
+        }
+        let (scene, world, random) = (&self.scene, &mut self.world, &mut self.random);
+        Nemesis { scene, world, random, disks: 0 }.isolate(&alone);
+        let begin = self.world.now();
+        let tries = u32::try_from(alone.len() + 1).unwrap_or(u32::MAX);
+        let bound = begin + tries * (25 * self.scene.lease + Duration::from_secs(10));
+        let terms = self.checker.terms();
+        loop {
+            let before = self.world.now();
+            self.play_until(before + self.scene.lease)?;
+            if self.checker.acknowledged_at > before && before > begin + 4 * self.scene.lease {
+                break;
+            }
+            if self.world.now() > bound {
+                let what = format!("{alone:?} alone: no write since {:?}", self.checker.acknowledged_at);
+                let at = self.world.now();
+                return Err(Violation { at, promise: "who is enough acknowledges writes", what });
+            }
+        }
+        // And it stays so.
+        let steady = self.world.now() + 12 * self.scene.lease;
+        self.play_until(steady)?;
+        if self.checker.terms() > terms + alone.len() {
+            let at = self.world.now();
+            let what = format!("{} in a partition of {alone:?}", self.checker.terms() - terms);
+            return Err(Violation { at, promise: "no more changes than hosts that are alone", what });
+        }
+        Ok(())
     }
 
     fn majority(&mut self) -> Vec<HostIndex> {

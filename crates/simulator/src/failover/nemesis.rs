@@ -61,6 +61,23 @@ impl Nemesis<'_> {
         }
     }
 
+    /// These hear nobody, or nobody hears them, until the world heals.
+    pub(super) fn isolate(&mut self, alone: &[HostIndex]) {
+        let (now, hosts) = (self.world.now(), self.scene.hosts);
+        for one in alone {
+            for peer in (0..hosts).filter(|peer| peer != one) {
+                let (one, peer) = (hosts + one, hosts + peer);
+                let way = self.random.below(4);
+                if way != 0 {
+                    self.world.schedule(now, Fault::Cut(one, peer));
+                }
+                if way != 1 {
+                    self.world.schedule(now, Fault::Cut(peer, one));
+                }
+            }
+        }
+    }
+
     /// Something decisive has just happened: now is the time.
     pub(super) fn strike(&mut self, node: HostIndex) {
         let lease = self.scene.lease;

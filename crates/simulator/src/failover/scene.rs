@@ -100,6 +100,7 @@ impl Scene {
             heartbeat: self.heartbeat,
             clock_error: CLOCK_ERROR,
             absent_after: 2 * self.lease,
+            apart: 10 * self.lease,
             lag: 5,
             switchover_within: 2 * self.lease,
             promote_within: 4 * self.lease,

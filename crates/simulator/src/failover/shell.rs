@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nines_control::failover::Input as Given;
 use nines_control::failover::{
     Effect, Failover, Failure, Gate, Host, Id, Origin, Outcome, Output, Pledge, Position, Register, Report,
-    Revision, Role, Rule, Settings, Status, Value,
+    Revision, Role, Rule, Settings, Status, Value, Vitals,
 };
 use nines_control::random::Random;
 
@@ -304,6 +304,9 @@ impl Shell {
         match (self.mistake, value) {
             (Some(Mistake::IgnoresOldRule), Value::Rule(rule)) if rule.taking.is_some() => {
                 Value::Rule(Rule { also: Vec::new(), ..rule.clone() })
+            }
+            (Some(Mistake::HearsNoVitals), Value::Vitals(vitals)) => {
+                Value::Vitals(Vitals { position: None, streams: None, ..vitals.clone() })
             }
             (Some(Mistake::MakesAnother), Value::Pledge(pledge)) if self.rule().is_none() => {
                 Value::Pledge(Pledge { term: 0, position: None, ..*pledge })

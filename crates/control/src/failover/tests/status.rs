@@ -9,6 +9,9 @@ fn vitals(lsn: Lsn, streams: bool) -> Vitals {
         position: Some(Position { term: 1, lsn }),
         streams: streams.then(|| (host("a"), 1)),
         unfit: None,
+        lonely: false,
+        deposed: None,
+        beat: 0,
     }
 }
 
@@ -93,9 +96,11 @@ fn a_host_tells_how_it_is_at_once_and_then_seldom() {
         scene.engine(standby(1, 101 + lsn));
         scene.pass(BEAT);
     }
-    assert_eq!(scene.told.len(), 3 + 1, "in 15 s: {:?}", scene.told);
+    assert_eq!(scene.told.len(), 1 + 3, "in 15 s: {:?}", scene.told);
+    let beats: Vec<u64> = scene.told.iter().map(|told| told.beat).collect();
+    assert_eq!(beats, [0, 1, 2, 3]);
     // It lacks its primary.
     scene.engine(Report { streams: false, ..standby(1, 161) });
     scene.pass(Duration::from_secs(1));
-    assert_eq!(scene.told.last(), Some(&vitals(161, false)));
+    assert_eq!(scene.told.last(), Some(&Vitals { beat: 4, ..vitals(161, false) }));
 }

@@ -6,6 +6,10 @@ fn pledge(term: Term, lsn: Lsn) -> Value {
     Value::Pledge(Pledge { term, position: Some(Position { term: 1, lsn }), fit: true })
 }
 
+fn unfit(term: Term, lsn: Lsn) -> Value {
+    Value::Pledge(Pledge { term, position: Some(Position { term: 1, lsn }), fit: false })
+}
+
 /// A standby that has taken the lease and pledged itself.
 fn candidate() -> Scene {
     let mut scene = Scene::new("b", standby(1, 100));
@@ -46,6 +50,34 @@ fn with_too_few_recruits_it_says_who_is_missing_and_goes_on_when_they_return() {
     assert!(!scene.is_wanted(&Register::Rule));
     scene.changed(Register::Pledge(host("c")), pledge(2, 120));
     assert_eq!(scene.grant_rule().primary, host("c"));
+}
+
+#[test]
+fn of_those_that_have_the_most_one_that_could_serve_is_named() {
+    let mut scene = candidate();
+    scene.changed(Register::Pledge(host("c")), unfit(2, 100));
+    assert_eq!(scene.grant_rule().primary, host("b"));
+}
+
+#[test]
+fn who_has_the_most_and_cannot_serve_is_waited_for() {
+    let mut scene = candidate();
+    scene.changed(Register::Pledge(host("c")), unfit(2, 120));
+    scene.beats(10);
+    assert!(!scene.is_wanted(&Register::Rule), "no term is wasted");
+    let why = scene.says(Kind::Refused);
+    assert!(why.contains("c has what nobody else has, and can't serve"), "{why}");
+    scene.changed(Register::Pledge(host("c")), pledge(2, 120));
+    assert_eq!(scene.grant_rule().primary, host("c"));
+}
+
+#[test]
+fn the_old_primary_is_enough_and_not_named_while_its_engine_fails() {
+    let mut scene = candidate();
+    scene.changed(Register::Pledge(host("a")), unfit(2, 130));
+    assert!(!scene.is_wanted(&Register::Rule));
+    scene.changed(Register::Pledge(host("c")), pledge(2, 100));
+    assert_eq!(scene.grant_rule().primary, host("b"), "two that are fit are enough without it");
 }
 
 #[test]
@@ -102,12 +134,7 @@ fn a_switchover_gives_the_next_term_to_who_has_everything() {
 #[test]
 fn a_switchover_whose_target_dies_ends_on_the_old_primary_in_the_next_term() {
     let mut scene = handing_over();
-    for _ in 0..8 {
-        scene.pass(BEAT);
-        while scene.is_wanted(&Register::Lease) {
-            scene.grant(&Register::Lease);
-        }
-    }
+    scene.beats(8);
     let won = scene.grant_rule();
     assert_eq!((won.term, won.primary), (2, host("a")));
     scene.grant(&Register::Lease);
@@ -121,12 +148,7 @@ fn a_transaction_that_stays_open_ends_a_switchover_and_nothing_else() {
     let mut scene = Scene::serving();
     let switchover = Some(Switchover { term: 1, to: None, force: false });
     scene.changed(Register::Wish, Value::Wish(Wish { switchover, ..Wish::default() }));
-    for _ in 0..8 {
-        scene.pass(BEAT);
-        while scene.is_wanted(&Register::Lease) {
-            scene.grant(&Register::Lease);
-        }
-    }
+    scene.beats(8);
     assert!(scene.is_open());
     assert!(scene.says(Kind::Refused).contains("too long"), "{:?}", scene.asked);
     assert!(!scene.is_wanted(&Register::Rule));
