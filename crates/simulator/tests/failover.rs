@@ -87,6 +87,15 @@ fn every_mistake_in_recruiting_is_found_within_forty_seeds() {
 }
 
 #[test]
+fn every_mistake_at_the_beginning_is_found_within_a_hundred_seeds() {
+    let mistakes = [
+        (Mistake::MakesAnother, "no database is begun anew"),
+        (Mistake::ForgetsOrigin, "no acknowledged write is lost"),
+    ];
+    each_is_found(&mistakes, 100);
+}
+
+#[test]
 fn every_mistake_with_the_cohort_is_found_within_forty_seeds() {
     let mistakes = [
         (Mistake::LoosensEarly, "the register demands what the engine goes by"),

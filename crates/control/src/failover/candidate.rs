@@ -56,7 +56,7 @@ impl Failover {
             term,
             holder: Some(self.settings.me.clone()),
             beat: self.known.lease.value.beat + 1,
-            end: self.report.as_ref().and_then(|report| report.position),
+            end: self.position(),
         };
         self.set(Register::Lease, Value::Lease(lease));
     }

@@ -162,8 +162,11 @@ impl Failover {
     }
 
     fn decide(&mut self) {
-        let Some(rule) = self.known.rule.value.clone() else { return };
-        if !self.known.read || self.report.is_none() || !self.fence() {
+        if !self.known.read || self.report.is_none() {
+            return;
+        }
+        let Some(rule) = self.known.rule.value.clone() else { return self.found() };
+        if !self.fence() || self.is_foreign() {
             return;
         }
         self.forget_what_is_over(&rule);
@@ -196,7 +199,7 @@ impl Failover {
         if self.held.as_ref().is_some_and(|held| !is_mine(held.term)) {
             self.held = None;
         }
-        if self.candidacy.is_some_and(|term| !is_mine(term)) {
+        if self.candidacy.is_none_or(|term| !is_mine(term)) {
             self.candidacy = None;
             self.lacking = None;
         }
@@ -250,7 +253,7 @@ impl Failover {
             Effect::Rejoin { primary, .. } => {
                 self.say(Kind::Following, format!("it is a copy of {primary}'s now"));
             }
-            Effect::Pledge { .. } | Effect::Follow { .. } => {}
+            Effect::Initialise | Effect::Pledge { .. } | Effect::Follow { .. } => {}
         }
     }
 
@@ -283,10 +286,8 @@ impl Failover {
         }
         // It goes stale without anything happening.
         let _ = self.is_due(self.reported_at + self.settings.lease + Duration::from_nanos(1));
-        let usable = |report: &Report| {
-            report.disk == Disk::Well && report.position.is_some() && report.role != Role::Unknown
-        };
-        able && !self.leaving && self.fresh().is_some_and(usable)
+        let usable = |report: &Report| report.disk == Disk::Well && report.role != Role::Unknown;
+        able && !self.leaving && self.position().is_some() && self.fresh().is_some_and(usable)
     }
 
     /// The lowest term that this host may still confirm for: the disk's word, or the store's if the disk is new.
@@ -353,6 +354,7 @@ impl Effect {
     /// As it stands in events.
     pub fn word(&self) -> &'static str {
         match self {
+            Self::Initialise => "initialise",
             Self::Pledge { .. } => "pledge",
             Self::Follow { .. } => "follow",
             Self::Rejoin { .. } => "rejoin",

@@ -11,6 +11,7 @@
 
 mod candidate;
 mod cohort;
+mod first;
 mod gate;
 mod handover;
 mod known;
@@ -118,6 +119,8 @@ pub struct Report {
     /// Where its durable data end. `None`: it has none that count, since there are none, a copy is not complete, or
     /// somebody made it a primary without an order.
     pub position: Option<Position>,
+    /// Whose these data are.
+    pub origin: Origin,
     /// The highest term it durably recorded; 0 if it never did, or its disk is new.
     pub pledged: Term,
     /// The term that it was made a primary for, by order. Durable; gone with [`Effect::Pledge`] and [`Effect::Follow`].
@@ -131,6 +134,22 @@ pub struct Report {
     /// Who streams from it now, and what each has confirmed.
     pub standbys: Vec<(Host, Lsn)>,
     pub disk: Disk,
+}
+
+/// How a host came by its data. Durable, and gone with them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// It has none, or a rule was in force when any effect but the next two was last carried out.
+    #[default]
+    Ruled,
+    /// [`Effect::Initialise`] made them, and no other effect but [`Effect::Measure`] was carried out since.
+    Initialised,
+    /// The operator wants a database to begin with them (`nines adopt`), and no effect but [`Effect::Measure`] was carried
+    /// out since.
+    Adopted,
+    /// Somebody else put them there. No effect touches them but [`Effect::Rejoin`], which sets them aside.
+    Foreign,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -175,6 +194,9 @@ pub enum Output {
 /// What can be done to the engine. What an earlier process began is finished or undone before the first report is given.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Effect {
+    /// There is no database yet: make an empty one, a running primary of term 1 (pledged 1, serves 1) that goes by no
+    /// synchronous rule yet. Fails where data are, of whatever kind.
+    Initialise,
     /// Record the term durably, then stop streaming; a primary stops being one. Afterwards its data grow no further, and
     /// nothing is confirmed to anybody of a lower term, whoever starts the engine again.
     Pledge { term: Term },

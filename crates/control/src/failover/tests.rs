@@ -1,6 +1,7 @@
 //! One host of a database, told what happens: what it asks for, and in which order.
 
 mod arithmetic;
+mod first;
 mod takeover;
 
 use std::time::{Duration, Instant};
@@ -43,6 +44,7 @@ fn standby(term: Term, lsn: Lsn) -> Report {
     Report {
         role: Role::Standby,
         position: Some(Position { term: 1, lsn }),
+        origin: Origin::Ruled,
         pledged: term,
         serves: None,
         source: Some((host("a"), term)),
@@ -76,16 +78,20 @@ struct Scene {
 
 impl Scene {
     #[allow(clippy::disallowed_methods, reason = "an Instant can be had in no other way")]
-    fn new(me: &str, report: Report) -> Self {
+    fn before(me: &str) -> Self {
         let now = Instant::now();
         let machine = Failover::new(now, settings(me));
-        let mut scene = Self { now, machine, revision: 10, report: report.clone(), asked: Vec::new() };
+        Self { now, machine, revision: 10, report: standby(1, 100), asked: Vec::new() }
+    }
+
+    fn new(me: &str, report: Report) -> Self {
+        let mut scene = Self::before(me);
         let lease = Lease { term: 1, holder: Some(host("a")), beat: 1, end: None };
         scene.give(Input::Registers(vec![
             (Register::Rule, 1, Value::Rule(rule())),
             (Register::Lease, 2, Value::Lease(lease)),
         ]));
-        scene.give(Input::Engine(report));
+        scene.engine(report);
         scene
     }
 

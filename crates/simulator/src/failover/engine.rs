@@ -6,14 +6,14 @@ mod effects;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use nines_control::failover::{Cohort, Disk, Effect, Host, Id, Lsn, Report, Role, Term};
+use nines_control::failover::{Cohort, Disk, Effect, Host, Id, Lsn, Origin, Report, Role, Term};
 use nines_control::random::Random;
 
 use super::history::History;
 use super::message::{Life, Message, Note, Order};
 use super::mistake::Mistake;
 use super::node::Node;
-use super::scene::Scene;
+use super::scene::{Begins, Scene};
 use crate::{Doing, HostIndex, Input, between};
 
 /// A standby that heard nothing for so long connects again; so long a primary believes that one is there.
@@ -25,6 +25,7 @@ const COPY_WITHIN: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone, Default)]
 pub(super) struct OnDisk {
     pub(super) history: Option<History>,
+    pub(super) origin: Origin,
     pub(super) pledged: Term,
     pub(super) primary: bool,
     pub(super) serves: Option<Term>,
@@ -32,6 +33,37 @@ pub(super) struct OnDisk {
     pub(super) stray: bool,
     pub(super) source: Option<(HostIndex, Term)>,
     pub(super) synchronous: Option<Cohort>,
+}
+
+impl OnDisk {
+    fn first(scene: &Scene, me: HostIndex) -> Self {
+        let ruled = |primary: bool| Self {
+            history: Some(History::first()),
+            pledged: 1,
+            primary,
+            serves: primary.then_some(1),
+            source: (!primary).then_some((0, 1)),
+            synchronous: scene.first_rule().filter(|_| primary).map(|rule| rule.cohort),
+            ..Self::default()
+        };
+        match scene.begins {
+            Begins::Ruled => ruled(me == 0),
+            Begins::Blank | Begins::Confused => Self::default(),
+            Begins::Emptied(blank) if blank == me => Self::default(),
+            Begins::Emptied(_) => ruled(false),
+            Begins::Adopted(host) => {
+                let adopted = me == host;
+                // Some are standbys that lag, some have nothing.
+                let end = if adopted { 9 } else { 3 + me as u64 };
+                let follows = adopted || (me + host) % 2 == 0;
+                let history = follows.then(|| History::begun(0, 5, end));
+                let origin = if adopted { Origin::Adopted } else { Origin::Ruled };
+                let pledged = if follows { 5 } else { 0 };
+                let serves = adopted.then_some(5);
+                Self { history, origin, pledged, primary: adopted, serves, ..Self::default() }
+            }
+        }
+    }
 }
 
 /// A standby that streams from here.
@@ -78,16 +110,7 @@ pub(super) struct Engine {
 
 impl Engine {
     pub(super) fn new(scene: &Scene, me: HostIndex, seed: u64, mistake: Option<Mistake>) -> Self {
-        let primary = me == 0;
-        let disk = OnDisk {
-            history: Some(History::first()),
-            pledged: 1,
-            primary,
-            serves: primary.then_some(1),
-            source: (!primary).then_some((0, 1)),
-            synchronous: primary.then(|| scene.first_rule().cohort),
-            stray: false,
-        };
+        let disk = OnDisk::first(scene, me);
         Self {
             me,
             names: scene.names.clone(),
@@ -164,6 +187,7 @@ impl Engine {
         Report {
             role,
             position,
+            origin: disk.origin,
             pledged: disk.pledged,
             serves: disk.serves,
             source: disk.source.filter(|_| !skips).map(|(host, term)| (self.names[host].clone(), term)),

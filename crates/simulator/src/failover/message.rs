@@ -191,7 +191,7 @@ impl fmt::Display for Wanted<'_> {
             Effect::Promote { term, cohort }
             | Effect::Continue { term, cohort }
             | Effect::SetSynchronous { term, cohort } => write!(f, " {term}, {cohort}"),
-            Effect::Measure => Ok(()),
+            Effect::Initialise | Effect::Measure => Ok(()),
         }
     }
 }
@@ -276,6 +276,8 @@ pub enum Note {
     /// The engine did what it was asked for, or lost what it had.
     Engine(String),
     Synchronous(Cohort),
+    /// It has made an empty database.
+    Initialised,
     /// It has recorded the term, and its data, which count, grow no further.
     Pledged(Term),
     Says(String),
@@ -289,6 +291,7 @@ impl fmt::Display for Note {
             Self::Set(register) => write!(f, "SETS {}", Name(register)),
             Self::Engine(text) => write!(f, "ENGINE {text}"),
             Self::Synchronous(cohort) => write!(f, "ENGINE waits for {cohort}"),
+            Self::Initialised => f.write_str("ENGINE made a database"),
             Self::Pledged(term) => write!(f, "ENGINE is pledged to {term}"),
             Self::Says(text) => write!(f, "says: {text}"),
         }

@@ -30,6 +30,7 @@ use crate::{Clock, Conditions, Fault, Happened, HostIndex, Time, World, chance};
 use check::{Checker, Due};
 use engine::Engine;
 use nemesis::Nemesis;
+use scene::Begins;
 use store::Store;
 
 /// Far more than happens in any part of a run that goes well.
@@ -127,12 +128,15 @@ fn decisive(happened: &Happened<Node>) -> Option<HostIndex> {
 impl Play {
     fn all(&mut self, options: &Options) -> Result<(), Violation> {
         let everyone: Vec<HostIndex> = (0..self.scene.hosts).collect();
+        if self.scene.begins != Begins::Ruled && chance(&mut self.random, 0.5) {
+            self.chaos(0)?;
+        }
         self.calm(&everyone)?;
         for _ in 0..options.rounds {
-            self.chaos()?;
+            self.chaos(1)?;
             let some = self.majority();
             self.calm(&some)?;
-            self.chaos()?;
+            self.chaos(1)?;
             self.calm(&everyone)?;
             self.planned()?;
         }
@@ -148,10 +152,10 @@ impl Play {
         self.play_until(end)
     }
 
-    fn chaos(&mut self) -> Result<(), Violation> {
+    fn chaos(&mut self, disks: u32) -> Result<(), Violation> {
         let until = self.world.now() + 12 * self.scene.lease;
         let (scene, world, random) = (&self.scene, &mut self.world, &mut self.random);
-        Nemesis { scene, world, random, disks: 1 }.unleash(until);
+        Nemesis { scene, world, random, disks }.unleash(until);
         self.in_chaos = true;
         let played = self.play_until(until);
         self.in_chaos = false;
