@@ -182,6 +182,12 @@ impl Lab {
         self.bring_about_some(Fate::Thawed, host, which)
     }
 
+    /// Asks those processes of a host to end (SIGTERM), and doesn't wait for it.
+    pub fn terminate_some(&mut self, host: HostId, which: &dyn Fn(&Running) -> bool) -> Result<(), LabError> {
+        let network = self.places[host.index()].network_id().map_err(failed("look at a namespace"))?;
+        processes::terminate(network, which).map_err(failed("look through /proc"))
+    }
+
     /// The id by which the kernel knows a process; `None` when it has ended.
     pub fn pid(&self, process: ProcessId) -> Option<u32> {
         self.processes.get(&process)?.id()

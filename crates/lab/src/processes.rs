@@ -93,6 +93,16 @@ pub(crate) fn bring_about(
     Ok(left)
 }
 
+/// Asks each of them once to end.
+pub(crate) fn terminate(network: NetworkId, which: &dyn Fn(&Running) -> bool) -> io::Result<()> {
+    for process in of(network)? {
+        if look(process.pid).is_some_and(|it| which(&it)) {
+            signal(process.pid, Signal::TERM, network);
+        }
+    }
+    Ok(())
+}
+
 /// Sends through a pidfd that was opened before the second look at the namespace, so that a reused process id is
 /// never hit. A process that is gone meanwhile is no error.
 fn signal(pid: Pid, signal: Signal, network: NetworkId) {

@@ -7,6 +7,9 @@ use super::*;
 fn result(component: &str, fault: Fault, failed: u64, sent: u64) -> CaseReport {
     CaseReport {
         component: component.to_owned(),
+        role: None,
+        writes: None,
+        taken_over_ms: None,
         fault,
         requests: Requests { sent, failed, ..Requests::default() },
         longest_gap_ms: 21.4,
