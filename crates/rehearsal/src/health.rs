@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use nines_control::status::{
     DatabaseMember, DatabaseRole, DatabaseStatus, Health, MemberStatus, Phase, Standing, Status, Wish,
 };
-use nines_system::{Probe, System};
+use nines_system::{Pool, Probe, System};
 
 use crate::plan;
 
@@ -38,7 +38,9 @@ pub struct ExpectedHolder {
 
 impl Expected {
     pub fn of(system: &System) -> Self {
-        let unchecked = system.pools.iter().filter(|pool| pool.check.probe == Probe::None);
+        let named = |of: &dyn Fn(&&Pool) -> bool| {
+            system.pools.iter().filter(of).map(|pool| pool.name.clone()).collect()
+        };
         let mut virtual_ips = Vec::new();
         for balancer in &system.load_balancers {
             virtual_ips.extend(balancer.virtual_ips.iter().map(|it| {
@@ -51,15 +53,14 @@ impl Expected {
                 }
             }));
         }
-        let reaching = system.pools.iter().filter(|pool| pool.reaches.is_some());
         let database = |it: &nines_system::Database| ExpectedDatabase {
             name: it.name.clone(),
             hosts: it.hosts.iter().map(|&host| system[host].name.clone()).collect(),
         };
         Self {
-            unchecked: unchecked.map(|pool| pool.name.clone()).collect(),
+            unchecked: named(&|pool| pool.check.probe == Probe::None),
             virtual_ips,
-            reaching: reaching.map(|pool| pool.name.clone()).collect(),
+            reaching: named(&|pool| pool.reaches.is_some()),
             databases: system.databases.iter().map(database).collect(),
         }
     }

@@ -217,7 +217,7 @@ impl Plan {
             }
         }
         cases.extend(databases::of_coordination(system));
-        cases.extend(system.pool_ids().filter_map(|pool| whole_pool(system, pool)));
+        cases.extend(server_pools(system).filter_map(|pool| whole_pool(system, pool)));
         Self { cases, left_out }
     }
 
@@ -307,9 +307,6 @@ fn promise_of(doors: &[Door]) -> Promise {
 
 /// A pool of several hosts, none of which runs a load balancer, killed at one stroke.
 fn whole_pool(system: &System, pool: PoolId) -> Option<Case> {
-    if system[pool].reaches.is_some() {
-        return None;
-    }
     let mut hosts: Vec<HostId> = system[pool].members.iter().map(|member| member.host).collect();
     hosts.sort_unstable();
     hosts.dedup();
@@ -341,13 +338,16 @@ fn members_on(system: &System, at: impl Fn(HostId) -> bool) -> Vec<String> {
         let here = pool.members.iter().filter(|member| at(member.host));
         here.map(|member| format!("{}/{}", pool.name, member.name)).collect()
     };
-    system.pools.iter().flat_map(of).collect()
+    server_pools(system).flat_map(|pool| of(&system[pool])).collect()
+}
+
+/// Pools that reach a database have no servers of their own.
+fn server_pools(system: &System) -> impl Iterator<Item = PoolId> {
+    system.pool_ids().filter(|&pool| system[pool].reaches.is_none())
 }
 
 fn pools_with(system: &System, host: HostId) -> Vec<PoolId> {
-    let here = |&pool: &PoolId| {
-        let pool = &system[pool];
-        pool.reaches.is_none() && pool.members.iter().any(|member| member.host == host)
-    };
-    system.pool_ids().filter(here).collect()
+    server_pools(system)
+        .filter(|&pool| system[pool].members.iter().any(|member| member.host == host))
+        .collect()
 }

@@ -20,14 +20,17 @@ mod machine;
 mod member;
 mod register;
 mod rule;
+mod status;
+mod vitals;
 
 use std::time::{Duration, Instant};
 
 pub use machine::Failover;
 pub use register::{
-    Host, Intent, Lease, Lsn, Pledge, Position, Register, Revision, Switchover, Term, Value, Wish,
+    Host, Intent, Lease, Lsn, Pledge, Position, Register, Revision, Switchover, Term, Value, Vitals, Wish,
 };
 pub use rule::{Cohort, Recruits, Rule, Verdict};
+pub use status::{Forecast, HandingOver, LeaseStatus, Member, Status, TakingOver};
 
 /// What this host is told about a database.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,6 +130,8 @@ pub struct Report {
     pub serves: Option<Term>,
     /// What it is set to follow.
     pub source: Option<(Host, Term)>,
+    /// It gets its source's log now, and has heard of it within about a lease.
+    pub streams: bool,
     /// Its source says that their histories are not the same.
     pub diverged: bool,
     /// The rule that every commit waits for.
@@ -152,7 +157,8 @@ pub enum Origin {
     Foreign,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Role {
     Primary,
     Standby,

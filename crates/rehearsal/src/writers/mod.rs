@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -46,7 +46,7 @@ pub struct WriteLoad {
     pub pace: Duration,
     /// For connecting, and for each statement.
     pub timeout: Duration,
-    /// How long the table may take to be made.
+    /// How long it may take until there is a table, and each writer has written its first row.
     pub patience: Duration,
 }
 
@@ -68,7 +68,7 @@ pub struct FailedWrite {
     pub refusal: Refusal,
 }
 
-/// What the writers saw from `started` on. It grows by some hundred bytes a row at most, for as long as a case lasts.
+/// What the writers saw from `started` on, and all rows of theirs. It grows by some hundred bytes a row at most, for as long as a case lasts.
 #[derive(Debug, Clone)]
 pub struct WriteRecord {
     pub started: Instant,
@@ -102,6 +102,7 @@ impl WriteRecord {
         let longest = |way| {
             let mut times: Vec<Instant> =
                 self.acknowledged.iter().filter(|row| row.way == way).map(|row| row.at).collect();
+            times.retain(|&at| at >= self.started);
             times.extend([self.started, self.stopped]);
             times.sort_unstable();
             times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
@@ -158,10 +159,10 @@ pub struct Writers {
 }
 
 impl Writers {
-    /// Starts them on a thread of their own, and returns once they have a table to write into.
+    /// Starts them on a thread of their own, and returns once each of them has written a row.
     ///
     /// # Errors
-    /// When they can't get to their place, or can't make the table within the patience.
+    /// When they can't get to their place, or can't write within the patience.
     pub async fn start(enter: Enter, load: WriteLoad) -> io::Result<Self> {
         let live = Arc::new(LiveWrites::default());
         let (stop, stopped) = oneshot::channel();
@@ -208,8 +209,7 @@ fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         make_table(&load).await.map_err(io::Error::other)?;
-        let _ = ready.send(());
-        Ok(write(load, stopped, live).await)
+        write(load, ready, stopped, live).await
     })
 }
 
@@ -234,15 +234,31 @@ async fn make_table(load: &WriteLoad) -> Result<(), String> {
     }
 }
 
-async fn write(load: WriteLoad, stopped: oneshot::Receiver<()>, live: &Arc<LiveWrites>) -> WriteRecord {
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Not all writers have written yet; what fails is tried again and not counted.
+    Beginning,
+    Running,
+    Over,
+}
+
+async fn write(
+    load: WriteLoad,
+    ready: oneshot::Sender<()>,
+    stopped: oneshot::Receiver<()>,
+    live: &Arc<LiveWrites>,
+) -> io::Result<WriteRecord> {
     // Of all rehearsals that this database ever sees, no two writers have one number.
     let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros();
     let first_writer = i64::try_from(since).unwrap_or_default();
     let mut record = WriteRecord::new(Instant::now(), first_writer);
     let load = Arc::new(load);
-    let (tell, told) = tokio::sync::watch::channel(false);
+    let count = load.writers.max(load.ways.len());
+    let (tell, told) = watch::channel(Stage::Beginning);
+    let (have_written, mut written) = tokio::sync::mpsc::channel(count);
     let mut writers = JoinSet::new();
-    for index in 0..load.writers.max(load.ways.len()) {
+    for index in 0..count {
         let writer = Writer {
             number: first_writer + i64::try_from(index).unwrap_or_default(),
             way: index % load.ways.len().max(1),
@@ -250,20 +266,30 @@ async fn write(load: WriteLoad, stopped: oneshot::Receiver<()>, live: &Arc<LiveW
             live: Arc::clone(live),
             record: WriteRecord::new(record.started, first_writer),
             n: 0,
+            stage: told.clone(),
+            written: Some(have_written.clone()),
         };
-        writers.spawn(writer.run(told.clone()));
+        writers.spawn(writer.run());
     }
+    let all = async {
+        for _ in 0..count {
+            written.recv().await;
+        }
+    };
+    if tokio::time::timeout(load.patience, all).await.is_err() {
+        return Err(io::Error::other(format!("not every writer could write, as {:?}", load.login)));
+    }
+    record.started = Instant::now();
+    tell.send_replace(Stage::Running);
+    let _ = ready.send(());
     let _ = stopped.await;
     record.stopped = Instant::now();
-    let _ = tell.send(true);
+    tell.send_replace(Stage::Over);
     while let Some(ended) = writers.join_next().await {
-        match ended {
-            Ok(part) => record.merge(part),
-            // Its rows are not known any more, which must not pass for rows that were not lost.
-            Err(died) => std::panic::resume_unwind(died.into_panic()),
-        }
+        // Of a writer that died the rows are not known any more, which must not pass for rows that were not lost.
+        record.merge(ended.map_err(io::Error::other)?);
     }
-    record
+    Ok(record)
 }
 
 struct Writer {
@@ -273,17 +299,22 @@ struct Writer {
     live: Arc<LiveWrites>,
     record: WriteRecord,
     n: i64,
+    stage: watch::Receiver<Stage>,
+    /// To be told of the first row.
+    written: Option<tokio::sync::mpsc::Sender<()>>,
 }
 
 impl Writer {
-    async fn run(mut self, stop: tokio::sync::watch::Receiver<bool>) -> WriteRecord {
+    async fn run(mut self) -> WriteRecord {
         let mut wait = BACK_OFF.0;
-        while !*stop.borrow() {
+        while !self.is_over() {
             let begun = Instant::now();
             let before = self.record.acknowledged.len();
-            if let Err(refusal) = self.rows(&stop).await {
-                self.live.errors.fetch_add(1, Ordering::Relaxed);
-                self.record.failed(begun.max(self.last(before)), refusal);
+            if let Err(refusal) = self.rows().await {
+                if *self.stage.borrow() != Stage::Beginning {
+                    self.live.errors.fetch_add(1, Ordering::Relaxed);
+                    self.record.failed(begun.max(self.last(before)), refusal);
+                }
                 wait = if self.record.acknowledged.len() > before {
                     BACK_OFF.0
                 } else {
@@ -301,13 +332,13 @@ impl Writer {
     }
 
     /// On one connection, until it fails or somebody says stop.
-    async fn rows(&mut self, stop: &tokio::sync::watch::Receiver<bool>) -> Result<(), Refusal> {
+    async fn rows(&mut self) -> Result<(), Refusal> {
         let (way, patience) = (self.load.ways[self.way], self.load.timeout);
         let session = Session::open(way, &self.load.login, patience).await?;
         let insert = within(patience, session.client.prepare(WRITE)).await?;
         let mut pace = interval(self.load.pace);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while !*stop.borrow() {
+        while !self.is_over() {
             pace.tick().await;
             // Whatever becomes of it, this number is used up.
             self.n += 1;
@@ -315,8 +346,16 @@ impl Writer {
             within(patience, session.client.execute(&insert, &[&writer, &n])).await?;
             self.record.acknowledged.push(Acknowledged { writer, n, way: self.way, at: Instant::now() });
             self.live.acknowledged.fetch_add(1, Ordering::Relaxed);
+            if let Some(written) = self.written.take() {
+                // There is room for all of them.
+                let _ = written.try_send(());
+            }
         }
         Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        *self.stage.borrow() == Stage::Over
     }
 }
 

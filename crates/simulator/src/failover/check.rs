@@ -13,6 +13,7 @@ use nines_control::failover::{Cohort, Host, Lsn, Origin, Position, Register, Rul
 use super::engine::{Engine, OnDisk};
 use super::history::BranchId;
 use super::message::{Message, Note};
+use super::mistake::Mistake;
 use super::node::Node;
 use super::scene::{Begins, Scene};
 use super::shell::Shell;
@@ -41,6 +42,7 @@ type Databases = World<Node>;
 #[derive(Debug)]
 pub(super) struct Checker {
     scene: Scene,
+    mistake: Option<Mistake>,
     /// Of each branch, up to where writes were acknowledged.
     acknowledged: BTreeMap<BranchId, Lsn>,
     pub(super) writes: u64,
@@ -56,7 +58,7 @@ pub(super) struct Checker {
 }
 
 impl Checker {
-    pub(super) fn new(scene: Scene) -> Self {
+    pub(super) fn new(scene: Scene, mistake: Option<Mistake>) -> Self {
         // What was there before counts as acknowledged.
         let adopted = matches!(scene.begins, Begins::Adopted(_));
         let rule = scene.first_rule();
@@ -69,6 +71,7 @@ impl Checker {
             named: rule.iter().map(|rule| (rule.term, 0)).collect(),
             rule,
             scene,
+            mistake,
         }
     }
 
@@ -108,6 +111,7 @@ impl Checker {
             self.one_that_acknowledges(world)?;
             self.no_rule_too_early(world)?;
             self.nobody_unnamed_serves(world)?;
+            self.status_agrees(world)?;
         }
         Ok(())
     }
@@ -316,6 +320,23 @@ impl Checker {
         }
         let what = format!("db{} goes by {goes_by}, the register says {}", host + 1, rule.cohort);
         Err(("the register demands what the engine goes by", what))
+    }
+
+    /// What people are told: who says that it serves does, and nobody is promised who can't be.
+    fn status_agrees(&self, world: &Databases) -> Checked {
+        for host in (0..self.scene.hosts).filter(|host| world.is_running(*host)) {
+            let Some(status) = shell(world, host).status(world.local(host)) else { continue };
+            let held = status.why.as_deref() == Some("hands over");
+            if self.mistake.is_none() && !held && status.serves != self.is_open(world, host) {
+                return Err(("what people are told is so", format!("db{}: {status:?}", host + 1)));
+            }
+            let forecast = &status.if_primary_died;
+            let at_risk = forecast.at_risk.is_none_or(|bytes| bytes > 0);
+            if forecast.successor.is_some() && at_risk {
+                return Err(("what people are told is so", format!("db{}: {forecast:?}", host + 1)));
+            }
+        }
+        Ok(())
     }
 
     /// Who serves was named for the term it serves.

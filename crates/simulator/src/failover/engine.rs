@@ -55,7 +55,7 @@ impl OnDisk {
                 let adopted = me == host;
                 // Some are standbys that lag, some have nothing.
                 let end = if adopted { 9 } else { 3 + me as u64 };
-                let follows = adopted || (me + host) % 2 == 0;
+                let follows = adopted || (me + host).is_multiple_of(2);
                 let history = follows.then(|| History::begun(0, 5, end));
                 let origin = if adopted { Origin::Adopted } else { Origin::Ruled };
                 let pledged = if follows { 5 } else { 0 };
@@ -72,6 +72,15 @@ struct Session {
     id: u64,
     confirmed: Lsn,
     heard: Instant,
+}
+
+/// The connection to the source.
+#[derive(Debug, Clone, Copy)]
+struct Upstream {
+    session: u64,
+    heard: Instant,
+    /// It has sent something.
+    streams: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -95,8 +104,8 @@ pub(super) struct Engine {
     pub(super) condition: Disk,
     pub(super) up: bool,
     sessions: Vec<Option<Session>>,
-    /// Of the connection to the source, and when it was last heard.
-    upstream: Option<(u64, Instant)>,
+    upstream: Option<Upstream>,
+    now: Option<Instant>,
     diverged: bool,
     doing: Option<Effecting>,
     /// What was acknowledged to the gate in this run of the server.
@@ -122,6 +131,7 @@ impl Engine {
             up: false,
             sessions: vec![None; scene.hosts],
             upstream: None,
+            now: None,
             diverged: false,
             doing: None,
             told: 0,
@@ -191,6 +201,7 @@ impl Engine {
             pledged: disk.pledged,
             serves: disk.serves,
             source: disk.source.filter(|_| !skips).map(|(host, term)| (self.names[host].clone(), term)),
+            streams: self.streams(),
             diverged: self.diverged,
             synchronous: self.claims.clone().or(disk.synchronous.clone()).filter(|_| disk.primary),
             standbys: sessions
@@ -200,6 +211,11 @@ impl Engine {
         }
     }
 
+    fn streams(&self) -> bool {
+        let Some(now) = self.now else { return false };
+        self.upstream.is_some_and(|upstream| upstream.streams && now - upstream.heard <= SILENCE)
+    }
+
     fn tell(&mut self, doing: &mut Doing<Node>) {
         let (sequence, report) = (self.number(), Rc::new(self.report()));
         let at = self.doing.as_ref().map(|effecting| (effecting.life, effecting.id));
@@ -207,6 +223,7 @@ impl Engine {
     }
 
     pub(super) fn handle(&mut self, now: Instant, input: Input<Message, Order>, doing: &mut Doing<Node>) {
+        self.now = Some(now);
         match input {
             Input::Timer => {}
             Input::Order(order) => self.order(now, &order, doing),
@@ -280,10 +297,10 @@ impl Engine {
             }
             self.push(doing);
         } else if let (Some((source, term)), Some(history)) = (self.disk.source, self.disk.history.clone())
-            && self.upstream.is_none_or(|(_, heard)| now - heard > SILENCE)
+            && self.upstream.is_none_or(|upstream| now - upstream.heard > SILENCE)
         {
             let session = self.number();
-            self.upstream = Some((session, now - SILENCE / 2));
+            self.upstream = Some(Upstream { session, heard: now - SILENCE / 2, streams: false });
             doing.send(self.node(source), Message::Attach { session, term, history });
         }
     }
@@ -324,7 +341,7 @@ impl Engine {
                 }
             }
             Message::Diverged { session }
-                if self.upstream.is_some_and(|(known, _)| known == session) && !self.diverged =>
+                if self.upstream.is_some_and(|upstream| upstream.session == session) && !self.diverged =>
             {
                 self.diverged = true;
                 self.tell(doing);
@@ -379,11 +396,11 @@ impl Engine {
         doing: &mut Doing<Node>,
     ) {
         let streams = self.up && !self.disk.primary && self.disk.source == Some((from, term));
-        if !streams || self.upstream.is_none_or(|(known, _)| known != session) {
+        if !streams || self.upstream.is_none_or(|upstream| upstream.session != session) {
             return;
         }
         let Some(own) = &mut self.disk.history else { return };
-        self.upstream = Some((session, now));
+        self.upstream = Some(Upstream { session, heard: now, streams: true });
         if self.condition != Disk::Well {
             return;
         }

@@ -14,7 +14,7 @@ const CLOCK_ERROR: f64 = 0.05;
 
 /// What is there when the run begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Begins {
+pub enum Begins {
     /// A database, and its rule.
     Ruled,
     /// Nothing at all.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nines_control::failover::Input as Given;
 use nines_control::failover::{
     Effect, Failover, Failure, Gate, Host, Id, Origin, Outcome, Output, Pledge, Position, Register, Report,
-    Revision, Role, Rule, Settings, Value,
+    Revision, Role, Rule, Settings, Status, Value,
 };
 use nines_control::random::Random;
 
@@ -94,6 +94,11 @@ impl Shell {
         };
         let ignores = self.mistake == Some(Mistake::GateWithoutDeadline);
         (now < until || ignores).then_some(until)
+    }
+
+    /// What a person would see.
+    pub(super) fn status(&self, now: Instant) -> Option<Status> {
+        Some(self.process.as_ref()?.machine.status(now))
     }
 
     pub(super) fn rule(&self) -> Option<&Rule> {

@@ -69,9 +69,10 @@ impl Store {
                 let wish = Wish { paused, ..self.wish() };
                 self.set(Register::Wish, Value::Wish(wish), doing);
             }
-            Input::Order(Order::SwitchOver(to)) => {
+            Input::Order(Order::SwitchOver { to, force }) => {
                 let to = to.map(|to| self.names[to].clone());
-                let switchover = Some(Switchover { term: self.rule().map_or(0, |rule| rule.term), to });
+                let switchover =
+                    Some(Switchover { term: self.rule().map_or(0, |rule| rule.term), to, force });
                 let wish = Wish { switchover, ..self.wish() };
                 self.set(Register::Wish, Value::Wish(wish), doing);
             }

@@ -138,7 +138,7 @@ impl Engine {
             return Err("no space left".to_owned());
         }
         let id: BranchId = self.number();
-        let end = 1 + self.random.below(6) as u64;
+        let end = 1 + (self.random.below(20) * self.random.below(20)) as u64;
         self.disk = OnDisk {
             history: Some(History::begun(id, 1, end)),
             origin: Origin::Initialised,
