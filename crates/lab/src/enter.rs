@@ -4,12 +4,14 @@
 //! new PID namespace, takes in orphans; and the *program* goes on inside. The chain of death needs nobody's help: when
 //! the one outside dies, even by SIGKILL, init gets SIGKILL (`PR_SET_PDEATHSIG`); when init dies, the kernel kills every
 //! process of its PID namespace; and with the last process the network and mount namespaces go, with all that is in
-//! them. Nothing of a lab lives in a place that outlasts its processes.
+//! them. Nothing of a lab lives in a place that outlasts its processes, but for its hosts' disks, where they have
+//! such: those are removed by a fourth process, see the module `disks`.
 
 use std::ffi::CStr;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -20,6 +22,7 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use rustix::thread::UnshareFlags;
 
+use crate::disks::Directory;
 use crate::error::{LabError, failed};
 use crate::refusal::advice;
 use crate::signals::Signals;
@@ -39,7 +42,23 @@ pub enum Entered {
 }
 
 /// The proof of being in a lab of one's own; without it no lab is built, so a machine's own network is never touched.
-pub struct Inside(());
+pub struct Inside {
+    disks: Option<Directory>,
+    one_user: bool,
+}
+
+impl Inside {
+    /// Where the hosts' disks are.
+    pub(crate) fn disks(&self) -> Option<&Path> {
+        self.disks.as_ref().map(Directory::path)
+    }
+
+    /// Whether there is no other user in here than the one that it was entered by, as in a user namespace: nothing can be run
+    /// as somebody else.
+    pub fn has_one_user(&self) -> bool {
+        self.one_user
+    }
+}
 
 /// Runs the rest of this program inside a private lab.
 ///
@@ -53,11 +72,31 @@ pub struct Inside(());
 /// [`LabError::Threads`], or [`LabError::Refused`] with advice when the machine does not allow what a lab needs. Such
 /// an error may be returned inside as well as outside; either way the program should print it and end.
 pub fn enter() -> Result<Entered, LabError> {
+    alone()?;
+    enter_with(None)
+}
+
+/// The same, and each host may have directories of its own ([`crate::Furniture`]): they are kept in a new directory in
+/// `within`, which is gone when everything inside has ended, however that ends. It should be on a real disk, with room for
+/// what the hosts write.
+///
+/// # Errors
+/// As [`enter`]; and when the directory can't be made.
+pub fn enter_with_disks(within: &Path) -> Result<Entered, LabError> {
+    alone()?;
+    enter_with(Some(within.to_owned()))
+}
+
+/// # Errors
+/// [`LabError::Threads`]: forking is for programs that have one.
+fn alone() -> Result<(), LabError> {
     let threads =
         fs::read_dir("/proc/self/task").map_err(failed("count the threads of this program"))?.count();
-    if threads != 1 {
-        return Err(LabError::Threads(threads));
-    }
+    if threads == 1 { Ok(()) } else { Err(LabError::Threads(threads)) }
+}
+
+fn enter_with(within: Option<PathBuf>) -> Result<Entered, LabError> {
+    let disks = within.map(|within| Directory::make(&within)).transpose()?;
     let owner = Owner { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
     let mapping = unshare_pids()?.then_some(owner);
 
@@ -66,12 +105,15 @@ pub fn enter() -> Result<Entered, LabError> {
     let signals = Signals::block().map_err(failed("block signals"))?;
     let Some(init) = fork()? else {
         drop(held_outside);
-        return become_init(&alive, signals, mapping.as_ref());
+        return become_init(&alive, signals, mapping.as_ref(), disks);
     };
     drop(alive);
     let code = watch_over(init, &signals);
     signals.restore();
     drop(held_outside);
+    if let Some(disks) = disks {
+        disks.gone();
+    }
     Ok(Entered::Outside(code))
 }
 
@@ -96,9 +138,9 @@ fn unshare_pids() -> Result<bool, LabError> {
     Ok(true)
 }
 
-/// `None` in the child.
+/// `None` in the child. The caller has counted the threads.
 #[allow(unsafe_code)]
-fn fork() -> Result<Option<Pid>, LabError> {
+pub(crate) fn fork() -> Result<Option<Pid>, LabError> {
     // SAFETY: the process has a single thread (`enter` counted them), so no lock can be held by a thread that the
     // child lacks, and the child may run any code.
     match unsafe { libc::fork() } {
@@ -138,7 +180,12 @@ fn watch_over(init: Pid, signals: &Signals) -> ExitCode {
 }
 
 /// Process 1: starts the program, takes in orphans, and ends when the program ends. Returns in the program only.
-fn become_init(alive: &OwnedFd, signals: Signals, mapping: Option<&Owner>) -> Result<Entered, LabError> {
+fn become_init(
+    alive: &OwnedFd,
+    signals: Signals,
+    mapping: Option<&Owner>,
+    disks: Option<Directory>,
+) -> Result<Entered, LabError> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|e| failed("ask to die with its parent")(e.into()))?;
     if hung_up(alive) {
@@ -150,7 +197,7 @@ fn become_init(alive: &OwnedFd, signals: Signals, mapping: Option<&Owner>) -> Re
     }
     signals.restore();
     furnish(mapping)?;
-    Ok(Entered::Inside(Inside(())))
+    Ok(Entered::Inside(Inside { disks, one_user: mapping.is_some() }))
 }
 
 fn hung_up(pipe: &OwnedFd) -> bool {
@@ -180,7 +227,7 @@ fn take_in_orphans(program: Pid, signals: &Signals) -> ! {
 
 /// Ends this process without running what belongs to the one outside (buffers, destructors, exit handlers).
 #[allow(unsafe_code)]
-fn exit_now(code: i32) -> ! {
+pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: _exit takes any code and does not return.
     unsafe { libc::_exit(code) }
 }

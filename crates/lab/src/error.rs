@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 /// Why a lab could not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,12 @@ pub enum LabError {
         one.0, other.0, one.1, other.1
     )]
     TwoInterfaces { host: String, one: (IpAddr, String), other: (IpAddr, String) },
+
+    #[error(
+        "{} cannot be had in a lab: not even the first directory of it is there; make that one, or rehearse a copy of \
+         the file that keeps its data elsewhere, such as in /var/lib/nines", path.display()
+    )]
+    NoDirectory { path: PathBuf },
 
     #[error("the lab's network: cannot {what}: {source}")]
     Network { what: String, source: rtnetlink::Error },

@@ -11,12 +11,13 @@ use nines_system::{HostId, System};
 use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 
+use crate::disks::{self, Disk, Furniture};
 use crate::enter::Inside;
 use crate::error::{LabError, failed};
 use crate::network::{self, Direction, Network};
 use crate::place::Place;
 use crate::plan::Plan;
-use crate::processes::{Fate, ROUNDS, bring_about};
+use crate::processes::{self, Fate, ROUNDS, Running, bring_about};
 
 /// In the private `/run`, so it ends with the lab.
 const DIRECTORY: &str = "/run/nines-lab";
@@ -27,6 +28,8 @@ pub struct Lab {
     /// The system's hosts in their order, and after them the clients'.
     places: Vec<Place>,
     network: Network,
+    /// The system's hosts'; none where the lab was entered without.
+    disks: Vec<Disk>,
     processes: BTreeMap<ProcessId, Child>,
     next: usize,
 }
@@ -49,7 +52,16 @@ impl Lab {
     /// Makes every host of the system, and the place of the clients, which have an address that the system doesn't use.
     ///
     /// Must be called in a tokio runtime whose thread has not entered a place. One lab at a time.
-    pub async fn build(_inside: &Inside, system: &System) -> Result<Self, LabError> {
+    pub async fn build(inside: &Inside, system: &System) -> Result<Self, LabError> {
+        Self::build_with(inside, system, &Furniture::default()).await
+    }
+
+    /// The same, with directories of the hosts' own, if the lab was entered with disks.
+    pub async fn build_with(
+        inside: &Inside,
+        system: &System,
+        furniture: &Furniture,
+    ) -> Result<Self, LabError> {
         let plan = Plan::of(system)?;
         fs::create_dir_all(DIRECTORY).map_err(failed(format!("make {DIRECTORY}")))?;
         name_hosts(&plan)?;
@@ -59,7 +71,16 @@ impl Lab {
                 .push(Place::new(&host.name).map_err(failed(format!("make a namespace for {}", host.name)))?);
         }
         let network = Network::build(&plan, &places).await?;
-        Ok(Self { plan, places, network, processes: BTreeMap::new(), next: 0 })
+        let mut hosts_disks = Vec::new();
+        if let Some(all) = inside.disks() {
+            disks::points(furniture)?;
+            for host in system.host_ids() {
+                let disk = Disk::make(all, host.index(), furniture)?;
+                places[host.index()] = places[host.index()].clone().with_mounts(disk.mount()?);
+                hosts_disks.push(disk);
+            }
+        }
+        Ok(Self { plan, places, network, disks: hosts_disks, processes: BTreeMap::new(), next: 0 })
     }
 
     /// The address at which others reach a host: the system file's, or the one that its DNS name stands for here.
@@ -103,8 +124,8 @@ impl Lab {
         let mut command = Command::new(program);
         command.args(arguments).envs(options.environment);
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
-        let mut enter = self.places[host.index()].entry();
-        // SAFETY: between fork and exec this makes three system calls and touches nothing else.
+        let mut enter = self.places[host.index()].entry().map_err(failed("tell where it is"))?;
+        // SAFETY: between fork and exec this makes a few system calls and touches nothing else.
         unsafe {
             command.pre_exec(move || {
                 enter()?;
@@ -139,6 +160,53 @@ impl Lab {
     /// Lets a frozen host go on.
     pub fn thaw(&mut self, host: HostId) -> Result<(), LabError> {
         self.bring_about(Fate::Thawed, host)
+    }
+
+    /// What runs on a host, its daemons and all their descendants.
+    pub fn running(&self, host: HostId) -> Result<Vec<Running>, LabError> {
+        let network = self.places[host.index()].network_id().map_err(failed("look at a namespace"))?;
+        processes::running(network).map_err(failed("look through /proc"))
+    }
+
+    /// As [`Lab::kill`], [`Lab::freeze`] and [`Lab::thaw`], but only those processes of a host. What they start meanwhile is
+    /// among them if it is such a one, too.
+    pub fn kill_some(&mut self, host: HostId, which: &dyn Fn(&Running) -> bool) -> Result<(), LabError> {
+        self.bring_about_some(Fate::Killed, host, which)
+    }
+
+    pub fn freeze_some(&mut self, host: HostId, which: &dyn Fn(&Running) -> bool) -> Result<(), LabError> {
+        self.bring_about_some(Fate::Frozen, host, which)
+    }
+
+    pub fn thaw_some(&mut self, host: HostId, which: &dyn Fn(&Running) -> bool) -> Result<(), LabError> {
+        self.bring_about_some(Fate::Thawed, host, which)
+    }
+
+    /// Asks those processes of a host to end (SIGTERM), and doesn't wait for it.
+    pub fn terminate_some(&mut self, host: HostId, which: &dyn Fn(&Running) -> bool) -> Result<(), LabError> {
+        let network = self.places[host.index()].network_id().map_err(failed("look at a namespace"))?;
+        processes::terminate(network, which).map_err(failed("look through /proc"))
+    }
+
+    /// The id by which the kernel knows a process; `None` when it has ended.
+    pub fn pid(&self, process: ProcessId) -> Option<u32> {
+        self.processes.get(&process)?.id()
+    }
+
+    /// A directory on a host's disk, beside those that it has for itself: it has this name everywhere in the lab, and
+    /// [`Lab::wipe`] leaves it alone. `None`: the lab was entered without disks.
+    pub fn disk(&self, host: HostId) -> Option<&Path> {
+        Some(self.disks.get(host.index())?.directory())
+    }
+
+    /// Gives a host a new disk: its own directories are empty. Nothing that uses them may run there.
+    pub fn wipe(&mut self, host: HostId) -> Result<(), LabError> {
+        let Some(disk) = self.disks.get(host.index()) else { return Ok(()) };
+        disk.wipe()?;
+        // What is mounted within them went with what it was mounted on.
+        let place = &mut self.places[host.index()];
+        *place = place.clone().with_mounts(disk.mount()?);
+        Ok(())
     }
 
     /// Makes a host's packets vanish: connections stay open on both sides, and nobody is told.
@@ -212,9 +280,18 @@ impl Lab {
     }
 
     fn bring_about(&mut self, fate: Fate, host: HostId) -> Result<(), LabError> {
+        self.bring_about_some(fate, host, &|_| true)
+    }
+
+    fn bring_about_some(
+        &mut self,
+        fate: Fate,
+        host: HostId,
+        which: &dyn Fn(&Running) -> bool,
+    ) -> Result<(), LabError> {
         let place = &self.places[host.index()];
         let network = place.network_id().map_err(failed("look at a namespace"))?;
-        match bring_about(fate, network).map_err(failed("look through /proc"))? {
+        match bring_about(fate, network, which).map_err(failed("look through /proc"))? {
             0 => Ok(()),
             left => Err(LabError::Stubborn {
                 host: place.name().to_owned(),

@@ -22,8 +22,13 @@
 //! an address that is to move between them needs one. Where such an address names an interface, the hosts that may hold
 //! it call theirs so instead of `eth0`.
 //!
+//! What the file calls `/var/lib/nines` can be another directory on each host ([`enter_with_disks`], [`Furniture`]): its
+//! processes are in a mount namespace of their own then, on a real disk that outlives them, and a loss of power, and is gone
+//! with the lab.
+//!
 //! The lab runs processes on hosts and gives threads a [`Place`]; it knows nothing of what they do there.
 
+mod disks;
 mod enter;
 mod error;
 mod network;
@@ -35,9 +40,11 @@ mod signals;
 
 mod lab;
 
-pub use enter::{Entered, Inside, enter};
+pub use disks::Furniture;
+pub use enter::{Entered, Inside, enter, enter_with_disks};
 pub use error::LabError;
 pub use lab::{Lab, ProcessId, SpawnOptions};
 pub use network::Direction;
 pub use place::Place;
+pub use processes::Running;
 pub use refusal::obstacle;

@@ -1,9 +1,11 @@
 //! A place in the lab's network: where a host's processes run, and where a thread may go to be a client.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::fs::MetadataExt;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::thread;
 
@@ -13,6 +15,8 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space}
 #[derive(Clone)]
 pub struct Place {
     namespaces: Arc<Namespaces>,
+    /// Where its processes see the host's own directories. Threads don't: they share the program's.
+    mounts: Option<Arc<File>>,
 }
 
 struct Namespaces {
@@ -32,8 +36,13 @@ impl Place {
             rustix::system::sethostname(name.as_bytes().get(..64).unwrap_or(name.as_bytes()))?;
             let network = File::open("/proc/thread-self/ns/net")?;
             let host_name = File::open("/proc/thread-self/ns/uts")?;
-            Ok(Self { namespaces: Arc::new(Namespaces { name, network, host_name }) })
+            Ok(Self { namespaces: Arc::new(Namespaces { name, network, host_name }), mounts: None })
         })?
+    }
+
+    /// The same, and its processes are in this mount namespace.
+    pub(crate) fn with_mounts(self, mounts: File) -> Self {
+        Self { mounts: Some(Arc::new(mounts)), ..self }
     }
 
     pub fn name(&self) -> &str {
@@ -71,9 +80,18 @@ impl Place {
     }
 
     /// What a new process does before it becomes its program. Allocates nothing, as between fork and exec nothing may.
-    pub(crate) fn entry(&self) -> impl FnMut() -> io::Result<()> + Send + Sync + use<> {
+    pub(crate) fn entry(&self) -> io::Result<impl FnMut() -> io::Result<()> + Send + Sync + use<>> {
         let place = self.clone();
-        move || place.enter()
+        let here = CString::new(std::env::current_dir()?.as_os_str().as_bytes())?;
+        Ok(move || {
+            place.enter()?;
+            if let Some(mounts) = &place.mounts {
+                move_into_link_name_space(mounts.as_fd(), Some(LinkNameSpaceType::Mount))?;
+                // That led to the root of its file systems.
+                rustix::process::chdir(&here)?;
+            }
+            Ok(())
+        })
     }
 
     pub(crate) fn network(&self) -> BorrowedFd<'_> {
@@ -99,7 +117,10 @@ fn enter(network: BorrowedFd<'_>, host_name: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
-fn in_thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+pub(crate) fn in_thread<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
     let thread = thread::Builder::new().name(name.to_owned()).spawn(work)?;
     thread.join().map_err(|_| io::Error::other("a thread of the lab panicked"))
 }

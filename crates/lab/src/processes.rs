@@ -8,6 +8,7 @@
 use std::fs;
 use std::io;
 use std::os::linux::fs::MetadataExt;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -57,13 +58,29 @@ struct Process {
     stopped: bool,
 }
 
+/// A process of a host, as somebody who wants to hit only some of them tells it from the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Running {
+    pub pid: u32,
+    pub parent: u32,
+    /// The file name of what it runs; empty where the kernel doesn't tell.
+    pub program: String,
+    /// Its working directory, as it sees it.
+    pub directory: PathBuf,
+}
+
 /// Signals the processes of a network namespace until a look at all of them finds none left to signal: a process that
 /// forks while others are being signalled is found in the next round. Returns how many were left after [`ROUNDS`].
-pub(crate) fn bring_about(fate: Fate, network: NetworkId) -> io::Result<usize> {
+pub(crate) fn bring_about(
+    fate: Fate,
+    network: NetworkId,
+    which: &dyn Fn(&Running) -> bool,
+) -> io::Result<usize> {
     let mut left = 0;
     for _ in 0..ROUNDS {
         let mut waiting = of(network)?;
-        waiting.retain(|process| fate.awaits(process));
+        waiting.retain(|process| fate.awaits(process) && look(process.pid).is_some_and(|it| which(&it)));
         left = waiting.len();
         if left == 0 {
             break;
@@ -76,6 +93,16 @@ pub(crate) fn bring_about(fate: Fate, network: NetworkId) -> io::Result<usize> {
     Ok(left)
 }
 
+/// Asks each of them once to end.
+pub(crate) fn terminate(network: NetworkId, which: &dyn Fn(&Running) -> bool) -> io::Result<()> {
+    for process in of(network)? {
+        if look(process.pid).is_some_and(|it| which(&it)) {
+            signal(process.pid, Signal::TERM, network);
+        }
+    }
+    Ok(())
+}
+
 /// Sends through a pidfd that was opened before the second look at the namespace, so that a reused process id is
 /// never hit. A process that is gone meanwhile is no error.
 fn signal(pid: Pid, signal: Signal, network: NetworkId) {
@@ -84,6 +111,26 @@ fn signal(pid: Pid, signal: Signal, network: NetworkId) {
     {
         let _ = rustix::process::pidfd_send_signal(pidfd, signal);
     }
+}
+
+/// Every process of a network namespace.
+pub(crate) fn running(network: NetworkId) -> io::Result<Vec<Running>> {
+    Ok(of(network)?.into_iter().filter_map(|process| look(process.pid)).collect())
+}
+
+/// `None` if it is gone.
+fn look(pid: Pid) -> Option<Running> {
+    let number = pid.as_raw_pid();
+    let link = |name: &str| fs::read_link(format!("/proc/{number}/{name}")).unwrap_or_default();
+    let stat = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
+    let parent = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()?;
+    let program = link("exe").file_name().map(|name| name.to_string_lossy().into_owned());
+    Some(Running {
+        pid: u32::try_from(number).ok()?,
+        parent,
+        program: program.unwrap_or_default(),
+        directory: link("cwd"),
+    })
 }
 
 /// Zombies are not among them: the dead have left their namespaces.

@@ -1,5 +1,8 @@
 //! The stage of a rehearsal: the real programs on the hosts of a lab, asked by the daemons' own admin client.
 
+mod databases;
+mod etcd;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
@@ -14,7 +17,7 @@ use nines_admin::{Client, ClientError};
 use nines_control::event::Event;
 use nines_control::status::{Status, Wish};
 use nines_lab::{Direction, Inside, Lab, LabError, Place, ProcessId, SpawnOptions};
-use nines_rehearsal::stage::Enter;
+use nines_rehearsal::stage::{Enter, Victim};
 use nines_rehearsal::{Fault, Stage, StageError};
 use nines_system::{HostId, System};
 use tokio::task::JoinSet;
@@ -45,13 +48,24 @@ pub(crate) struct LabStage {
 }
 
 struct Program {
+    kind: Kind,
     words: Vec<OsString>,
     process: Option<ProcessId>,
 }
 
-/// The `nines run` of a load balancer's host.
+/// What a program is, in the order of starting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Store,
+    Member,
+    Nines,
+}
+
+/// The `nines run` of a host of a load balancer or a database.
 struct Daemon {
     host: HostId,
+    /// It has a picture of the pools' members.
+    balances: bool,
     /// Its place among the host's programs.
     program: usize,
     client: Client,
@@ -67,10 +81,14 @@ impl LabStage {
         file: &Path,
         logs: Option<PathBuf>,
     ) -> Result<Self, StageError> {
-        let lab = Lab::build(inside, &system).await?;
+        databases::possible(inside, &system)?;
+        let lab = Lab::build_with(inside, &system, &databases::furniture(&system)).await?;
         let program = std::env::current_exe()?.into_os_string();
         fs::create_dir_all(SOCKETS)?;
         let mut programs: BTreeMap<HostId, Vec<Program>> = BTreeMap::new();
+        for (host, words) in etcd::commands(&lab, &system)? {
+            programs.entry(host).or_default().push(Program { kind: Kind::Store, words, process: None });
+        }
         for pool in system.pools.iter().filter(|pool| pool.reaches.is_none()) {
             for member in &pool.members {
                 let address = SocketAddr::new(lab.address(member.host), member.port);
@@ -79,49 +97,73 @@ impl LabStage {
                     Some(words) => words.iter().map(|word| fill(word, host, address).into()).collect(),
                     None => stand_in(&program, &member.name, address),
                 };
-                programs.entry(member.host).or_default().push(Program { words, process: None });
+                programs.entry(member.host).or_default().push(Program {
+                    kind: Kind::Member,
+                    words,
+                    process: None,
+                });
             }
         }
         let mut daemons = Vec::new();
-        for host in system.host_ids().filter(|&host| system.load_balancers_on(host).next().is_some()) {
+        for host in system.host_ids() {
+            let balances = system.load_balancers_on(host).next().is_some();
+            if !balances && system.databases_on(host).next().is_none() {
+                continue;
+            }
             let name = &system[host].name;
             let socket = Path::new(SOCKETS).join(format!("{name}.sock"));
             let words = daemon(&program, file, name, &socket);
             let there = programs.entry(host).or_default();
-            daemons.push(Daemon { host, program: there.len(), client: Client::new(socket), sequence: 0 });
-            there.push(Program { words, process: None });
+            let client = Client::new(socket);
+            daemons.push(Daemon { host, balances, program: there.len(), client, sequence: 0 });
+            there.push(Program { kind: Kind::Nines, words, process: None });
         }
         Ok(Self { lab, system, programs, daemons, silent: BTreeSet::new(), logs })
     }
 
+    /// Starts all programs of a host.
     fn start(&mut self, host: HostId) -> Result<(), LabError> {
+        self.start_some(host, &|_| true)
+    }
+
+    fn start_some(&mut self, host: HostId, which: &dyn Fn(Kind) -> bool) -> Result<(), LabError> {
         let log = self
             .logs
             .as_deref()
             .map(|_| log_path(self.logs.as_deref(), &self.lab, host, &self.system[host].name));
-        for program in self.programs.entry(host).or_default() {
+        let all = self.programs.entry(host).or_default();
+        for program in all.iter_mut().filter(|program| which(program.kind)) {
             let mut options = SpawnOptions::default();
             options.output.clone_from(&log);
             program.process = Some(self.lab.spawn(host, &program.words, options)?);
         }
-        for daemon in self.daemons.iter_mut().filter(|daemon| daemon.host == host) {
+        for daemon in self.daemons.iter_mut().filter(|daemon| daemon.host == host && which(Kind::Nines)) {
             // It counts its events from one again.
             daemon.sequence = 0;
         }
         Ok(())
     }
 
-    /// SIGTERM to all programs of a host; returns once they have ended.
+    /// Ends all programs of a host as a machine does that goes down: SIGTERM to nines, then to everything else, then to
+    /// what nines left running. Returns once they have ended.
     async fn end(&mut self, host: HostId) -> Result<(), StageError> {
-        let running: Vec<ProcessId> =
-            self.programs.entry(host).or_default().iter().filter_map(|program| program.process).collect();
-        for &process in &running {
-            self.lab.terminate(process)?;
-        }
-        for process in running {
-            if tokio::time::timeout(END, self.lab.exited(process)).await.is_err() {
-                return Err(format!("it did not end within {} s after SIGTERM", END.as_secs()).into());
+        for nines_is_meant in [true, false] {
+            let programs = self.programs.entry(host).or_default().iter();
+            let running: Vec<ProcessId> = programs
+                .filter(|program| (program.kind == Kind::Nines) == nines_is_meant)
+                .filter_map(|program| program.process)
+                .collect();
+            for &process in &running {
+                self.lab.terminate(process)?;
             }
+            for process in running {
+                if tokio::time::timeout(END, self.lab.exited(process)).await.is_err() {
+                    return Err(format!("it did not end within {} s after SIGTERM", END.as_secs()).into());
+                }
+            }
+        }
+        if self.system.databases_on(host).next().is_some() {
+            self.end_what_is_left(host).await?;
         }
         Ok(())
     }
@@ -155,8 +197,9 @@ impl LabStage {
     /// Of a load balancer's host its own daemon is asked, which is the one that leaves; of a server each of them, for each
     /// has its own picture of the members.
     async fn wish(&self, host: HostId, wish: Wish) -> Result<(), StageError> {
-        let own = self.daemons.iter().any(|daemon| daemon.host == host);
-        for daemon in self.daemons.iter().filter(|daemon| !own || daemon.host == host) {
+        let balancing = || self.daemons.iter().filter(|daemon| daemon.balances);
+        let own = balancing().any(|daemon| daemon.host == host);
+        for daemon in balancing().filter(|daemon| !own || daemon.host == host) {
             daemon.client.wish(&self.system[host].name, wish).await?;
         }
         Ok(())
@@ -176,7 +219,7 @@ impl LabStage {
             let answer = tokio::time::timeout(ANSWER, ask(daemon.client.clone(), daemon.sequence));
             let name = self.system[daemon.host].name.clone();
             asked.spawn(async move {
-                let late = |_| format!("the load balancer on {name} does not answer").into();
+                let late = |_| format!("nines on {name} does not answer").into();
                 let answer = answer.await.map_err(late).and_then(|answer| answer.map_err(StageError::from));
                 (place, answer)
             });
@@ -205,7 +248,7 @@ impl LabStage {
                 }
                 if begin.elapsed() > START {
                     let name = &self.system[self.daemons[index].host].name;
-                    return Err(format!("the load balancer on {name} does not answer: {error}").into());
+                    return Err(format!("nines on {name} does not answer: {error}").into());
                 }
                 tokio::time::sleep(LOOK).await;
             }
@@ -221,14 +264,18 @@ impl LabStage {
 impl Stage for LabStage {
     async fn bring_up(&mut self) -> Result<(), StageError> {
         let hosts: Vec<HostId> = self.programs.keys().copied().collect();
+        for &host in &hosts {
+            self.start_some(host, &|kind| kind == Kind::Store)?;
+        }
+        self.wait_for_store().await?;
         for host in hosts {
-            self.start(host)?;
+            self.start_some(host, &|kind| kind != Kind::Store)?;
         }
         self.wait_for_daemons().await
     }
 
-    async fn inflict(&mut self, fault: Fault, name: &str) -> Result<(), StageError> {
-        let host = self.host(name)?;
+    async fn inflict(&mut self, fault: Fault, victim: Victim<'_>) -> Result<(), StageError> {
+        let host = self.host(victim.host)?;
         if fault.silences() {
             self.silent.insert(host);
         }
@@ -236,6 +283,16 @@ impl Stage for LabStage {
             Fault::Kill => self.lab.kill(host)?,
             Fault::PowerOff => self.lab.power_off(host).await?,
             Fault::Freeze => self.lab.freeze(host)?,
+            Fault::KillServer => self.kill_server(host, victim)?,
+            Fault::FreezeServer => {
+                let is_server = self.server(victim)?;
+                self.lab.freeze_some(host, &is_server)?;
+            }
+            Fault::KillNines => self.lab.kill_some(host, &self.one(host, Kind::Nines)?)?,
+            Fault::FreezeNines => self.lab.freeze_some(host, &self.one(host, Kind::Nines)?)?,
+            Fault::KillStore => self.lab.kill_some(host, &self.one(host, Kind::Store)?)?,
+            Fault::FreezeStore => self.lab.freeze_some(host, &self.one(host, Kind::Store)?)?,
+            Fault::Switchover => self.switch_over(host, victim).await?,
             Fault::CutOff => self.lab.cut_off(host, Direction::Both).await?,
             Fault::CutIn => self.lab.cut_off(host, Direction::In).await?,
             Fault::CutOut => self.lab.cut_off(host, Direction::Out).await?,
@@ -247,8 +304,8 @@ impl Stage for LabStage {
         Ok(())
     }
 
-    async fn heal(&mut self, fault: Fault, name: &str) -> Result<(), StageError> {
-        let host = self.host(name)?;
+    async fn heal(&mut self, fault: Fault, victim: Victim<'_>) -> Result<(), StageError> {
+        let host = self.host(victim.host)?;
         match fault {
             Fault::Kill | Fault::Restart => self.start(host)?,
             Fault::PowerOff => {
@@ -256,6 +313,14 @@ impl Stage for LabStage {
                 self.start(host)?;
             }
             Fault::Freeze => self.lab.thaw(host)?,
+            Fault::KillNines => self.start_some(host, &|kind| kind == Kind::Nines)?,
+            Fault::KillStore => self.start_some(host, &|kind| kind == Kind::Store)?,
+            Fault::FreezeServer => {
+                let is_server = self.server(victim)?;
+                self.lab.thaw_some(host, &is_server)?;
+            }
+            Fault::FreezeNines => self.lab.thaw_some(host, &self.one(host, Kind::Nines)?)?,
+            Fault::FreezeStore => self.lab.thaw_some(host, &self.one(host, Kind::Store)?)?,
             Fault::CutOff | Fault::CutIn | Fault::CutOut => self.lab.heal(host).await?,
             Fault::Split => {
                 for host in self.sharing(host) {
@@ -263,7 +328,7 @@ impl Stage for LabStage {
                 }
             }
             Fault::Drain => self.wish(host, Wish::Ready).await?,
-            Fault::Reload => {}
+            Fault::Reload | Fault::KillServer | Fault::Switchover => {}
         }
         self.silent.remove(&host);
         Ok(())
@@ -293,6 +358,10 @@ impl Stage for LabStage {
     async fn status(&mut self) -> Result<Vec<Status>, StageError> {
         let answers = self.ask(|client, _| async move { client.status().await }).await;
         answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+
+    async fn store_leader(&mut self) -> Result<String, StageError> {
+        self.leader()
     }
 
     async fn new_events(&mut self) -> Result<Vec<Event>, StageError> {

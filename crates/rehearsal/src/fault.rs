@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A failure put in on purpose, and later healed. It hits every process of the component's hosts.
+/// A failure put in on purpose, and later healed. It hits every process of the component's hosts,
+/// unless it says otherwise.
 ///
 /// The order is that of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -17,6 +18,18 @@ pub enum Fault {
     PowerOff,
     /// SIGSTOP: the kernel still accepts connections, nobody answers. Healed by SIGCONT.
     Freeze,
+    /// SIGKILL to the database's server alone; nines is to start it again, so there is nothing to heal.
+    KillServer,
+    /// SIGSTOP to the database's server and its children, nines lives. Healed by SIGCONT.
+    FreezeServer,
+    /// SIGKILL to nines alone; the database's server lives. Healed by starting nines again.
+    KillNines,
+    /// SIGSTOP to nines alone. Healed by SIGCONT.
+    FreezeNines,
+    /// SIGKILL to etcd alone. Healed by starting it again.
+    KillStore,
+    /// SIGSTOP to etcd alone. Healed by SIGCONT.
+    FreezeStore,
     /// The network link goes down: no FIN, no RST, no ICMP. Healed by bringing it up.
     CutOff,
     /// What others send does not reach it; what it sends arrives.
@@ -27,6 +40,8 @@ pub enum Fault {
     Split,
     /// Gentle: the operator drains the members, or the load balancer's host, and makes them ready again.
     Drain,
+    /// Gentle: the operator has another host be the database's primary.
+    Switchover,
     /// Gentle: SIGTERM, wait for the end, and start again at once.
     Restart,
     /// Gentle, and for load balancers: the file is loaded again, [`Fault::RELOADS`] times.
@@ -34,7 +49,28 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 17] = [
+        Self::Kill,
+        Self::PowerOff,
+        Self::Freeze,
+        Self::KillServer,
+        Self::FreezeServer,
+        Self::KillNines,
+        Self::FreezeNines,
+        Self::KillStore,
+        Self::FreezeStore,
+        Self::CutOff,
+        Self::CutIn,
+        Self::CutOut,
+        Self::Split,
+        Self::Drain,
+        Self::Switchover,
+        Self::Restart,
+        Self::Reload,
+    ];
+
+    /// What a load balancer's host meets that shares an address with another.
+    pub const OF_LOAD_BALANCERS: [Self; 10] = [
         Self::Kill,
         Self::PowerOff,
         Self::Freeze,
@@ -59,24 +95,34 @@ impl Fault {
             Self::Kill => "kill",
             Self::PowerOff => "power-off",
             Self::Freeze => "freeze",
+            Self::KillServer => "kill-server",
+            Self::FreezeServer => "freeze-server",
+            Self::KillNines => "kill-nines",
+            Self::FreezeNines => "freeze-nines",
+            Self::KillStore => "kill-store",
+            Self::FreezeStore => "freeze-store",
             Self::CutOff => "cut-off",
             Self::CutIn => "cut-in",
             Self::CutOut => "cut-out",
             Self::Split => "split",
             Self::Drain => "drain",
+            Self::Switchover => "switchover",
             Self::Restart => "restart",
             Self::Reload => "reload",
         }
     }
 
-    /// Whether it lasts until it is healed. A restart is healed at once, and a reload leaves nothing to heal.
+    /// Whether it lasts until it is healed. A restart is healed at once, and a reload or a switchover leaves nothing to heal.
     pub(crate) fn lasts(self) -> bool {
-        !matches!(self, Self::Restart | Self::Reload)
+        !matches!(self, Self::Restart | Self::Reload | Self::Switchover)
     }
 
-    /// Whether nobody answers on the host while it lasts, not even within the host.
+    /// Whether nines doesn't answer on the host while it lasts, not even within the host.
     pub fn silences(self) -> bool {
-        matches!(self, Self::Kill | Self::PowerOff | Self::Freeze | Self::Restart)
+        matches!(
+            self,
+            Self::Kill | Self::PowerOff | Self::Freeze | Self::KillNines | Self::FreezeNines | Self::Restart
+        )
     }
 
     pub(crate) fn named(word: &str) -> Option<Self> {

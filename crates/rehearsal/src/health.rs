@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use nines_control::status::{Health, MemberStatus, Phase, PoolStatus, Standing, Status, Wish};
+use nines_control::status::{
+    DatabaseMember, DatabaseRole, DatabaseStatus, Health, MemberStatus, Phase, Standing, Status, Wish,
+};
 use nines_system::{Pool, Probe, System};
 
 use crate::plan;
@@ -12,9 +14,17 @@ use crate::plan;
 pub struct Expected {
     /// Pools without active checks, whose members nobody calls up.
     pub unchecked: BTreeSet<String>,
-    /// Pools that reach a database that does not run here, so nobody serves.
-    pub databases: BTreeSet<String>,
     pub virtual_ips: Vec<ExpectedHolder>,
+    /// Pools whose members are a database's hosts: who of them may serve depends on who is the primary.
+    pub reaching: BTreeSet<String>,
+    pub databases: Vec<ExpectedDatabase>,
+}
+
+/// Who has an instance of a database.
+#[derive(Debug, Clone)]
+pub struct ExpectedDatabase {
+    pub name: String,
+    pub hosts: Vec<String>,
 }
 
 /// Who answers on a virtual address.
@@ -43,10 +53,15 @@ impl Expected {
                 }
             }));
         }
+        let database = |it: &nines_system::Database| ExpectedDatabase {
+            name: it.name.clone(),
+            hosts: it.hosts.iter().map(|&host| system[host].name.clone()).collect(),
+        };
         Self {
             unchecked: named(&|pool| pool.check.probe == Probe::None),
-            databases: named(&|pool| pool.reaches.is_some()),
             virtual_ips,
+            reaching: named(&|pool| pool.reaches.is_some()),
+            databases: system.databases.iter().map(database).collect(),
         }
     }
 }
@@ -57,7 +72,7 @@ impl Expected {
 /// healthy when exactly one host answers on each and the others stand by; see [`away`] for where it is best.
 pub fn missing(all: &[Status], expected: &Expected) -> Vec<String> {
     if all.is_empty() {
-        return vec!["no load balancer answers".to_owned()];
+        return vec!["no host answers".to_owned()];
     }
     let mut missing = Vec::new();
     for status in all {
@@ -71,11 +86,13 @@ pub fn missing(all: &[Status], expected: &Expected) -> Vec<String> {
             missing.push(format!("{}: listener {} is closed", status.host, listener.name));
         }
         let used: BTreeSet<&String> = status.listeners.iter().flat_map(|listener| &listener.pools).collect();
-        let used = |pool: &&PoolStatus| used.contains(&pool.name) && !expected.databases.contains(&pool.name);
-        for pool in status.pools.iter().filter(used) {
-            // Of a database's hosts all must be well, though not all of them serve.
-            if let Some(who) = pool.who.as_ref().filter(|_| pool.serving == "nobody") {
-                missing.push(format!("{}: {}: {who}", status.host, pool.name));
+        for pool in status.pools.iter().filter(|pool| used.contains(&pool.name)) {
+            if expected.reaching.contains(&pool.name) {
+                if !pool.members.iter().any(|member| member.eligible) {
+                    let who = pool.who.as_deref().unwrap_or("reaches nobody");
+                    missing.push(format!("{}: {}: {who}", status.host, pool.name));
+                }
+                continue;
             }
             let sick = pool.members.iter().filter_map(|member| {
                 let why = sick(member, expected.unchecked.contains(&pool.name))?;
@@ -92,7 +109,70 @@ pub fn missing(all: &[Status], expected: &Expected) -> Vec<String> {
         }
         missing.extend(not_standing_by(all, &it.name));
     }
+    missing.extend(expected.databases.iter().flat_map(|it| lacking(all, it)));
     missing
+}
+
+/// The host that serves a database, by its own word.
+pub fn primary<'a>(all: &'a [Status], database: &str) -> Option<(&'a str, &'a DatabaseStatus)> {
+    let mut serving = instances(all, database).filter(|(_, it)| it.serves);
+    serving.next().filter(|_| serving.next().is_none())
+}
+
+/// Those that must confirm what the primary writes, by its word.
+pub fn confirming<'a>(all: &'a [Status], database: &str) -> Vec<&'a str> {
+    let Some((host, it)) = primary(all, database) else { return Vec::new() };
+    let others = it.members.iter().filter(|member| member.host != host);
+    others.filter(|member| member.in_cohort && member.streaming).map(|member| member.host.as_str()).collect()
+}
+
+fn instances<'a>(all: &'a [Status], database: &str) -> impl Iterator<Item = (&'a str, &'a DatabaseStatus)> {
+    let of = move |status: &'a Status| {
+        let it = status.databases.iter().find(|it| it.name == database)?;
+        Some((status.host.as_str(), it))
+    };
+    all.iter().filter_map(of)
+}
+
+/// A database is healthy when one host serves, and all the others are standbys that stream from it and count for each commit,
+/// by its word and by their own, and nothing is under way.
+fn lacking(all: &[Status], expected: &ExpectedDatabase) -> Vec<String> {
+    let name = &expected.name;
+    let mut lacking = Vec::new();
+    for host in &expected.hosts {
+        match instances(all, name).find(|(of, _)| of == host) {
+            None => lacking.push(format!("{host} says nothing of {name}")),
+            Some((_, it)) if !it.settled => lacking.push(format!("{name}: something is under way on {host}")),
+            Some(_) => {}
+        }
+    }
+    let Some((primary, status)) = primary(all, name) else {
+        let serving: Vec<_> =
+            instances(all, name).filter(|(_, it)| it.serves).map(|(host, _)| host).collect();
+        lacking.push(match &serving[..] {
+            [] => format!("nobody serves {name}"),
+            several => format!("{} serve {name}", several.join(" and ")),
+        });
+        return lacking;
+    };
+    for host in expected.hosts.iter().filter(|host| *host != primary) {
+        let own = instances(all, name).find(|(of, _)| of == host).map(|(_, it)| it.role);
+        let seen = status.members.iter().find(|member| member.host == *host);
+        if let Some(why) = not_following(own, seen) {
+            lacking.push(format!("{name}: {host} {why}"));
+        }
+    }
+    lacking
+}
+
+fn not_following(own: Option<DatabaseRole>, seen: Option<&DatabaseMember>) -> Option<&'static str> {
+    match (own, seen) {
+        (Some(role), _) if role != DatabaseRole::Standby => Some("is no standby"),
+        (_, Some(member)) if !member.streaming => Some("doesn't stream"),
+        (_, Some(member)) if !member.in_cohort => Some("doesn't count for commits"),
+        (_, Some(_)) => None,
+        (_, None) => Some("is unknown to the primary"),
+    }
 }
 
 /// Virtual addresses that are not with the host that is preferred. A host whose loss was not planned is not trusted with

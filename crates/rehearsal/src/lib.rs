@@ -13,6 +13,7 @@ pub mod report;
 pub mod sequence;
 pub mod stage;
 pub mod verdict;
+pub mod writers;
 
 pub use fault::Fault;
 pub use plan::{Case, Component, Plan};

@@ -1,5 +1,6 @@
 //! What will be broken, and how: the components of a system, the faults of each, and the doors clients come in by.
 
+mod databases;
 mod doors;
 mod load_balancers;
 
@@ -7,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nines_system::{HostId, Pool, PoolId, System};
+use nines_system::{HostId, Pool, PoolId, Secret, System};
 
 use crate::fault::Fault;
 use doors::doors;
@@ -16,12 +17,14 @@ pub(crate) use load_balancers::name as virtual_ip_name;
 /// A part of the system that fails as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Component {
-    /// A host's name, or a pool's.
+    /// A host's name, a pool's or a database's, or `coordination`.
     pub name: String,
     pub kind: ComponentKind,
+    /// Which hosts a fault hits, where that is known only when it comes.
+    pub whom: Whom,
     /// The zone that all of it is in, if it is one.
     pub zone: Option<String>,
-    /// What a fault hits: every process on each of these hosts.
+    /// What a fault hits: these hosts, or those of them that are meant by `whom`.
     pub hosts: Vec<String>,
     /// The members that go with it, as events call them: `web/app1:8080`.
     pub members: Vec<String>,
@@ -31,15 +34,74 @@ pub struct Component {
     pub virtual_ips: Vec<String>,
     /// How clients reach what it serves.
     pub doors: Vec<Door>,
+    /// Who writes meanwhile, and where; for what databases depend on.
+    pub writes: Option<Writes>,
 }
 
-/// Databases will be a further kind. The order is that of playing: what hits everything comes last.
+/// Which of a component's hosts a fault hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    /// All of them.
+    Each,
+    /// The one that is the database's primary when the fault comes.
+    Primary,
+    /// One of those that must confirm what the primary writes.
+    Standby,
+    /// All but the primary.
+    Standbys,
+    /// The one with etcd's leader on it.
+    Leader,
+}
+
+impl Whom {
+    /// As reports call it; nothing where all are meant.
+    pub fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Each => None,
+            Self::Primary => Some("primary"),
+            Self::Standby => Some("standby"),
+            Self::Standbys => Some("standbys"),
+            Self::Leader => Some("leader"),
+        }
+    }
+}
+
+/// How rows are written into a database, and found again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Writes {
+    pub database: String,
+    /// Where clients reach the primary.
+    pub doors: Vec<Door>,
+    pub user: String,
+    pub password: Secret,
+    /// The database inside it that they write into.
+    pub inside: String,
+    /// Every host of the database, and the port for reading there.
+    pub hosts: Vec<String>,
+    pub read_port: u16,
+}
+
+impl Component {
+    /// `app1`, `orders/primary`.
+    pub fn label(&self) -> String {
+        match self.whom.word() {
+            None => self.name.clone(),
+            Some(whom) => format!("{}/{whom}", self.name),
+        }
+    }
+}
+
+/// The order is that of playing: what hits everything comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ComponentKind {
     /// One host with members of pools on it.
     Server,
     /// One host of load balancers.
     LoadBalancer,
+    /// A host of a database, by what it is to it.
+    Database,
+    /// What hosts of databases agree by.
+    Coordination,
     /// All hosts of a pool, together.
     WholePool,
 }
@@ -84,6 +146,9 @@ pub enum Promise {
     Moves { within: Duration },
     /// Requests may fail; the system must be healthy again once the fault is healed.
     ComesBack,
+    /// No acknowledged write is lost, and for no longer than this is none acknowledged, where it says so; healthy again once
+    /// healed.
+    KeepsWrites { within: Option<Duration> },
 }
 
 impl Promise {
@@ -92,6 +157,10 @@ impl Promise {
             Self::NothingLost => "no request fails".to_owned(),
             Self::Moves { within } => format!("no gap longer than {} ms", within.as_millis()),
             Self::ComesBack => "healthy again once healed".to_owned(),
+            Self::KeepsWrites { within: None } => "no acknowledged write lost".to_owned(),
+            Self::KeepsWrites { within: Some(within) } => {
+                format!("no acknowledged write lost, none for no longer than {} ms", within.as_millis())
+            }
         }
     }
 
@@ -99,6 +168,7 @@ impl Promise {
     pub fn gap(self) -> Option<Duration> {
         match self {
             Self::Moves { within } => Some(within),
+            Self::KeepsWrites { within } => within,
             Self::NothingLost | Self::ComesBack => None,
         }
     }
@@ -140,17 +210,24 @@ impl Plan {
             }
         }
         cases.extend(system.host_ids().flat_map(|host| load_balancers::cases(system, host)));
+        for database in system.database_ids() {
+            match databases::cases(system, database) {
+                Ok(of_it) => cases.extend(of_it),
+                Err(why) => left_out.push((format!("database {}", system[database].name), why)),
+            }
+        }
+        cases.extend(databases::of_coordination(system));
         cases.extend(server_pools(system).filter_map(|pool| whole_pool(system, pool)));
-        left_out
-            .extend(only_databases(system).map(|host| (host, "databases are not rehearsed yet".to_owned())));
         Self { cases, left_out }
     }
 
     /// Keeps what was asked for: components and faults by name, all of them where none is given.
     pub fn narrow(mut self, only: &[String], faults: &[String]) -> Result<Self, UnknownName> {
         let components = self.component_names();
+        let is_called =
+            |component: &Component, name: &String| component.name == *name || component.label() == *name;
         for name in only {
-            if !components.contains(name) {
+            if !self.cases.iter().any(|case| is_called(&case.component, name)) {
                 return Err(UnknownName { what: "component", name: name.clone(), known: components });
             }
         }
@@ -161,7 +238,7 @@ impl Plan {
             }
         }
         self.cases.retain(|case| {
-            (only.is_empty() || only.contains(&case.component.name))
+            (only.is_empty() || only.iter().any(|name| is_called(&case.component, name)))
                 && (faults.is_empty() || faults.iter().any(|name| name == case.fault.word()))
         });
         Ok(self)
@@ -176,7 +253,11 @@ impl Plan {
         let mut order: Vec<&Case> = self.cases.iter().collect();
         order.sort_by_key(|case| {
             let kind = case.component.kind;
-            let rank = if kind == ComponentKind::LoadBalancer { load_balancers::rank(case.fault) } else { 0 };
+            let rank = match kind {
+                ComponentKind::LoadBalancer => load_balancers::rank(case.fault),
+                ComponentKind::Database | ComponentKind::Coordination => databases::rank(case.fault),
+                ComponentKind::Server | ComponentKind::WholePool => 0,
+            };
             (kind, rank, case.fault, case.promise.gap().is_some())
         });
         order
@@ -184,7 +265,7 @@ impl Plan {
 
     /// In order, each once.
     pub fn component_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.cases.iter().map(|case| case.component.name.clone()).collect();
+        let mut names: Vec<String> = self.cases.iter().map(|case| case.component.label()).collect();
         names.dedup();
         names
     }
@@ -204,6 +285,8 @@ fn server(system: &System, host: HostId) -> Result<Arc<Component>, String> {
     Ok(Arc::new(Component {
         name: system[host].name.clone(),
         kind: ComponentKind::Server,
+        whom: Whom::Each,
+        writes: None,
         zone: Some(system[system[host].zone].name.clone()),
         hosts: vec![system[host].name.clone()],
         members: members_on(system, |of| of == host),
@@ -238,6 +321,8 @@ fn whole_pool(system: &System, pool: PoolId) -> Option<Case> {
     let component = Component {
         name: system[pool].name.clone(),
         kind: ComponentKind::WholePool,
+        whom: Whom::Each,
+        writes: None,
         zone: (zones.len() == 1).then(|| system[zones[0]].name.clone()),
         members: members_on(system, |host| hosts.contains(&host)),
         hosts: hosts.iter().map(|&host| system[host].name.clone()).collect(),
@@ -259,16 +344,6 @@ fn members_on(system: &System, at: impl Fn(HostId) -> bool) -> Vec<String> {
 /// Pools that reach a database have no servers of their own.
 fn server_pools(system: &System) -> impl Iterator<Item = PoolId> {
     system.pool_ids().filter(|&pool| system[pool].reaches.is_none())
-}
-
-/// Hosts that have a database and nothing else that is broken.
-fn only_databases(system: &System) -> impl Iterator<Item = String> {
-    let hosts = system.host_ids().filter(|&host| {
-        system.databases_on(host).next().is_some()
-            && system.load_balancers_on(host).next().is_none()
-            && pools_with(system, host).is_empty()
-    });
-    hosts.map(|host| system[host].name.clone())
 }
 
 fn pools_with(system: &System, host: HostId) -> Vec<PoolId> {

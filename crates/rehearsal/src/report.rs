@@ -1,14 +1,16 @@
 //! What a rehearsal found, as `--json` prints it and the table reads it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::plan::{Case, ComponentKind, Plan};
-use crate::record::Record;
+use crate::plan::{Case, ComponentKind, Plan, Whom};
+use crate::record::{FailedRequest, Record};
+use crate::sequence::Written;
 use crate::verdict::Verdict;
+use crate::writers::FailedWrite;
 
 /// The whole rehearsal, or as much of it as was done. Fields are added, never changed in meaning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,20 +27,29 @@ pub struct Report {
 /// One component, one fault. Durations are milliseconds with a tenth's precision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CaseReport {
-    /// A host's name; the pool's where all of it was hit together.
+    /// A host's name; the pool's where all of it was hit together; a database's, or `coordination`.
     pub component: String,
+    /// Which of its hosts were meant, where that is known only when the fault comes: `primary`, `standby`, `standbys`, `leader`.
+    #[serde(default)]
+    pub role: Option<String>,
     pub fault: Fault,
     pub requests: Requests,
-    /// Longest time without a good answer on one of the ways in.
+    /// Of a case in which rows were written into a database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writes: Option<WritesReport>,
+    /// Longest time without a good answer on one of the ways in; of such a case: without an acknowledged row.
     pub longest_gap_ms: f64,
-    /// How long that was promised to be at most, where an address moves.
+    /// How long that was promised to be at most, where an address or a primary moves.
     #[serde(default)]
     pub promised_gap_ms: Option<f64>,
     /// The slowest good answer; none without one.
     pub slowest_ms: Option<f64>,
     /// From the fault to the first event about it: one of the members hit is ejected or down, or one of the load
-    /// balancer's virtual addresses has moved. None: it went unnoticed.
+    /// balancer's virtual addresses has moved, or a host of the database does something about it. None: it went unnoticed.
     pub noticed_ms: Option<f64>,
+    /// From the fault to when a host began to serve the database. None: none did anew.
+    #[serde(default)]
+    pub taken_over_ms: Option<f64>,
     /// From the healing to full health. None: not within the patience.
     pub recovered_ms: Option<f64>,
     pub verdict: Verdict,
@@ -69,6 +80,24 @@ pub struct Requests {
     pub causes: BTreeMap<String, u64>,
 }
 
+/// Rows that were written, and what became of them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct WritesReport {
+    /// Rows whose commit was acknowledged.
+    pub acked: u64,
+    pub errors: u64,
+    /// SQLSTATEs, `refused`, `connect-timeout`, `reset`, `timeout`, `bad-reply`, `local`.
+    pub kinds: BTreeMap<String, u64>,
+    /// Longest time without an acknowledged row on one of the ways in.
+    pub longest_gap_ms: f64,
+    /// Acknowledged rows that are not there where clients write. None: it could not be read.
+    pub lost: Option<u64>,
+    /// How many each host lacks, of those that could be read and lack some.
+    pub lacking: BTreeMap<String, u64>,
+    /// Hosts that could not be read, and why.
+    pub unread: BTreeMap<String, String>,
+}
+
 /// Of the good answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Percentiles {
@@ -89,11 +118,15 @@ pub struct FirstFailure {
 /// What the sequence measured besides the clients' own record.
 #[derive(Debug, Clone)]
 pub(crate) struct Measured {
-    pub(crate) fault_at: std::time::Instant,
+    pub(crate) fault_at: Instant,
     pub(crate) lasted: Duration,
+    /// Who was hit.
+    pub(crate) hosts: Vec<String>,
     pub(crate) noticed: Option<Duration>,
+    pub(crate) taken_over: Option<Duration>,
     pub(crate) recovered: Option<Duration>,
     pub(crate) rate: u32,
+    pub(crate) written: Option<Written>,
     pub(crate) why: Vec<String>,
 }
 
@@ -101,9 +134,12 @@ impl Report {
     /// Puts the results into the plan's order.
     pub fn new(system: &nines_system::System, plan: &Plan, mut results: Vec<CaseReport>) -> Self {
         let is_of = |result: &CaseReport, case: &Case| {
+            let component = &case.component;
             case.fault == result.fault
-                && case.component.name == result.component
-                && case.component.hosts == result.hosts
+                && component.name == result.component
+                && component.whom.word() == result.role.as_deref()
+                // Who was hit tells a host from a pool of its name; of a role it is known only now.
+                && (component.whom != Whom::Each || component.hosts == result.hosts)
         };
         results.sort_by_key(|result| plan.cases.iter().position(|case| is_of(result, case)));
         let held = results.iter().all(|result| result.verdict == Verdict::Held);
@@ -120,10 +156,12 @@ impl Report {
 impl CaseReport {
     pub(crate) fn new(case: &Case, record: &Record, measured: Measured) -> Self {
         let component = &case.component;
+        let writes = measured.written.as_ref().map(WritesReport::of);
         let kinds = record.failures.iter().map(|(failure, &count)| (failure.to_string(), count)).collect();
         let percentile = |share| ms(Duration::from_micros(record.latency.value_at_quantile(share)));
         Self {
             component: component.name.clone(),
+            role: component.whom.word().map(str::to_owned),
             fault: case.fault,
             requests: Requests {
                 sent: record.sent,
@@ -131,36 +169,76 @@ impl CaseReport {
                 kinds,
                 causes: record.causes.clone(),
             },
-            longest_gap_ms: ms(record.longest_gap),
+            longest_gap_ms: writes.as_ref().map_or(ms(record.longest_gap), |writes| writes.longest_gap_ms),
             promised_gap_ms: case.promise.gap().map(ms),
             slowest_ms: record.slowest.map(ms),
             noticed_ms: measured.noticed.map(ms),
+            taken_over_ms: measured.taken_over.map(ms),
             recovered_ms: measured.recovered.map(ms),
             verdict: if measured.why.is_empty() { Verdict::Held } else { Verdict::Broken },
             why: measured.why,
             expected: case.promise.words(),
             together: component.kind == ComponentKind::WholePool,
             zone: component.zone.clone(),
-            hosts: component.hosts.clone(),
+            hosts: measured.hosts,
             members: component.members.clone(),
             rate: measured.rate,
             seconds: tenths(measured.lasted.as_secs_f64()),
             latency_ms: Percentiles { p50: percentile(0.5), p99: percentile(0.99), p999: percentile(0.999) },
             clients_late_ms: ms(record.lateness),
-            first_failures: record
-                .first_failures
-                .iter()
-                .map(|failed| FirstFailure {
-                    at_ms: match failed.due.checked_duration_since(measured.fault_at) {
-                        Some(after) => ms(after),
-                        None => -ms(measured.fault_at.duration_since(failed.due)),
-                    },
-                    took_ms: ms(failed.took),
-                    kind: failed.failure.to_string(),
-                    cause: failed.cause.clone(),
-                })
-                .collect(),
+            first_failures: match &measured.written {
+                Some(written) => {
+                    let first = written.record.first_errors.iter();
+                    first.map(|failed| of_write(failed, measured.fault_at)).collect()
+                }
+                None => {
+                    let first = record.first_failures.iter();
+                    first.map(|failed| of_request(failed, measured.fault_at)).collect()
+                }
+            },
+            writes,
         }
+    }
+}
+
+impl WritesReport {
+    fn of(written: &Written) -> Self {
+        let Written { record, ways, found } = written;
+        Self {
+            acked: record.acknowledged.len() as u64,
+            errors: record.errors(),
+            kinds: record.errors.clone(),
+            longest_gap_ms: ms(record.longest_gap(*ways)),
+            lost: found.lost.as_ref().ok().copied(),
+            lacking: found.lacking.clone(),
+            unread: found.unread.clone(),
+        }
+    }
+}
+
+fn of_request(failed: &FailedRequest, fault_at: Instant) -> FirstFailure {
+    FirstFailure {
+        at_ms: since(failed.due, fault_at),
+        took_ms: ms(failed.took),
+        kind: failed.failure.to_string(),
+        cause: failed.cause.clone(),
+    }
+}
+
+fn of_write(failed: &FailedWrite, fault_at: Instant) -> FirstFailure {
+    FirstFailure {
+        at_ms: since(failed.begun, fault_at),
+        took_ms: ms(failed.took),
+        kind: failed.refusal.kind.clone(),
+        cause: Some(failed.refusal.said.clone()),
+    }
+}
+
+/// Negative: before it.
+fn since(at: Instant, fault_at: Instant) -> f64 {
+    match at.checked_duration_since(fault_at) {
+        Some(after) => ms(after),
+        None => -ms(fault_at.duration_since(at)),
     }
 }
 

@@ -1,16 +1,20 @@
 //! One case from beginning to end: healthy, clients, fault, hold, heal, healthy again, verdict.
 
-use std::net::SocketAddr;
+mod crowd;
+mod notice;
+
 use std::time::{Duration, Instant, SystemTime};
 
-use nines_control::event::{Event, Kind};
+use nines_control::event::Event;
 
-use crate::clients::{Clients, Load, Target};
 use crate::health::{self, Expected};
-use crate::plan::{Case, Component, ComponentKind, Door};
+use crate::plan::{Case, Component, ComponentKind, Whom};
 use crate::report::{CaseReport, Measured};
-use crate::stage::{Stage, StageError};
+use crate::stage::{Stage, StageError, Victim};
 use crate::verdict::{self, Bounds};
+use crowd::Crowd;
+pub(crate) use crowd::Written;
+use notice::Notice;
 
 /// How often the system is asked how it is.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -32,6 +36,10 @@ pub struct Options {
     pub timeout: Duration,
     /// An answer this slow breaks a promise.
     pub slow: Duration,
+    /// Where a database is broken: connections that write.
+    pub writers: usize,
+    /// From one row of a writer to its next one.
+    pub pace: Duration,
 }
 
 impl Default for Options {
@@ -44,6 +52,8 @@ impl Default for Options {
             patience: Duration::from_secs(60),
             timeout: Duration::from_secs(1),
             slow: Duration::from_millis(500),
+            writers: 4,
+            pace: Duration::from_millis(5),
         }
     }
 }
@@ -66,7 +76,7 @@ pub enum Phase {
 #[derive(Debug)]
 pub struct Glance<'a> {
     pub phase: Phase,
-    /// The case's requests so far.
+    /// The case's requests so far, or rows that were acknowledged.
     pub sent: u64,
     pub failed: u64,
     /// What is not healthy now.
@@ -89,6 +99,10 @@ pub enum Error {
     Clients(#[from] std::io::Error),
     #[error("the host {0} has no address for clients")]
     NoAddress(String),
+    #[error("the password of {0} can't be read from {path}: {source}", path = .1.display(), source = .2)]
+    Password(String, std::path::PathBuf, std::io::Error),
+    #[error("nobody is the {what} of {of} now")]
+    Nobody { what: &'static str, of: String },
 }
 
 /// Plays cases on a stage.
@@ -126,16 +140,24 @@ impl<S: Stage> Rehearsal<S> {
     pub async fn play(&mut self, case: &Case, watch: &mut Watch<'_>) -> Result<CaseReport, Error> {
         // What a fault of a load balancer costs depends on whether it is the one that answers.
         self.wait_until_healthy(case.component.kind == ComponentKind::LoadBalancer, watch).await?;
-        let clients = self.start_clients(&case.component)?;
-        let played = self.play_before(case, &clients, watch).await;
+        let crowd = Crowd::come(&self.stage, &case.component, &self.options).await?;
+        let played = self.play_before(case, &crowd, watch).await;
         // Clients are stopped whatever happened: the next thing may be the taking down of their place.
-        let record = clients.stop().await?;
+        let (record, written) = crowd.go().await?;
         let mut measured = played?;
         // Requests go in twos to each way in, in turn.
         let ways = u32::try_from(case.component.doors.len()).unwrap_or(u32::MAX);
         let grain = Duration::from_secs(1) * 2 * ways / self.options.rate.max(1);
         let bounds = Bounds { slow: self.options.slow, grain };
-        measured.why = verdict::reasons(case, &record, measured.recovered.is_some(), &bounds);
+        let healthy = measured.recovered.is_some();
+        if let (Some(writes), Some(written)) = (&case.component.writes, written) {
+            let patience = if healthy { self.options.patience } else { self.options.timeout };
+            let written = crowd::look_for(&self.stage, writes, written, patience).await?;
+            measured.why = verdict::of_writes(case, &written, healthy);
+            measured.written = Some(written);
+        } else {
+            measured.why = verdict::reasons(case, &record, healthy, &bounds);
+        }
         Ok(CaseReport::new(case, &record, measured))
     }
 
@@ -143,36 +165,64 @@ impl<S: Stage> Rehearsal<S> {
     async fn play_before(
         &mut self,
         case: &Case,
-        clients: &Clients,
+        clients: &Crowd,
         watch: &mut Watch<'_>,
     ) -> Result<Measured, Error> {
         let component = &case.component;
         self.run_for(self.options.warm, Phase::Warming, clients, watch).await?;
         self.events().await?;
+        let hosts = self.meant(component).await?;
+        let database = component.writes.as_ref().map(|writes| writes.database.as_str());
+        let victims: Vec<Victim<'_>> = hosts.iter().map(|host| Victim { host, database }).collect();
 
         let (fault_at, fault_time) = (Instant::now(), SystemTime::now());
-        let mut notice = Notice { component, since: fault_time, noticed: None };
-        for host in &component.hosts {
-            let done = self.stage.inflict(case.fault, host).await;
-            done.map_err(|why| stage_error(&format!("putting {} into {host}", case.fault), why))?;
+        let mut notice = Notice::of(component, fault_time);
+        for &victim in &victims {
+            let done = self.stage.inflict(case.fault, victim).await;
+            done.map_err(|why| stage_error(&format!("putting {} into {}", case.fault, victim.host), why))?;
         }
         let hold = if case.fault.lasts() { self.options.hold } else { Duration::ZERO };
         notice.read(&self.run_for(hold, Phase::Broken, clients, watch).await?);
 
         let lasted = fault_at.elapsed();
-        for host in &component.hosts {
-            let done = self.stage.heal(case.fault, host).await;
-            done.map_err(|why| stage_error(&format!("healing {} of {host}", case.fault), why))?;
+        for &victim in &victims {
+            let done = self.stage.heal(case.fault, victim).await;
+            done.map_err(|why| stage_error(&format!("healing {} of {}", case.fault, victim.host), why))?;
         }
         let recovered = self.recover(clients, &mut notice, watch).await?;
-        let noticed = notice.noticed;
-        Ok(Measured { fault_at, lasted, noticed, recovered, rate: self.options.rate, why: Vec::new() })
+        let Notice { noticed, taken_over, .. } = notice;
+        let rate = self.options.rate;
+        let (written, why) = (None, Vec::new());
+        Ok(Measured { fault_at, lasted, hosts, noticed, taken_over, recovered, rate, written, why })
+    }
+
+    /// The hosts that a fault of a component hits, if it comes now.
+    async fn meant(&mut self, component: &Component) -> Result<Vec<String>, Error> {
+        let nobody =
+            || Error::Nobody { what: component.whom.word().unwrap_or("host"), of: component.name.clone() };
+        if component.whom == Whom::Each {
+            return Ok(component.hosts.clone());
+        }
+        if component.whom == Whom::Leader {
+            let leader = self.stage.store_leader().await;
+            return Ok(vec![leader.map_err(|why| stage_error("finding etcd's leader", why))?]);
+        }
+        let all = self.stage.status().await.map_err(|why| stage_error("finding the primary", why))?;
+        let (primary, _) = health::primary(&all, &component.name).ok_or_else(nobody)?;
+        Ok(match component.whom {
+            Whom::Each | Whom::Leader | Whom::Primary => vec![primary.to_owned()],
+            Whom::Standby => {
+                let first = health::confirming(&all, &component.name).first().copied();
+                vec![first.ok_or_else(nobody)?.to_owned()]
+            }
+            Whom::Standbys => component.hosts.iter().filter(|host| *host != primary).cloned().collect(),
+        })
     }
 
     /// How long full health took to come, and stay; `None` if it didn't within the patience, or can't.
     async fn recover(
         &mut self,
-        clients: &Clients,
+        clients: &Crowd,
         notice: &mut Notice<'_>,
         watch: &mut Watch<'_>,
     ) -> Result<Option<Duration>, Error> {
@@ -223,7 +273,7 @@ impl<S: Stage> Rehearsal<S> {
         &mut self,
         time: Duration,
         phase: Phase,
-        clients: &Clients,
+        clients: &Crowd,
         watch: &mut Watch<'_>,
     ) -> Result<Vec<Event>, Error> {
         let until = Instant::now() + time;
@@ -234,18 +284,6 @@ impl<S: Stage> Rehearsal<S> {
             events.extend(self.events().await?);
         }
         Ok(events)
-    }
-
-    fn start_clients(&self, component: &Component) -> Result<Clients, Error> {
-        let target = |door: &Door| {
-            let ip = door.address.or_else(|| self.stage.address(&door.host));
-            let address = SocketAddr::new(ip.ok_or_else(|| Error::NoAddress(door.host.clone()))?, door.port);
-            Ok(Target { address, proxy_header: door.proxy_header, manner: door.manner.clone() })
-        };
-        let targets = component.doors.iter().map(target).collect::<Result<Vec<_>, Error>>()?;
-        let place = self.stage.clients_place().map_err(|why| stage_error("making room for clients", why))?;
-        let load = Load { targets, rate: self.options.rate, timeout: self.options.timeout };
-        Ok(Clients::start(place, load)?)
     }
 
     /// A load balancer that does not answer is not healthy; that is no error.
@@ -267,35 +305,10 @@ impl<S: Stage> Rehearsal<S> {
     }
 }
 
-fn glance<'a>(phase: Phase, clients: &Clients, missing: &'a [String]) -> Glance<'a> {
-    Glance { phase, sent: clients.live().sent(), failed: clients.live().failed(), missing }
+fn glance<'a>(phase: Phase, clients: &Crowd, missing: &'a [String]) -> Glance<'a> {
+    Glance { phase, sent: clients.sent(), failed: clients.failed(), missing }
 }
 
 fn stage_error(doing: &str, why: StageError) -> Error {
     Error::Stage { doing: doing.to_owned(), why }
-}
-
-/// When the system first said that it knows of the fault.
-struct Notice<'a> {
-    component: &'a Component,
-    since: SystemTime,
-    noticed: Option<Duration>,
-}
-
-impl Notice<'_> {
-    fn read(&mut self, events: &[Event]) {
-        let about_it = |event: &&Event| match event.kind {
-            Kind::Ejected | Kind::Down => self.component.members.contains(&event.subject),
-            Kind::Taken | Kind::Released | Kind::Conflict => {
-                self.component.virtual_ips.contains(&event.subject)
-            }
-            _ => false,
-        };
-        for event in events.iter().filter(about_it) {
-            let at = SystemTime::UNIX_EPOCH + Duration::from_micros(event.at_us);
-            // The clock that stamped it is this machine's; a step back must not make it unnoticed.
-            let after = at.duration_since(self.since).unwrap_or_default();
-            self.noticed = Some(self.noticed.map_or(after, |before| before.min(after)));
-        }
-    }
 }

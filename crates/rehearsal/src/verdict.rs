@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{Case, Promise};
 use crate::record::Record;
+use crate::sequence::Written;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -61,11 +62,40 @@ pub fn reasons(case: &Case, record: &Record, healthy_again: bool, bounds: &Bound
     reasons
 }
 
+/// The same of a case in which rows were written.
+pub(crate) fn of_writes(case: &Case, written: &Written, healthy_again: bool) -> Vec<String> {
+    let (record, found) = (&written.record, &written.found);
+    let mut reasons = Vec::new();
+    if record.acknowledged.is_empty() {
+        reasons.push("no row was acknowledged, so nothing is proved".to_owned());
+    }
+    match &found.lost {
+        Ok(0) => {}
+        Ok(1) => reasons.push("1 acknowledged row is lost".to_owned()),
+        Ok(lost) => reasons.push(format!("{lost} acknowledged rows are lost")),
+        Err(why) => reasons.push(format!("whether rows are lost is not known: {why}")),
+    }
+    let lacking = found.lacking.iter();
+    reasons.extend(lacking.map(|(host, count)| format!("{count} acknowledged rows are not on {host}")));
+    let gap = record.longest_gap(written.ways);
+    if let Some(within) = case.promise.gap().filter(|&within| gap > within) {
+        reasons.push(format!(
+            "no row was acknowledged for {} ms, promised were at most {} ms",
+            gap.as_millis(),
+            within.as_millis()
+        ));
+    }
+    if !healthy_again {
+        reasons.push("it did not become healthy again".to_owned());
+    }
+    reasons
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fault::Fault;
-    use crate::plan::{Component, ComponentKind};
+    use crate::plan::{Component, ComponentKind, Whom};
     use crate::record::{Failure, Outcome};
     use std::sync::Arc;
     use std::time::Instant;
@@ -90,6 +120,8 @@ mod tests {
         let component = Component {
             name: "app1".to_owned(),
             kind: ComponentKind::Server,
+            whom: Whom::Each,
+            writes: None,
             zone: None,
             hosts: Vec::new(),
             members: Vec::new(),

@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime};
 use nines_control::event::{Event, Kind};
 use nines_control::status::{Health, Status};
 use nines_rehearsal::health::Expected;
-use nines_rehearsal::plan::{Case, Component, ComponentKind, Door, Manner, Promise};
+use nines_rehearsal::plan::{Case, Component, ComponentKind, Door, Manner, Promise, Whom};
 use nines_rehearsal::sequence::Error;
-use nines_rehearsal::stage::{Enter, Stage, StageError};
+use nines_rehearsal::stage::{Enter, Stage, StageError, Victim};
 use nines_rehearsal::verdict::Verdict;
 use nines_rehearsal::{CaseReport, Fault, Options, Plan, Rehearsal, Report, sequence};
 use server::{Deed, Server};
@@ -62,8 +62,8 @@ impl Stage for Loopback {
         Ok(())
     }
 
-    async fn inflict(&mut self, fault: Fault, host: &str) -> Result<(), StageError> {
-        self.did.push(format!("{fault} {host}"));
+    async fn inflict(&mut self, fault: Fault, victim: Victim<'_>) -> Result<(), StageError> {
+        self.did.push(format!("{fault} {}", victim.host));
         let broken = self.broken;
         self.server.decide(move |_| broken);
         self.health = Health::Down;
@@ -75,8 +75,8 @@ impl Stage for Loopback {
         Ok(())
     }
 
-    async fn heal(&mut self, fault: Fault, host: &str) -> Result<(), StageError> {
-        self.did.push(format!("heal {fault} {host}"));
+    async fn heal(&mut self, fault: Fault, victim: Victim<'_>) -> Result<(), StageError> {
+        self.did.push(format!("heal {fault} {}", victim.host));
         self.server.decide(|_| Deed::Answer);
         if self.heals {
             self.health = Health::Up;
@@ -90,6 +90,10 @@ impl Stage for Loopback {
 
     async fn status(&mut self) -> Result<Vec<Status>, StageError> {
         Ok(vec![status(vec![member("app1", self.health)])])
+    }
+
+    async fn store_leader(&mut self) -> Result<String, StageError> {
+        Err("there is no etcd".into())
     }
 
     async fn new_events(&mut self) -> Result<Vec<Event>, StageError> {
@@ -116,6 +120,8 @@ fn case(stage: &Loopback, fault: Fault, promise: Promise) -> Case {
     let component = Component {
         name: "app1".to_owned(),
         kind: ComponentKind::Server,
+        whom: Whom::Each,
+        writes: None,
         zone: Some("a".to_owned()),
         hosts: vec!["app1".to_owned()],
         members: vec!["web/app1:8080".to_owned()],
@@ -136,6 +142,7 @@ fn quick() -> Options {
         // A machine that pauses is not what is tested here.
         timeout: Duration::from_secs(5),
         slow: Duration::from_secs(5),
+        ..Options::default()
     }
 }
 

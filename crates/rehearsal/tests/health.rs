@@ -5,8 +5,10 @@ mod status;
 
 use std::collections::BTreeSet;
 
-use nines_control::status::{Health, MemberStatus, Phase, Standing, Status, Wish};
-use nines_rehearsal::health::{Expected, away, missing};
+use nines_control::status::{
+    DatabaseMember, DatabaseRole, DatabaseStatus, Health, MemberStatus, Phase, Standing, Status, Wish,
+};
+use nines_rehearsal::health::{self, Expected, ExpectedDatabase, away, missing};
 use status::{member, pair, pool, status};
 
 fn missing_of(change: impl FnOnce(&mut MemberStatus)) -> Vec<String> {
@@ -107,4 +109,77 @@ fn silence_is_not_health() {
     starting.phase = Phase::Starting;
     starting.listeners[0].open = false;
     assert_eq!(missing(&[starting], &Expected::default()).len(), 2);
+}
+
+fn database(hosts: &[(&str, DatabaseRole, bool)], members: &[DatabaseMember]) -> Vec<Status> {
+    let one = |&(host, role, serves): &(&str, DatabaseRole, bool)| {
+        let it = DatabaseStatus {
+            name: "orders".to_owned(),
+            role,
+            serves,
+            members: members.to_vec(),
+            settled: true,
+            ..DatabaseStatus::default()
+        };
+        let well = status(Vec::new());
+        Status {
+            host: host.to_owned(),
+            listeners: Vec::new(),
+            pools: Vec::new(),
+            databases: vec![it],
+            ..well
+        }
+    };
+    hosts.iter().map(one).collect()
+}
+
+fn of_database(host: &str, streaming: bool, in_cohort: bool) -> DatabaseMember {
+    DatabaseMember { host: host.to_owned(), streaming, in_cohort, ..DatabaseMember::default() }
+}
+
+fn two() -> Expected {
+    let hosts = ["db1", "db2"].map(str::to_owned).to_vec();
+    Expected { databases: vec![ExpectedDatabase { name: "orders".to_owned(), hosts }], ..Expected::default() }
+}
+
+#[test]
+fn a_database_is_healthy_with_one_that_serves_and_all_others_streaming_and_counting() {
+    use DatabaseRole::{Primary, Standby, Stopped};
+    let well = [of_database("db1", false, true), of_database("db2", true, true)];
+    let all = database(&[("db1", Primary, true), ("db2", Standby, false)], &well);
+    assert_eq!(missing(&all, &two()), Vec::<String>::new());
+    assert_eq!(health::primary(&all, "orders").unwrap().0, "db1");
+    assert_eq!(health::confirming(&all, "orders"), ["db2"]);
+
+    let both = database(&[("db1", Primary, true), ("db2", Primary, true)], &well);
+    assert_eq!(missing(&both, &two()), ["db1 and db2 serve orders"]);
+    assert!(health::primary(&both, "orders").is_none());
+    let nobody = database(&[("db1", Primary, false), ("db2", Standby, false)], &well);
+    assert_eq!(missing(&nobody, &two()), ["nobody serves orders"]);
+    let gone = database(&[("db1", Primary, true)], &well);
+    assert_eq!(missing(&gone, &two()), ["db2 says nothing of orders"]);
+    let stopped = database(&[("db1", Primary, true), ("db2", Stopped, false)], &well);
+    assert_eq!(missing(&stopped, &two()), ["orders: db2 is no standby"]);
+
+    let why = |streaming, in_cohort| {
+        let members = [of_database("db1", false, true), of_database("db2", streaming, in_cohort)];
+        missing(&database(&[("db1", Primary, true), ("db2", Standby, false)], &members), &two())
+    };
+    assert_eq!(why(false, true), ["orders: db2 doesn't stream"]);
+    assert_eq!(why(true, false), ["orders: db2 doesn't count for commits"]);
+    let mut busy = all;
+    busy[1].databases[0].settled = false;
+    assert_eq!(missing(&busy, &two()), ["orders: something is under way on db2"]);
+}
+
+#[test]
+fn a_load_balancer_needs_one_of_a_databases_hosts_and_not_all() {
+    let reaching = Expected { reaching: ["web".to_owned()].into(), ..Expected::default() };
+    let shut = |host| MemberStatus { eligible: false, ..member(host, Health::Down) };
+    assert_eq!(
+        missing(&[status(vec![member("db1", Health::Up), shut("db2")])], &reaching),
+        Vec::<String>::new()
+    );
+    let nobody = [status(vec![shut("db1"), shut("db2")])];
+    assert_eq!(missing(&nobody, &reaching), ["lb1: web reaches nobody"]);
 }

@@ -11,7 +11,7 @@ use nines_control::event::{Event, Kind};
 use nines_control::status::{Standing, Status};
 use nines_rehearsal::health::Expected;
 use nines_rehearsal::sequence::{self, Error};
-use nines_rehearsal::stage::{Enter, Stage, StageError};
+use nines_rehearsal::stage::{Enter, Stage, StageError, Victim};
 use nines_rehearsal::verdict::Verdict;
 use nines_rehearsal::{Case, CaseReport, Fault, Options, Plan, Rehearsal};
 use server::{Deed, Server};
@@ -47,8 +47,8 @@ impl Stage for Two {
         Ok(())
     }
 
-    async fn inflict(&mut self, fault: Fault, host: &str) -> Result<(), StageError> {
-        self.did.push(format!("{fault} {host}"));
+    async fn inflict(&mut self, fault: Fault, victim: Victim<'_>) -> Result<(), StageError> {
+        self.did.push(format!("{fault} {}", victim.host));
         self.server.decide(|_| Deed::Reset);
         self.event(Kind::Taken, "front/10.0.1.200");
         tokio::time::sleep(self.gap).await;
@@ -58,8 +58,8 @@ impl Stage for Two {
         Ok(())
     }
 
-    async fn heal(&mut self, fault: Fault, host: &str) -> Result<(), StageError> {
-        self.did.push(format!("heal {fault} {host}"));
+    async fn heal(&mut self, fault: Fault, victim: Victim<'_>) -> Result<(), StageError> {
+        self.did.push(format!("heal {fault} {}", victim.host));
         Ok(())
     }
 
@@ -74,6 +74,10 @@ impl Stage for Two {
         }
         let (one, other) = (Standing::Master, Standing::Backup);
         Ok(if self.lb1_answers { pair(one, other) } else { pair(other, one) })
+    }
+
+    async fn store_leader(&mut self) -> Result<String, StageError> {
+        Err("there is no etcd".into())
     }
 
     async fn new_events(&mut self) -> Result<Vec<Event>, StageError> {

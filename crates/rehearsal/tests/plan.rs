@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use nines_rehearsal::plan::{Component, ComponentKind, Door, Manner, Promise};
+use nines_rehearsal::plan::{Component, ComponentKind, Door, Manner, Promise, Whom};
 use nines_rehearsal::{Fault, Plan};
 use nines_system::System;
 
@@ -83,7 +83,7 @@ fn promise(plan: &Plan, component: &str, fault: Fault) -> Promise {
 fn an_address_moves_in_time_and_what_was_planned_or_is_not_in_use_costs_nothing() {
     let plan = Plan::of(&shop());
     let moves = Promise::Moves { within: Duration::from_millis(500) };
-    for fault in Fault::ALL {
+    for fault in Fault::OF_LOAD_BALANCERS {
         let (of_active, of_backup) = match fault {
             Fault::Drain | Fault::Restart | Fault::Reload => (Promise::NothingLost, Promise::NothingLost),
             Fault::CutIn => (Promise::ComesBack, Promise::ComesBack),
@@ -220,7 +220,7 @@ fn names_narrow_it_and_unknown_ones_are_told_with_the_known() {
         r#"there is no component "app9" to rehearse; there are: app1, app2, app3, lb1, lb2, web"#
     );
     let fault = narrow(&[], &["explode"]).unwrap_err().to_string();
-    assert!(fault.ends_with("cut-off, cut-in, cut-out, split, drain, restart, reload"), "{fault}");
+    assert!(fault.contains("kill, power-off, freeze, ") && fault.ends_with("restart, reload"), "{fault}");
 }
 
 /// A listener for each kind of door, and hosts that are shared.
@@ -313,4 +313,101 @@ fn a_host_that_balances_too_is_left_out_and_said_to_be() {
             .iter()
             .all(|case| case.component.kind != ComponentKind::WholePool || case.fault == Fault::Kill)
     );
+}
+
+fn with_databases() -> System {
+    system(include_str!("../../../examples/shop-with-databases.toml"))
+}
+
+fn of<'a>(plan: &'a Plan, label: &str) -> Vec<&'a nines_rehearsal::Case> {
+    plan.cases.iter().filter(|case| case.component.label() == label).collect()
+}
+
+#[test]
+fn a_database_is_broken_by_role_and_etcd_by_its_leader_and_as_a_whole() {
+    let plan = Plan::of(&with_databases());
+    assert_eq!(plan.left_out, []);
+    let names = plan.component_names();
+    assert_eq!(
+        names[5..],
+        ["orders/primary", "orders/standby", "orders/standbys", "coordination/leader", "coordination", "web"]
+    );
+    let faults = |label: &str| of(&plan, label).iter().map(|case| case.fault.to_string()).collect::<Vec<_>>();
+    assert_eq!(
+        faults("orders/primary").join(" "),
+        "kill power-off freeze kill-server freeze-server kill-nines freeze-nines cut-off cut-in cut-out \
+         switchover restart reload"
+    );
+    assert_eq!(faults("orders/standby").join(" "), "power-off freeze kill-server cut-off restart");
+    assert_eq!(faults("orders/standbys").join(" "), "kill cut-off");
+    assert_eq!(faults("coordination/leader").join(" "), "kill-store freeze-store");
+    assert_eq!(faults("coordination").join(" "), "kill-store");
+
+    let primary = &of(&plan, "orders/primary")[0].component;
+    assert_eq!((primary.kind, primary.whom), (ComponentKind::Database, Whom::Primary));
+    assert_eq!((primary.hosts.len(), primary.doors.len()), (3, 0), "nobody asks it in HTTP");
+    let writes = primary.writes.as_ref().unwrap();
+    assert_eq!((writes.user.as_str(), writes.inside.as_str(), writes.read_port), ("shop", "shop", 5433));
+    let [door] = &writes.doors[..] else { panic!("{:?}", writes.doors) };
+    assert_eq!((door.address, door.port), (Some("10.0.1.100".parse().unwrap()), 5432), "read-write alone");
+    let lb1 = &of(&plan, "lb1")[0].component;
+    assert_eq!(doors_of(lb1), ["10.0.1.100:80"], "a database is not spoken to in HTTP");
+}
+
+#[test]
+fn how_long_writes_may_stop_follows_from_the_lease_and_from_who_is_left() {
+    fn within(plan: &Plan, label: &str, fault: Fault) -> Option<u128> {
+        let case = *of(plan, label).iter().find(|case| case.fault == fault).unwrap();
+        assert!(matches!(case.promise, Promise::KeepsWrites { .. }), "{:?}", case.promise);
+        case.promise.gap().map(|gap| gap.as_millis())
+    }
+    let plan = Plan::of(&with_databases());
+    let cases = [
+        (Fault::KillServer, 1000),
+        (Fault::Kill, 3000),
+        (Fault::PowerOff, 3000),
+        (Fault::CutOff, 3000),
+        (Fault::KillNines, 3000),
+        (Fault::FreezeNines, 3000),
+        (Fault::FreezeServer, 3000),
+        (Fault::CutIn, 5000),
+        (Fault::CutOut, 5000),
+        (Fault::Switchover, 500),
+        (Fault::Restart, 1000),
+        (Fault::Reload, 500),
+    ];
+    for (fault, ms) in cases {
+        assert_eq!(within(&plan, "orders/primary", fault), Some(ms), "{fault}");
+    }
+    assert_eq!(within(&plan, "orders/standby", Fault::PowerOff), Some(1000));
+    assert_eq!(within(&plan, "orders/standbys", Fault::Kill), None, "nobody is left to confirm");
+    assert_eq!(within(&plan, "coordination/leader", Fault::KillStore), Some(1500));
+    assert_eq!(within(&plan, "coordination", Fault::KillStore), None);
+
+    let text = include_str!("../../../examples/shop-with-databases.toml");
+    let slower = text.replace("[databases.orders]", "[databases.orders]\nlease = \"3s\"");
+    assert_eq!(within(&Plan::of(&system(&slower)), "orders/primary", Fault::PowerOff), Some(6000));
+    // Two hosts: when one is gone, the other one has nobody to confirm.
+    let two = text.replace("hosts = [\"db1\", \"db2\", \"db3\"]", "hosts = [\"db1\", \"db2\"]");
+    let two = Plan::of(&system(&two));
+    assert_eq!(within(&two, "orders/primary", Fault::PowerOff), None);
+    assert_eq!(within(&two, "orders/standby", Fault::PowerOff), None);
+    assert_eq!(of(&two, "orders/standbys").len(), 0);
+}
+
+#[test]
+fn roles_can_be_chosen_and_what_nobody_can_write_into_is_left_out() {
+    let narrow = |only: &str| Plan::of(&with_databases()).narrow(&[only.to_owned()], &[]);
+    assert_eq!(narrow("orders").unwrap().cases.len(), 13 + 5 + 2);
+    assert_eq!(narrow("orders/standbys").unwrap().cases.len(), 2);
+    assert_eq!(narrow("coordination").unwrap().cases.len(), 3);
+    assert!(narrow("orders/nobody").unwrap_err().known.contains(&"orders/primary".to_owned()));
+
+    let text = include_str!("../../../examples/shop-with-databases.toml");
+    let nobody = text.replace(", owns = [\"shop\"]", "");
+    let plan = Plan::of(&system(&nobody));
+    assert_eq!(of(&plan, "orders/primary").len() + of(&plan, "coordination").len(), 0);
+    let [(what, why)] = &plan.left_out[..] else { panic!("{:?}", plan.left_out) };
+    assert_eq!(what, "database orders");
+    assert!(why.contains("no user that owns a database"), "{why}");
 }

@@ -4,18 +4,19 @@ use std::cell::Cell;
 use std::fs;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use nines_lab::{Direction, Entered, Inside, Lab, LabError, Place, SpawnOptions};
+use nines_lab::{Direction, Entered, Furniture, Inside, Lab, LabError, Place, SpawnOptions};
 use nines_system::{HostId, System};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::tools::{SILENCE, SOON, at, echo, echo_from, helper, processes_with, system, until};
 
-const TWO_ZONES: &str = r#"
+pub(crate) const TWO_ZONES: &str = r#"
     name = "test"
     zones = ["a", "b"]
     [hosts]
@@ -30,7 +31,19 @@ const TWO_ZONES: &str = r#"
 "#;
 
 pub(crate) fn enter(work: impl FnOnce(&Inside) -> ExitCode) -> ExitCode {
-    match nines_lab::enter() {
+    go(nines_lab::enter(), work)
+}
+
+pub(crate) fn enter_with_disks(work: impl FnOnce(&Inside) -> ExitCode) -> ExitCode {
+    enter_within(&std::env::temp_dir(), work)
+}
+
+pub(crate) fn enter_within(within: &Path, work: impl FnOnce(&Inside) -> ExitCode) -> ExitCode {
+    go(nines_lab::enter_with_disks(within), work)
+}
+
+fn go(entered: Result<Entered, LabError>, work: impl FnOnce(&Inside) -> ExitCode) -> ExitCode {
+    match entered {
         Ok(Entered::Inside(inside)) => work(&inside),
         Ok(Entered::Outside(code)) => code,
         Err(error) if error.is_the_kernels() => nines_trial::skip(error),
@@ -58,9 +71,13 @@ pub(crate) struct Built {
 }
 
 pub(crate) fn build(inside: &Inside, text: &str) -> Built {
+    build_with(inside, text, &Furniture::default())
+}
+
+pub(crate) fn build_with(inside: &Inside, text: &str, furniture: &Furniture) -> Built {
     let system = system(text);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let lab = runtime.block_on(Lab::build(inside, &system)).unwrap();
+    let lab = runtime.block_on(Lab::build_with(inside, &system, furniture)).unwrap();
     Built { runtime, lab, system }
 }
 
@@ -73,7 +90,7 @@ impl Built {
         if name == "clients" { self.lab.client_place() } else { self.lab.place(self.host(name)) }
     }
 
-    fn start(&mut self, host: &str, command: &[std::ffi::OsString]) -> nines_lab::ProcessId {
+    pub(crate) fn start(&mut self, host: &str, command: &[std::ffi::OsString]) -> nines_lab::ProcessId {
         let _guard = self.runtime.enter();
         self.lab.spawn(self.system.host_named(host).unwrap(), command, SpawnOptions::default()).unwrap()
     }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
+mod disks;
 mod inside;
 mod outside;
 mod shared;
@@ -16,6 +17,8 @@ use nines_trial::Case;
 /// A test that runs in a lab, or beside labs that it starts.
 enum Test {
     Inside(fn(&nines_lab::Inside)),
+    /// In a lab whose hosts have disks.
+    Disks(fn(&nines_lab::Inside)),
     Outside(fn()),
 }
 
@@ -38,6 +41,11 @@ const TESTS: &[Case<Test>] = &[
     ("link_local_addresses_are_usable_at_once", Test::Inside(shared::link_local)),
     ("a_hosts_interface_is_called_as_its_virtual_address_says", Test::Inside(shared::named_interface)),
     ("a_host_with_two_interfaces_is_refused_before_anything_is_made", Test::Inside(shared::two_interfaces)),
+    ("a_hosts_own_directory_is_no_other_hosts_and_not_the_machines", Test::Disks(disks::own)),
+    ("a_disk_outlives_its_hosts_power_and_can_be_wiped", Test::Disks(disks::power)),
+    ("some_of_a_hosts_processes_are_hit_and_the_others_not", Test::Disks(disks::some)),
+    ("a_database_server_dies_and_freezes_with_its_host_and_comes_back", Test::Disks(disks::server)),
+    ("no_disk_is_left_when_the_program_is_killed", Test::Outside(disks::nothing_left)),
     ("two_labs_run_side_by_side", Test::Outside(outside::side_by_side)),
     ("nothing_is_left_when_the_program_is_killed", Test::Outside(outside::killed)),
     ("sigint_and_sigterm_end_everything", Test::Outside(outside::interrupted)),
@@ -59,9 +67,18 @@ fn main() -> ExitCode {
             nines_trial::end_with_parent();
             inside::enter(|inside| inside::perform(inside, what))
         }
+        ["inside-with-disks", within, mark] => {
+            let mark = mark.trim_start_matches("mark=");
+            nines_trial::end_with_parent();
+            inside::enter_within(within.as_ref(), |inside| disks::linger(inside, mark))
+        }
         ["helper", rest @ ..] => tools::help(rest),
         _ => nines_trial::main(&nines_trial::single(TESTS), LIMIT, 1, |test| match test {
             Test::Inside(test) => inside::enter(|inside| {
+                test(inside);
+                ExitCode::SUCCESS
+            }),
+            Test::Disks(test) => inside::enter_with_disks(|inside| {
                 test(inside);
                 ExitCode::SUCCESS
             }),

@@ -31,11 +31,13 @@ const EXIT_INTERRUPTED: u8 = 130;
 pub(crate) struct Args {
     /// The system file
     file: PathBuf,
-    /// Break only this component: a host, or a pool as a whole. May be given several times
+    /// Break only this component: a host, a pool as a whole, a database or one of its roles (orders/primary). May be given
+    /// several times
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
     /// Break components only in this way: kill, power-off, freeze, cut-off, cut-in, cut-out, split, drain, restart or
-    /// reload. May be given several times
+    /// reload; of databases also kill-server, freeze-server, kill-nines, freeze-nines, kill-store, freeze-store or
+    /// switchover. May be given several times
     #[arg(long, value_name = "FAULT", value_delimiter = ',')]
     fault: Vec<String>,
     /// Requests a second, half of them on new connections
@@ -79,7 +81,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let file = args.file.canonicalize()?;
     allow_many_connections();
     // Errors of the lab tell their own causes.
-    match nines_lab::enter().map_err(|error| anyhow::anyhow!("{error}"))? {
+    let entered =
+        if system.databases.is_empty() { nines_lab::enter() } else { nines_lab::enter_with_disks(&disks()) };
+    match entered.map_err(|error| anyhow::anyhow!("{error}"))? {
         Entered::Outside(code) => Ok(code),
         Entered::Inside(inside) => play(&inside, args, &Arc::new(system), &file, &plan, logs),
     }
@@ -108,6 +112,11 @@ fn directory(path: &Path) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// Databases are rehearsed on a real disk, which `/tmp` often is not.
+fn disks() -> PathBuf {
+    std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from)
+}
+
 /// A time-out's worth of connections can be more than the usual soft limit of descriptors.
 fn allow_many_connections() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -117,9 +126,9 @@ fn allow_many_connections() {
 }
 
 fn list(system: &System, plan: &Plan, as_json: bool) -> anyhow::Result<()> {
-    let mut faults: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut faults: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for case in &plan.cases {
-        faults.entry(&case.component.name).or_default().push(case.fault.word());
+        faults.entry(case.component.label()).or_default().push(case.fault.word());
     }
     let mut out = anstream::stdout();
     let components = plan.component_names();

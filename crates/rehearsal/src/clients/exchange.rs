@@ -20,7 +20,7 @@ use crate::plan::Manner;
 use crate::record::Failure;
 
 /// PROXY protocol v1 for "whoever connects": the receiver goes by the connection's own address.
-const PROXY_UNKNOWN: &[u8] = b"PROXY UNKNOWN\r\n";
+pub(crate) const PROXY_UNKNOWN: &[u8] = b"PROXY UNKNOWN\r\n";
 
 /// A cause that the other side gives is kept up to here.
 const CAUSE_CHARS: usize = 60;
@@ -154,7 +154,7 @@ fn of_http(error: &hyper::Error) -> Failed {
     (failure, Some(error.to_string()))
 }
 
-fn of_io(error: &io::Error) -> Failure {
+pub(crate) fn of_io(error: &io::Error) -> Failure {
     use io::ErrorKind as Kind;
     match error.kind() {
         Kind::ConnectionRefused | Kind::HostUnreachable | Kind::NetworkUnreachable => Failure::Refused,

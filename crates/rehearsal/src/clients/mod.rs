@@ -5,7 +5,7 @@
 //! alternate between a connection of their own and a kept-alive one. All of it runs on one thread, which can
 //! live in a network namespace of its own. Requests in flight are bounded by the rate times the time-out.
 
-mod exchange;
+pub(crate) mod exchange;
 
 use std::io;
 use std::net::SocketAddr;

@@ -7,8 +7,22 @@ use nines_system::{HostId, HostPattern, Listener, LoadBalancer, PoolId, Protocol
 use super::{Door, Manner};
 
 /// Every way by which a client reaches one of these pools, over those hosts of load balancers; over a virtual address if
-/// one of those hosts may hold it.
+/// one of those hosts may hold it. Pools of databases are left out: with them one speaks otherwise.
 pub(super) fn doors(system: &System, at: impl Fn(HostId) -> bool, pools: &[PoolId]) -> Vec<Door> {
+    ways(system, at, pools, &manners)
+}
+
+/// The same to those of the pools that reach databases.
+pub(super) fn ways_to_databases(system: &System, at: impl Fn(HostId) -> bool, pools: &[PoolId]) -> Vec<Door> {
+    ways(system, at, pools, &|system, protocol, pools| {
+        let reached = protocol.pools().into_iter().filter(|pool| system[*pool].reaches.is_some());
+        reached.filter(|pool| pools.contains(pool)).map(|_| Manner::OpenAndClose).collect()
+    })
+}
+
+type Manners = dyn Fn(&System, &Protocol, &[PoolId]) -> Vec<Manner>;
+
+fn ways(system: &System, at: impl Fn(HostId) -> bool, pools: &[PoolId], manners: &Manners) -> Vec<Door> {
     let mut doors = Vec::new();
     for balancer in &system.load_balancers {
         for listener in &balancer.listeners {
@@ -68,7 +82,7 @@ fn manners(system: &System, protocol: &Protocol, pools: &[PoolId]) -> Vec<Manner
                 .map(|route| Manner::Get { host: example_host(&route.host), path: route.path.clone() })
                 .collect()
         }
-        Protocol::Tcp(tcp) if !pools.contains(&tcp.pool) => Vec::new(),
+        Protocol::Tcp(tcp) if !pools.contains(&tcp.pool) || system[tcp.pool].reaches.is_some() => Vec::new(),
         // The built-in stand-in speaks HTTP behind a TCP listener too.
         Protocol::Tcp(tcp) if system[tcp.pool].command.is_none() => {
             vec![Manner::Get { host: example_host(&HostPattern::Any), path: "/".to_owned() }]

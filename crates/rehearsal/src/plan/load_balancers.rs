@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use nines_system::{HostId, LoadBalancer, System, VirtualIp};
 
-use super::doors::doors;
-use super::{Case, Component, ComponentKind, Door, Promise, promise_of, server_pools};
+use super::doors::{doors, ways_to_databases};
+use super::{Case, Component, ComponentKind, Door, Promise, Whom, promise_of};
 use crate::fault::Fault;
 
 /// A gap this many advertisements long is promised, where an address moves. The protocol takes three and a part of one.
@@ -21,7 +21,11 @@ pub(super) fn cases(system: &System, host: HostId) -> Vec<Case> {
         return Vec::new();
     }
     let shared: Vec<(&LoadBalancer, &VirtualIp)> = shared(system, host).collect();
-    let mut doors = doors(system, |of| of == host, &server_pools(system).collect::<Vec<_>>());
+    let every: Vec<_> = system.pool_ids().collect();
+    let mut doors = doors(system, |of| of == host, &every);
+    if doors.is_empty() {
+        doors = ways_to_databases(system, |of| of == host, &every);
+    }
     if !shared.is_empty() {
         // What does not move with the address is nobody's to promise.
         doors.retain(|door| {
@@ -31,6 +35,8 @@ pub(super) fn cases(system: &System, host: HostId) -> Vec<Case> {
     let component = Arc::new(Component {
         name: system[host].name.clone(),
         kind: ComponentKind::LoadBalancer,
+        whom: Whom::Each,
+        writes: None,
         zone: Some(system[system[host].zone].name.clone()),
         hosts: vec![system[host].name.clone()],
         members: Vec::new(),
@@ -38,7 +44,7 @@ pub(super) fn cases(system: &System, host: HostId) -> Vec<Case> {
         virtual_ips: shared.iter().map(|(balancer, it)| name(balancer, it)).collect(),
         doors,
     });
-    let faults: &[Fault] = if shared.is_empty() { &[Fault::Reload] } else { &Fault::ALL };
+    let faults: &[Fault] = if shared.is_empty() { &[Fault::Reload] } else { &Fault::OF_LOAD_BALANCERS };
     let case = |&fault| Case {
         component: Arc::clone(&component),
         fault,
@@ -66,6 +72,8 @@ pub(super) fn rank(fault: Fault) -> u8 {
         Fault::Kill | Fault::PowerOff | Fault::Split | Fault::CutOut => 1,
         Fault::CutOff | Fault::CutIn => 2,
         Fault::Freeze => 3,
+        // Not among them.
+        _ => 4,
     }
 }
 
@@ -92,6 +100,6 @@ fn promise(fault: Fault, host: HostId, shared: &[(&LoadBalancer, &VirtualIp)], d
         Fault::CutIn => Promise::ComesBack,
         Fault::Split => moves,
         Fault::Kill | Fault::PowerOff | Fault::Freeze | Fault::CutOff | Fault::CutOut if answers => moves,
-        Fault::Kill | Fault::PowerOff | Fault::Freeze | Fault::CutOff | Fault::CutOut => promise_of(doors),
+        _ => promise_of(doors),
     }
 }

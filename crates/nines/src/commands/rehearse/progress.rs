@@ -28,8 +28,9 @@ impl Progress {
         if !self.terminal {
             return;
         }
-        let what = case.map_or(String::new(), |case| format!("{} {} · ", case.component.name, case.fault));
-        let sent = format!("{} requests, {} failed", thousands(glance.sent), thousands(glance.failed));
+        let of = case.map_or(String::new(), |case| format!("{} {} · ", case.component.label(), case.fault));
+        let what = what_is_sent(case);
+        let sent = format!("{} {what}, {} failed", thousands(glance.sent), thousands(glance.failed));
         let doing = match glance.phase {
             Phase::BringingUp => "bringing the system up".to_owned(),
             Phase::Waiting if glance.missing.is_empty() => "healthy".to_owned(),
@@ -39,7 +40,7 @@ impl Progress {
             Phase::Healing if glance.missing.is_empty() => format!("{sent} · healed, well again"),
             Phase::Healing => format!("{sent} · healed; {}", glance.missing.join("; ")),
         };
-        self.bar.set_message(format!("{what}{doing}"));
+        self.bar.set_message(format!("{of}{doing}"));
         self.bar.tick();
     }
 
@@ -53,4 +54,8 @@ impl Progress {
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+fn what_is_sent(case: Option<&Case>) -> &'static str {
+    if case.is_some_and(|case| case.component.writes.is_some()) { "rows" } else { "requests" }
 }

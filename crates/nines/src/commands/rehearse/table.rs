@@ -1,5 +1,6 @@
 //! What a rehearsal found, as a table for people.
 
+use nines_rehearsal::report::WritesReport;
 use nines_rehearsal::verdict::Verdict;
 use nines_rehearsal::{CaseReport, Fault, Report};
 use nines_system::{Database, LoadBalancer, Pool, System};
@@ -26,12 +27,15 @@ pub(crate) fn headline(system: &System) -> String {
 /// The rows, what broke and why below its row, and the verdict; cut to `width` where a row is longer.
 pub(crate) fn lines(report: &Report, width: Option<usize>) -> Vec<String> {
     let headings = ["what failed", "how", "clients saw"].map(|text| Cell::new(text, DIM));
-    let numbers =
-        ["longest gap", "slowest", "noticed in", "well again"].map(|text| Cell::number(text).styled(DIM));
+    let databases = report.results.iter().any(|result| result.writes.is_some());
+    let mut numbers = vec!["longest gap", "slowest", "noticed in"];
+    numbers.extend(databases.then_some("taken over"));
+    numbers.push("well again");
+    let numbers = numbers.into_iter().map(|text| Cell::number(text).styled(DIM));
     let mut rows = vec![headings.into_iter().chain(numbers).collect()];
     let mut before = None;
     for result in &report.results {
-        rows.push(row(result, before));
+        rows.push(row(result, before, databases));
         before = Some(result);
     }
     let mut rows = terminal::table(&rows, width).into_iter();
@@ -52,6 +56,16 @@ pub(crate) fn sentence(result: &CaseReport) -> String {
         Verdict::Held => "held".to_owned(),
         Verdict::Broken => format!("broken: {}", result.why.join("; ")),
     };
+    if let Some(writes) = &result.writes {
+        return format!(
+            "{} {}: {}, longest gap {}, taken over in {}: {verdict}",
+            what(result, false),
+            how(result),
+            written(writes),
+            duration(result.longest_gap_ms),
+            or_dash(result.taken_over_ms),
+        );
+    }
     format!(
         "{} {}: {} of {} requests failed, longest gap {}, slowest {}: {verdict}",
         what(result, true),
@@ -63,21 +77,25 @@ pub(crate) fn sentence(result: &CaseReport) -> String {
     )
 }
 
-fn row(result: &CaseReport, before: Option<&CaseReport>) -> Vec<Cell> {
+fn row(result: &CaseReport, before: Option<&CaseReport>, databases: bool) -> Vec<Cell> {
     let requests = &result.requests;
-    let saw = format!(
-        "{} of {} {}failed",
-        thousands(requests.failed),
-        thousands(requests.sent),
-        if before.is_none() { "requests " } else { "" }
-    );
-    let style = match (result.verdict, requests.failed) {
+    let saw = match &result.writes {
+        Some(writes) => written(writes),
+        None => format!(
+            "{} of {} {}failed",
+            thousands(requests.failed),
+            thousands(requests.sent),
+            if before.is_none() { "requests " } else { "" }
+        ),
+    };
+    let failed = result.writes.as_ref().map_or(requests.failed, |writes| writes.errors);
+    let style = match (result.verdict, failed) {
         (Verdict::Broken, _) => BAD,
         (Verdict::Held, 0) => GOOD,
         // Lost, but not promised.
         (Verdict::Held, _) => UNSURE,
     };
-    // Where an address moves it is the figure that counts; elsewhere it says how closely was looked.
+    // Where an address or a primary moves it is the figure that counts; elsewhere it says how closely was looked.
     let gap = match result.promised_gap_ms {
         Some(promised) if result.longest_gap_ms > promised => BAD,
         Some(_) => GOOD,
@@ -85,22 +103,35 @@ fn row(result: &CaseReport, before: Option<&CaseReport>) -> Vec<Cell> {
     };
     let same =
         before.is_some_and(|before| before.hosts == result.hosts && before.together == result.together);
-    vec![
+    let mut row = vec![
         Cell::new(what(result, same), PLAIN),
         Cell::new(how(result), PLAIN),
         Cell::new(saw, style),
         Cell::number(duration(result.longest_gap_ms)).styled(gap),
         Cell::number(or_dash(result.slowest_ms)),
         Cell::number(or_dash(result.noticed_ms)),
-        Cell::number(or_dash(result.recovered_ms)).styled(if result.recovered_ms.is_some() {
-            PLAIN
-        } else {
-            BAD
-        }),
-    ]
+    ];
+    row.extend(databases.then(|| Cell::number(or_dash(result.taken_over_ms))));
+    let well = if result.recovered_ms.is_some() { PLAIN } else { BAD };
+    row.push(Cell::number(or_dash(result.recovered_ms)).styled(well));
+    row
+}
+
+/// `2,412 rows written, 37 errors, none lost`.
+fn written(writes: &WritesReport) -> String {
+    let lost = match writes.lost {
+        Some(0) => "none lost".to_owned(),
+        Some(lost) => format!("{} LOST", thousands(lost)),
+        None => "lost: unknown".to_owned(),
+    };
+    let errors = if writes.errors == 1 { "1 error" } else { &format!("{} errors", thousands(writes.errors)) };
+    format!("{} rows written, {errors}, {lost}", thousands(writes.acked))
 }
 
 fn what(result: &CaseReport, same: bool) -> String {
+    if let Some(role) = &result.role {
+        return format!("{} {role} ({})", result.component, result.hosts.join(", "));
+    }
     match &result.zone {
         _ if result.together => format!("all of {}", result.component),
         // A file that names no zones has one called so.
@@ -114,6 +145,13 @@ fn how(result: &CaseReport) -> String {
         Fault::Kill => "killed",
         Fault::PowerOff => "power cut",
         Fault::Freeze => "frozen",
+        Fault::KillServer => "server killed",
+        Fault::FreezeServer => "server frozen",
+        Fault::KillNines => "nines killed",
+        Fault::FreezeNines => "nines frozen",
+        Fault::KillStore => "etcd killed",
+        Fault::FreezeStore => "etcd frozen",
+        Fault::Switchover => "switched over",
         Fault::CutOff => "cut off",
         Fault::CutIn => "deaf",
         Fault::CutOut => "mute",

@@ -7,6 +7,9 @@ use super::*;
 fn result(component: &str, fault: Fault, failed: u64, sent: u64) -> CaseReport {
     CaseReport {
         component: component.to_owned(),
+        role: None,
+        writes: None,
+        taken_over_ms: None,
         fault,
         requests: Requests { sent, failed, ..Requests::default() },
         longest_gap_ms: 21.4,
@@ -133,11 +136,18 @@ fn each_fault_has_its_own_word() {
         "killed",
         "power cut",
         "frozen",
+        "server killed",
+        "server frozen",
+        "nines killed",
+        "nines frozen",
+        "etcd killed",
+        "etcd frozen",
         "cut off",
         "deaf",
         "mute",
         "split",
         "drained",
+        "switched over",
         "restarted",
         "reloaded × 100",
     ];
@@ -159,5 +169,38 @@ fn the_headline_says_what_is_rehearsed() {
     assert_eq!(
         headline(&shop),
         "shop · 2 zones · load balancer front (2 hosts) · pool web (3 servers) · objective 99.99 %"
+    );
+}
+
+#[test]
+fn a_database_is_shown_by_its_role_with_what_became_of_the_rows() {
+    let written = |acked, errors, lost| {
+        Some(WritesReport { acked, errors, lost, longest_gap_ms: 1804.2, ..WritesReport::default() })
+    };
+    let mut primary = result("orders", Fault::PowerOff, 0, 0);
+    primary.role = Some("primary".to_owned());
+    primary.hosts = vec!["db1".to_owned()];
+    primary.writes = written(2412, 37, Some(0));
+    (primary.longest_gap_ms, primary.promised_gap_ms, primary.slowest_ms) = (1804.2, Some(3000.0), None);
+    primary.taken_over_ms = Some(1702.0);
+    let mut lost = CaseReport { hosts: vec!["db2".to_owned()], fault: Fault::FreezeNines, ..primary.clone() };
+    lost.writes = written(1200, 1, Some(2));
+    lost.verdict = Verdict::Broken;
+    lost.why = vec!["2 acknowledged rows are lost".to_owned()];
+    let report = report(vec![primary.clone(), lost], true);
+    assert_eq!(
+        plain(&report),
+        "\
+what failed           how           clients saw                               longest gap  slowest  noticed in  taken over  well again
+orders primary (db1)  power cut     2,412 rows written, 37 errors, none lost        1.8 s        –        2 ms       1.7 s       1.4 s
+orders primary (db2)  nines frozen  1,200 rows written, 1 error, 2 LOST             1.8 s        –        2 ms       1.7 s       1.4 s
+  broken: 2 acknowledged rows are lost
+verdict: 1 of 2 promises broken
+"
+    );
+    let sentence = sentence(&primary);
+    assert!(
+        sentence.starts_with("orders primary (db1) power cut: 2,412 rows written, 37 errors"),
+        "{sentence}"
     );
 }

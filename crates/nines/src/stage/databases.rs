@@ -1,0 +1,101 @@
+//! What a stage needs for databases: disks of the hosts' own, and faults of a server or of nines alone.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nines_lab::{Furniture, Inside, Running};
+use nines_rehearsal::StageError;
+use nines_rehearsal::stage::Victim;
+use nines_system::{HostId, Store, System};
+
+use super::{Kind, LOOK, LabStage};
+
+/// Where nines keeps what it must not forget, on each host.
+const OWN: &str = "/var/lib/nines";
+/// What a server is called, whatever version it is of.
+const SERVER: &str = "postgres";
+/// How long what nines left running may take to end after SIGTERM, before it is killed: as a machine has it that goes down.
+const SHUTDOWN: Duration = Duration::from_secs(10);
+
+/// Whether this system's databases can run here at all.
+pub(super) fn possible(inside: &Inside, system: &System) -> Result<(), StageError> {
+    if !system.databases.is_empty() && inside.has_one_user() {
+        return Err("databases can be rehearsed by root only: PostgreSQL runs as a user of its own, and in \
+                    the user namespace that this rehearsal is played in there is only one user"
+            .into());
+    }
+    Ok(())
+}
+
+/// Every host has its own of what the file names by an absolute path; a store of one machine is seen by all.
+pub(super) fn furniture(system: &System) -> Furniture {
+    let mut furniture = Furniture::default();
+    if system.databases.is_empty() {
+        return furniture;
+    }
+    let data: BTreeSet<PathBuf> = system.databases.iter().map(|database| database.data.clone()).collect();
+    furniture.own.push(OWN.into());
+    furniture.own.extend(data.into_iter().filter(|data| !data.starts_with(OWN)));
+    if let Some(Store::Embedded { path }) = system.coordination.as_ref().map(|it| &it.store) {
+        furniture.shared.push(path.clone());
+    }
+    furniture
+}
+
+impl LabStage {
+    /// Tells the processes of a database's server from all others: each works in its data directory.
+    pub(super) fn server(&self, victim: Victim<'_>) -> Result<impl Fn(&Running) -> bool + use<>, StageError> {
+        let of_it = |name| self.system.databases.iter().find(|database| database.name == name);
+        let database = victim.database.and_then(of_it).ok_or("there is no such database")?;
+        let data = database.data.clone();
+        Ok(move |it: &Running| it.program == SERVER && it.directory.starts_with(&data))
+    }
+
+    /// Kills the postmaster alone; its children go when they see it.
+    pub(super) fn kill_server(&mut self, host: HostId, victim: Victim<'_>) -> Result<(), StageError> {
+        let is_server = self.server(victim)?;
+        let mut all = self.lab.running(host)?;
+        all.retain(is_server);
+        let postmaster = roots(&all).into_iter().next().ok_or("no server runs there")?;
+        Ok(self.lab.kill_some(host, &|it| it.pid == postmaster)?)
+    }
+
+    /// The one program of this kind on a host.
+    pub(super) fn one(
+        &self,
+        host: HostId,
+        kind: Kind,
+    ) -> Result<impl Fn(&Running) -> bool + use<>, StageError> {
+        let programs = self.programs.get(&host).into_iter().flatten();
+        let process = programs.filter(|program| program.kind == kind).find_map(|program| program.process);
+        let pid = process.and_then(|process| self.lab.pid(process)).ok_or("it does not run there")?;
+        Ok(move |it: &Running| it.pid == pid)
+    }
+
+    /// What `nines switchover` does, to whichever host takes it.
+    pub(super) async fn switch_over(&mut self, _host: HostId, victim: Victim<'_>) -> Result<(), StageError> {
+        let database = victim.database.unwrap_or_default();
+        Err(format!("this version of nines has no switchover, of {database} or any other database").into())
+    }
+
+    /// SIGTERM to what nines left running, SIGKILL to what does not heed it.
+    pub(super) async fn end_what_is_left(&mut self, host: HostId) -> Result<(), StageError> {
+        let left = roots(&self.lab.running(host)?);
+        self.lab.terminate_some(host, &|it| left.contains(&it.pid))?;
+        let begin = Instant::now();
+        while !self.lab.running(host)?.is_empty() {
+            if begin.elapsed() > SHUTDOWN {
+                return Ok(self.lab.kill(host)?);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+}
+
+/// Those that are nobody's child, of these.
+fn roots(all: &[Running]) -> Vec<u32> {
+    let is_child = |it: &Running| all.iter().any(|other| other.pid == it.parent);
+    all.iter().filter(|it| !is_child(it)).map(|it| it.pid).collect()
+}

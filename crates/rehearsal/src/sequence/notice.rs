@@ -1,0 +1,55 @@
+//! When the system first said that it knows of a fault, and when another host had taken over.
+
+use std::time::{Duration, SystemTime};
+
+use nines_control::event::{Event, Kind};
+
+use crate::plan::{Component, ComponentKind};
+
+pub(super) struct Notice<'a> {
+    component: &'a Component,
+    since: SystemTime,
+    pub(super) noticed: Option<Duration>,
+    /// Of a database: a primary serves, by an event of after the fault.
+    pub(super) taken_over: Option<Duration>,
+}
+
+impl<'a> Notice<'a> {
+    pub(super) fn of(component: &'a Component, since: SystemTime) -> Self {
+        Self { component, since, noticed: None, taken_over: None }
+    }
+
+    pub(super) fn read(&mut self, events: &[Event]) {
+        for event in events {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_micros(event.at_us);
+            // The clock that stamped it is this machine's; a step back must not make it unnoticed.
+            let after = at.duration_since(self.since).unwrap_or_default();
+            let earliest =
+                |known: Option<Duration>| Some(known.map_or(after, |before: Duration| before.min(after)));
+            if self.is_about_it(event) {
+                self.noticed = earliest(self.noticed);
+            }
+            if event.kind == Kind::Taken && self.database() == Some(&event.subject) {
+                self.taken_over = earliest(self.taken_over);
+            }
+        }
+    }
+
+    fn database(&self) -> Option<&String> {
+        self.component.writes.as_ref().map(|writes| &writes.database)
+    }
+
+    fn is_about_it(&self, event: &Event) -> bool {
+        let about_database = self.database() == Some(&event.subject);
+        match event.kind {
+            Kind::Takeover | Kind::Refused | Kind::Cohort => about_database,
+            Kind::Taken | Kind::Released | Kind::Conflict => {
+                about_database || self.component.virtual_ips.contains(&event.subject)
+            }
+            // Who of a database's hosts is up for load balancers changes with the primary.
+            Kind::Down if self.component.kind == ComponentKind::Database => false,
+            Kind::Ejected | Kind::Down => self.component.members.contains(&event.subject),
+            _ => false,
+        }
+    }
+}
