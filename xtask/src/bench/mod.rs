@@ -22,6 +22,7 @@ use crate::shell;
 
 mod client;
 mod failover;
+mod gate;
 mod load;
 mod namespace;
 mod process;
@@ -72,6 +73,11 @@ enum Other {
     /// The writers
     #[command(hide = true)]
     FailoverWriters(failover::writers::Args),
+    /// Measure what it costs to reach PostgreSQL through nines' gate, beside PgBouncer and HAProxy
+    Gate(gate::Args),
+    /// The same, in namespaces of its own
+    #[command(hide = true)]
+    GateInside(gate::Args),
 }
 
 /// Benchmarks inform: what was missed is said, and is no failure.
@@ -83,6 +89,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Some(Other::VipClient) => vip::client(),
         Some(Other::Failover(args)) => failover::run(args),
         Some(Other::FailoverInside(args)) => return failover::inside(args),
+        Some(Other::Gate(args)) => gate::run(args),
+        Some(Other::GateInside(args)) => return gate::inside(args),
         Some(Other::FailoverWriters(args)) => failover::writers::run(args),
     };
     done.map(|()| ExitCode::SUCCESS)

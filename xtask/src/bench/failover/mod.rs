@@ -127,7 +127,7 @@ pub(crate) fn inside(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// One contender through all faults, one after the other; anew after a fault from which it did not recover. What can't be measured is told of and
+/// One contender through all faults, one after the other; anew after a fault from which it did not recover whole. What can't be measured is told of and
 /// has no figure.
 fn measure(contender: Contender, cells: &mut [Cell], round: u32, place: &Place) {
     let mut world = None;
@@ -139,7 +139,8 @@ fn measure(contender: Contender, cells: &mut [Cell], round: u32, place: &Place) 
         }
         .and_then(|mut known: World<'_>| {
             let seen = known.put(cell.fault, round)?;
-            if !seen["back_ms"].is_null() {
+            // Who lost rows may have hosts that differ and don't know it.
+            if !seen["back_ms"].is_null() && seen["found"]["lost"] == 0 {
                 world = Some(known);
             }
             Ok(seen)
