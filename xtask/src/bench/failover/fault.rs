@@ -163,6 +163,8 @@ impl<'a> World<'a> {
             Kind::Switchover => {
                 let to = Host::DATABASES.into_iter().find(|host| *host != old).context("no other host")?;
                 cluster.switch_over(old, to)?;
+                // It may only have been ordered.
+                course.unnoticed = !taken_over(cluster)?;
                 client.steady(AFTER, WATCHED)?;
                 return Ok(course);
             }
