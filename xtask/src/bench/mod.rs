@@ -300,7 +300,14 @@ mod tests {
         let line = Line::try_parse_from(["bench", "vip", "--rounds", "9", "--json"]).unwrap();
         assert!(matches!(line.args.other, Some(Other::Vip(_))));
 
+        let line =
+            Line::try_parse_from(["bench", "failover", "--only", "cut-off", "--contender", "nines"]).unwrap();
+        assert!(matches!(line.args.other, Some(Other::Failover(_))));
+        let line = Line::try_parse_from(["bench", "gate", "select-only", "--way", "haproxy"]).unwrap();
+        assert!(matches!(line.args.other, Some(Other::Gate(_))));
+
         assert!(Line::try_parse_from(["bench", "vip", "keep-alive"]).is_err());
+        assert!(Line::try_parse_from(["bench", "failover", "--only", "select-only"]).is_err());
         assert!(Line::try_parse_from(["bench", "cut-off"]).is_err());
     }
 }
