@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Chore::Setup(args) => setup::run(&args).map(|()| ExitCode::SUCCESS),
         Chore::Test => test::run(),
         Chore::Advisories => test::advisories().map(|()| ExitCode::SUCCESS),
-        Chore::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
+        Chore::Bench(args) => bench::run(&args),
         Chore::Demo => demo::run(),
     };
     done.unwrap_or_else(|error| {

@@ -8,7 +8,7 @@ use crate::shell;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Also install what `cargo xtask bench` compares with: haproxy, nginx, wrk, keepalived
+    /// Also install what `cargo xtask bench` compares with: haproxy, nginx, wrk, keepalived, patroni, pgbouncer
     #[arg(long)]
     bench: bool,
 }
@@ -44,6 +44,10 @@ const BENCH: &[Need] = &[
     Need { file: "wrk", package: "wrk" },
     Need { file: "keepalived", package: "keepalived" },
     Need { file: "ip", package: "iproute2" },
+    Need { file: "pg_ctlcluster", package: "postgresql" },
+    Need { file: "etcd", package: "etcd-server" },
+    Need { file: "patroni", package: "patroni" },
+    Need { file: "pgbouncer", package: "pgbouncer" },
 ];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -83,7 +87,7 @@ if command -v systemctl >/dev/null; then
     for package in "$@"; do
         service=${package%-light}
         case $service in etcd-server) service=etcd ;; esac
-        case $service in etcd | haproxy | nginx | keepalived) systemctl disable --quiet "$service" || true ;; esac
+        case $service in etcd | haproxy | nginx | keepalived | patroni | pgbouncer) systemctl disable --quiet "$service" || true ;; esac
     done
 fi
 "#;

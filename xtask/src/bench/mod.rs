@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::Duration;
 
@@ -20,11 +20,16 @@ use self::scenario::{Measure, SCENARIOS, Scenario};
 use crate::setup::{self, For};
 use crate::shell;
 
+mod client;
+mod failover;
+mod gate;
 mod load;
+mod namespace;
 mod process;
 mod proxy;
 mod report;
 mod scenario;
+mod seen;
 mod vip;
 
 #[derive(clap::Args)]
@@ -60,16 +65,39 @@ enum Other {
     /// The clients
     #[command(hide = true)]
     VipClient,
+    /// Put Patroni and nines through the same faults of a database's primary, and measure what writers see
+    Failover(failover::Args),
+    /// The same, in namespaces of its own
+    #[command(hide = true)]
+    FailoverInside(failover::Args),
+    /// The writers
+    #[command(hide = true)]
+    FailoverWriters(failover::writers::Args),
+    /// Measure what it costs to reach PostgreSQL through nines' gate, beside PgBouncer and HAProxy
+    Gate(gate::Args),
+    /// The same, in namespaces of its own
+    #[command(hide = true)]
+    GateInside(gate::Args),
 }
 
 /// Benchmarks inform: what was missed is said, and is no failure.
-pub(crate) fn run(args: &Args) -> Result<()> {
-    match &args.other {
-        None => {}
-        Some(Other::Vip(args)) => return vip::run(args),
-        Some(Other::VipInside(args)) => return vip::inside(args),
-        Some(Other::VipClient) => return vip::client(),
-    }
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let done = match &args.other {
+        None => load(args),
+        Some(Other::Vip(args)) => vip::run(args),
+        Some(Other::VipInside(args)) => vip::inside(args),
+        Some(Other::VipClient) => vip::client(),
+        Some(Other::Failover(args)) => failover::run(args),
+        Some(Other::FailoverInside(args)) => return failover::inside(args),
+        Some(Other::Gate(args)) => gate::run(args),
+        Some(Other::GateInside(args)) => return gate::inside(args),
+        Some(Other::FailoverWriters(args)) => failover::writers::run(args),
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+/// The proxies under load.
+fn load(args: &Args) -> Result<()> {
     setup::prepare(For::Bench)?;
     let place = place(args)?;
     let versions = versions(&place);
@@ -272,7 +300,14 @@ mod tests {
         let line = Line::try_parse_from(["bench", "vip", "--rounds", "9", "--json"]).unwrap();
         assert!(matches!(line.args.other, Some(Other::Vip(_))));
 
+        let line =
+            Line::try_parse_from(["bench", "failover", "--only", "cut-off", "--contender", "nines"]).unwrap();
+        assert!(matches!(line.args.other, Some(Other::Failover(_))));
+        let line = Line::try_parse_from(["bench", "gate", "select-only", "--way", "haproxy"]).unwrap();
+        assert!(matches!(line.args.other, Some(Other::Gate(_))));
+
         assert!(Line::try_parse_from(["bench", "vip", "keep-alive"]).is_err());
+        assert!(Line::try_parse_from(["bench", "failover", "--only", "select-only"]).is_err());
         assert!(Line::try_parse_from(["bench", "cut-off"]).is_err());
     }
 }

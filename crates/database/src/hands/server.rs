@@ -114,7 +114,7 @@ impl Body {
         self.set_passfile(fed).await?;
         self.servant.files("the data directory", move || arrange(&place, primary, &history)).await?;
         self.write_settings(&part).await?;
-        let (log, from) = self.files(|place| open_log(place)).await?;
+        let (log, from) = self.files(open_log).await?;
         let mut command = self.programs.command("postgres");
         command.arg("-D").arg(&self.place.pgdata);
         command.arg("-c").arg(format!("config_file={}", self.place.config().display()));

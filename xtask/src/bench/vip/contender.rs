@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::network::{Host, PORT, VIRTUAL};
-use crate::shell;
+use crate::bench::namespace::program;
 
 /// Where the backend listens.
 const BACKEND: u16 = 8080;
@@ -263,11 +263,6 @@ fn socket(host: Host) -> String {
 
 fn pid_file(host: Host) -> String {
     format!("{RUN}/haproxy-{}.pid", host.name())
-}
-
-/// The program's file, wherever Debian put it.
-pub(crate) fn program(name: &str) -> PathBuf {
-    shell::find(name).unwrap_or_else(|| name.into())
 }
 
 fn backend() -> String {

@@ -1,6 +1,7 @@
 //! What befalls the pair of load balancers, and what the client sees of it: a case is one fault and one contender, both new.
 
 use std::fmt;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,9 +9,9 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::client::Client;
 use super::contender::{Contender, Pair, Place};
 use super::network::{Host, Network};
+use crate::bench::client::Client;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -133,7 +134,7 @@ impl Fault {
         // One that can be waited for: then it is over when all has been well for a while.
         let left = WATCHED.saturating_sub(began.elapsed()).max(WATCHED / 2);
         case.client.steady(AFTER, left)?;
-        case.client.end()
+        case.client.told("end")
     }
 }
 
@@ -151,7 +152,7 @@ impl<'a> Case<'a> {
             };
             must(serves, "a load balancer does not begin to serve").with_context(|| host.name())?;
         }
-        let client = Client::start()?;
+        let client = Client::start(client()?)?;
         let mut case = Self { client, pair, network };
         if !wait_for(|| Ok(Standing::now()? == Standing::LB1_ALONE), SETTLED)? {
             bail!("it does not settle within {} s: {}", SETTLED.as_secs(), Standing::now()?);
@@ -236,6 +237,13 @@ impl<'a> Case<'a> {
             }
         }
     }
+}
+
+/// The program that asks.
+fn client() -> Result<Command> {
+    let mut command = Host::Client.command(std::env::current_exe().context("who are we?")?);
+    command.args(["bench", "vip-client"]);
+    Ok(command)
 }
 
 /// When a fault strikes between two advertisements, as a part of the interval: how long it takes depends on that. Any number of

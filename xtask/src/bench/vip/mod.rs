@@ -5,25 +5,22 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use self::contender::{CONTENDERS, Contender, Place, program};
+use self::contender::{CONTENDERS, Contender, Place};
 use self::fault::FAULTS;
 use self::report::{Cell, Row};
-use super::{first_line, machine, nines_binary};
+use super::{first_line, machine, namespace, nines_binary};
 use crate::setup::{self, For};
 use crate::shell;
 
-mod client;
 mod contender;
 mod fault;
 mod network;
 mod probe;
 mod report;
-mod seen;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -52,15 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
 
-    // The kernel kills `unshare` when we end, however we do; and with it the first process of the new namespaces, and with
-    // that one all that runs there.
-    let mut inside = Command::new(program("setpriv"));
-    inside.args(["--pdeathsig", "KILL", "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child"]);
-    inside.arg("--mount-proc");
-    if !setup::is_root() {
-        inside.args(["--user", "--map-root-user"]);
-    }
-    inside.arg(std::env::current_exe().context("who are we?")?).args(["bench", "vip-inside"]);
+    let mut inside = namespace::inside("vip-inside")?;
     inside.args(["--rounds", &args.rounds.to_string(), "--nines"]).arg(nines);
     if args.json {
         inside.arg("--json");
@@ -74,7 +63,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// The measurement itself.
 pub(crate) fn inside(args: &Args) -> Result<()> {
-    network::private_run()?;
+    namespace::private_run()?;
     let place = Place { dir: directory(), nines: args.nines.clone().context("which nines?")? };
     let versions = versions(&place);
     if !args.json {

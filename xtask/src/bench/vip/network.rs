@@ -2,17 +2,14 @@
 //! else has, and ends with us.
 
 use std::fs;
-use std::io::Write;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
-use rustix::mount::{MountFlags, mount};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+use anyhow::Result;
+use rustix::process::Signal;
 
-use crate::shell;
+use crate::bench::namespace::{self, batch, reap, run_batch, show};
 
 /// What clients know of the service.
 pub(crate) const VIRTUAL: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 100);
@@ -64,42 +61,18 @@ impl Host {
 
     /// `program` as it runs on this host.
     pub(crate) fn command(self, program: impl AsRef<Path>) -> Command {
-        let mut command = ip();
-        command.args(["netns", "exec", self.name()]).arg(program.as_ref()).stdin(Stdio::null());
-        command
+        namespace::command(self.name(), program.as_ref())
     }
 
     /// Sends `signal` to everything that runs on this host.
     pub(crate) fn signal(self, signal: Signal) -> Result<()> {
-        for pid in self.processes()? {
-            // It may have ended since.
-            let _ = kill_process(pid, signal);
-        }
-        Ok(())
-    }
-
-    /// What runs on this host. Nobody else's processes can be among them: `/proc` is that of our own process namespace.
-    fn processes(self) -> Result<Vec<Pid>> {
-        let Ok(namespace) = fs::metadata(Path::new("/run/netns").join(self.name())) else {
-            return Ok(Vec::new());
-        };
-        let mut found = Vec::new();
-        for entry in fs::read_dir("/proc")? {
-            let entry = entry?;
-            let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
-            let Some(pid) = pid else { continue };
-            let its = fs::metadata(entry.path().join("ns/net"));
-            if its.is_ok_and(|its| (its.dev(), its.ino()) == (namespace.dev(), namespace.ino())) {
-                found.push(pid);
-            }
-        }
-        Ok(found)
+        namespace::signal(self.name(), signal)
     }
 
     /// Whether somebody here listens for clients, and for VRRP.
     pub(crate) fn listens(self) -> Result<bool> {
         // Any process on the host is shown the same.
-        let Some(pid) = self.processes()?.first().copied() else { return Ok(false) };
+        let Some(pid) = namespace::processes(self.name())?.first().copied() else { return Ok(false) };
         let sockets = |table: &str| {
             let path = format!("/proc/{}/net/{table}", pid.as_raw_nonzero());
             fs::read_to_string(path).unwrap_or_default()
@@ -128,18 +101,6 @@ impl Host {
         let shown = show(&["-n", client, "neighbour", "show", &VIRTUAL.to_string(), "dev", "eth0"])?;
         Ok(shown.contains(&self.mac()))
     }
-}
-
-/// Makes a place for the names of network namespaces that nobody else sees, and for what runs here.
-///
-/// Only for the first process of namespaces of its own.
-pub(crate) fn private_run() -> Result<()> {
-    if std::process::id() != 1 {
-        bail!("this is for namespaces of its own only");
-    }
-    mount("tmpfs", "/run", "tmpfs", MountFlags::empty(), Some(c"mode=0755"))
-        .context("cannot mount a private /run")?;
-    batch(&[], "link set lo up\n")
 }
 
 /// The segment, with nothing on it yet.
@@ -205,46 +166,4 @@ impl Drop for Network {
         let _ = run_batch(&["-force"], &plan);
         reap();
     }
-}
-
-/// The first process of a namespace inherits everyone's orphans.
-fn reap() {
-    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
-}
-
-fn ip() -> Command {
-    Command::new(shell::find("ip").unwrap_or_else(|| "ip".into()))
-}
-
-fn show(arguments: &[&str]) -> Result<String> {
-    let output = ip().args(arguments).output().context("cannot start ip")?;
-    if !output.status.success() {
-        bail!("`ip {}`: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// Has `ip` do each line of `plan`.
-fn batch(arguments: &[&str], plan: &str) -> Result<()> {
-    let (done, said) = run_batch(arguments, plan)?;
-    if !done {
-        bail!("`ip` could not do all of this: {}: {}", plan.trim().replace('\n', "; "), said.trim());
-    }
-    Ok(())
-}
-
-fn run_batch(arguments: &[&str], plan: &str) -> Result<(bool, String)> {
-    let mut child = ip()
-        .args(arguments)
-        .args(["-batch", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("cannot start ip")?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(plan.as_bytes())?;
-    }
-    let output = child.wait_with_output()?;
-    Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
 }

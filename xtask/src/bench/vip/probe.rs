@@ -14,15 +14,23 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 use serde_json::json;
 
 use super::network::{PORT, VIRTUAL};
-use super::seen::{Failure, Kind, Seen};
+use crate::bench::seen::{Failure, Seen};
 
 const EVERY: Duration = Duration::from_millis(10);
 /// For a whole request: connecting, asking, and being answered.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Connections that are kept.
 const KEPT: usize = 8;
 /// What an answer may have.
 const LONGEST: usize = 4096;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// On a new connection each.
+    New = 0,
+    /// On connections that are kept.
+    Kept = 1,
+}
 
 /// A request that is not decided yet.
 struct Request {

@@ -11,7 +11,7 @@ use crate::hands::config::Part;
 use crate::hands::process::{self, Process};
 use crate::hands::server::{SOON, Stop};
 use crate::hands::sql::Session;
-use crate::hands::{fail, history};
+use crate::hands::{fail, history, users};
 
 /// A standby that has not ceased to stream by then is killed.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,6 +34,9 @@ pub(in crate::hands) async fn quiet(body: &Arc<Body>, term: Term) -> Result<(), 
     let session = stand_still(body).await?;
     let end = body.end(&session).await?;
     is_as_ordered(body, &session).await?;
+    if before.serves.is_some() {
+        users::drop_slots(&session).await?;
+    }
     settle(body, end).await
 }
 

@@ -1,7 +1,7 @@
-//! The client as the benchmark sees it: a program on the client's host that is given orders.
+//! A client as a benchmark sees it: a program on the client's host that takes orders on stdin and tells on stdout.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,22 +9,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::network::Host;
-use super::probe::PATIENCE;
+/// For an answer to an order; a request that is still under way may take a part of it.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) struct Client {
     child: Child,
     orders: ChildStdin,
-    told: Receiver<String>,
+    lines: Receiver<String>,
 }
 
 impl Client {
     /// It asks from now on.
-    pub(crate) fn start() -> Result<Self> {
-        let us = std::env::current_exe().context("who are we?")?;
-        let mut child = Host::Client
-            .command(us)
-            .args(["bench", "vip-client"])
+    pub(crate) fn start(mut command: Command) -> Result<Self> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -32,7 +29,7 @@ impl Client {
         let (Some(orders), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             bail!("the client has no pipes");
         };
-        let (teller, told) = channel();
+        let (teller, lines) = channel();
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 if teller.send(line).is_err() {
@@ -40,7 +37,7 @@ impl Client {
                 }
             }
         });
-        Ok(Self { child, orders, told })
+        Ok(Self { child, orders, lines })
     }
 
     /// Begins to count.
@@ -55,10 +52,15 @@ impl Client {
         Ok(self.awaited("steady", patience)?.is_some())
     }
 
-    /// What was seen since the beginning.
-    pub(crate) fn end(mut self) -> Result<Value> {
-        self.order("end")?;
-        let patience = Instant::now() + 3 * PATIENCE;
+    /// What it tells when it gets this order.
+    pub(crate) fn told(&mut self, order: &str) -> Result<Value> {
+        self.told_within(order, PATIENCE)
+    }
+
+    /// The same, if it may take longer.
+    pub(crate) fn told_within(&mut self, order: &str, patience: Duration) -> Result<Value> {
+        self.order(order)?;
+        let patience = Instant::now() + patience;
         while let Some(line) = self.line(patience)? {
             // A word that came too late may be there still.
             if line.starts_with('{') {
@@ -84,7 +86,7 @@ impl Client {
     }
 
     fn line(&self, patience: Instant) -> Result<Option<String>> {
-        match self.told.recv_timeout(patience.saturating_duration_since(Instant::now())) {
+        match self.lines.recv_timeout(patience.saturating_duration_since(Instant::now())) {
             Ok(line) => Ok(Some(line)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => bail!("the client is gone"),

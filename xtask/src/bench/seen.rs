@@ -1,16 +1,8 @@
-//! What a client saw of one kind of requests: the longest time without a good answer, and what failed how.
+//! What a client saw of one kind of requests, or of writes: the longest time without a good answer, and what failed how.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// On a new connection each.
-    New = 0,
-    /// On connections that are kept.
-    Kept = 1,
-}
 
 #[derive(Clone, Copy)]
 pub(crate) enum Failure {
@@ -19,7 +11,7 @@ pub(crate) enum Failure {
     Refused,
     /// Reset, or closed before the answer was whole.
     Closed,
-    /// Another status than 200.
+    /// Another status than 200; an error of the server.
     Wrong,
 }
 
