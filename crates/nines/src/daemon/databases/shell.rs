@@ -30,6 +30,9 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// A change that failed is told to the machine no sooner than this after it was asked for, so that it does not spin.
 const FAILED: Duration = Duration::from_millis(50);
 
+/// A database that flaps fails over no more than once in this time.
+const APART: Duration = Duration::from_secs(60);
+
 pub(super) struct Shell {
     name: String,
     me: Host,
@@ -414,6 +417,7 @@ fn settings(system: &System, id: DatabaseId, me: &Host) -> failover::Settings {
         heartbeat: database.heartbeat,
         clock_error: 0.05,
         absent_after: 4 * database.lease,
+        apart: APART,
         lag: 16 << 20,
         switchover_within: database.switchover_within,
         promote_within: 4 * database.lease,
