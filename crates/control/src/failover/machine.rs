@@ -250,7 +250,7 @@ impl Failover {
             Effect::Rejoin { primary, .. } => {
                 self.say(Kind::Following, format!("it is a copy of {primary}'s now"));
             }
-            Effect::Pledge { .. } | Effect::Follow { .. } => {}
+            Effect::Initialise | Effect::Pledge { .. } | Effect::Follow { .. } => {}
         }
     }
 
@@ -353,6 +353,7 @@ impl Effect {
     /// As it stands in events.
     pub fn word(&self) -> &'static str {
         match self {
+            Self::Initialise => "initialise",
             Self::Pledge { .. } => "pledge",
             Self::Follow { .. } => "follow",
             Self::Rejoin { .. } => "rejoin",

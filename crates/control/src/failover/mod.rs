@@ -175,6 +175,9 @@ pub enum Output {
 /// What can be done to the engine. What an earlier process began is finished or undone before the first report is given.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Effect {
+    /// There is no database yet: make an empty one, a running primary of term 1 (pledged 1, serves 1) that goes by no
+    /// synchronous rule yet. Fails where data are, of whatever kind.
+    Initialise,
     /// Record the term durably, then stop streaming; a primary stops being one. Afterwards its data grow no further, and
     /// nothing is confirmed to anybody of a lower term, whoever starts the engine again.
     Pledge { term: Term },

@@ -67,6 +67,7 @@ impl Engine {
             low.then(|| format!("pledged to {}", engine.disk.pledged)).map_or(Ok(()), Err)
         };
         match effect {
+            Effect::Initialise => return Err("there are data".to_owned()),
             Effect::Pledge { term } => {
                 refuse(self, *term)?;
                 self.disk.pledged = *term;
