@@ -1,0 +1,375 @@
+//! PostgreSQL's settings: rendered whole from what the file says and what the state is. What nines must have in its own hands is refused
+//! in the file, with a reason.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use nines_control::failover::{Cohort, Host};
+use nines_system::GateTls;
+
+use super::place::Place;
+use super::servant::User;
+use super::{REPLICATOR, SUPERUSER, Settings};
+
+/// Nobody is called so: who goes by this rule acknowledges nothing.
+pub(super) const NOBODY: &str = "nines:nobody";
+
+/// What a server is to be.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Part {
+    /// `None`: it acknowledges nothing yet.
+    Primary { cohort: Option<Cohort> },
+    /// `None`: it streams from nobody.
+    Standby { source: Option<SocketAddr>, term: u64 },
+}
+
+/// Whose hands a parameter is in, and why.
+const OWN: &[(&str, &str)] = &[
+    ("listen_addresses", "clients reach PostgreSQL through the gate only"),
+    ("port", "it is the database's `port`, which the gate listens on"),
+    ("unix_socket_directories", "the socket is where only nines can reach it"),
+    ("unix_socket_permissions", "the socket is where only nines can reach it"),
+    ("unix_socket_group", "the socket is where only nines can reach it"),
+    ("hot_standby", "nines asks standbys how far they are"),
+    ("wal_log_hints", "a former primary is rewound by them"),
+    ("synchronous_standby_names", "it is what `confirm` and `durability` say"),
+    ("primary_conninfo", "whom a standby follows is decided by nines"),
+    ("primary_slot_name", "whom a standby follows is decided by nines"),
+    ("promote_trigger_file", "who is promoted is decided by nines"),
+    ("recovery_target", "a standby follows to the end"),
+    ("recovery_target_timeline", "a standby follows the primary's timeline"),
+    ("recovery_target_action", "a standby follows to the end"),
+    ("recovery_target_inclusive", "a standby follows to the end"),
+    ("recovery_target_lsn", "a standby follows to the end"),
+    ("recovery_target_name", "a standby follows to the end"),
+    ("recovery_target_time", "a standby follows to the end"),
+    ("recovery_target_xid", "a standby follows to the end"),
+    ("recovery_min_apply_delay", "a standby must be able to take over at once"),
+    ("restore_command", "an archive may have what no primary of a term has written"),
+    ("restart_after_crash", "whether it is started again is decided by nines"),
+    ("max_wal_senders", "it follows from the number of hosts"),
+    ("max_replication_slots", "it follows from the number of hosts"),
+    ("wal_retrieve_retry_interval", "a standby must return at once"),
+    ("wal_receiver_timeout", "it follows from the lease"),
+    ("wal_sender_timeout", "it follows from the lease"),
+    ("wal_receiver_status_interval", "it follows from the heartbeat"),
+    ("data_directory", "it is in the database's `data`"),
+    ("config_file", "it is in the database's `data`"),
+    ("hba_file", "its lines are the database's `access`"),
+    ("ident_file", "nines needs it itself"),
+    ("external_pid_file", "nines watches the process itself"),
+    ("logging_collector", "nines keeps the log"),
+    ("log_destination", "nines keeps the log"),
+    ("lc_messages", "nines reads the log"),
+    ("ssl", "it is the database's `tls`"),
+    ("ssl_cert_file", "it is the database's `tls`"),
+    ("ssl_key_file", "it is the database's `tls`"),
+    ("password_encryption", "clients show SCRAM-SHA-256"),
+    ("include", "all settings are in one place"),
+    ("include_dir", "all settings are in one place"),
+    ("include_if_exists", "all settings are in one place"),
+];
+
+/// Values that would break what nines promises.
+const VALUES: &[(&str, &[&str], &str)] = &[
+    ("fsync", &["on", "true", "yes", "1"], "without it a crash loses what was acknowledged"),
+    ("full_page_writes", &["on", "true", "yes", "1"], "without it a crash can leave torn pages"),
+    (
+        "synchronous_commit",
+        &["on", "true", "yes", "1", "remote_apply"],
+        "less acknowledges before a standby has flushed it",
+    ),
+    ("wal_level", &["replica", "logical"], "standbys need it"),
+];
+
+/// Why that may not be set so, if it may not.
+pub(super) fn refusal(name: &str, value: &str) -> Option<String> {
+    let lower = name.to_ascii_lowercase();
+    if let Some((_, why)) = OWN.iter().find(|(own, _)| *own == lower) {
+        return Some(format!("{name} is in nines' own hands: {why}"));
+    }
+    if lower.starts_with("nines.") || !is_name(&lower) {
+        return Some(format!("{name} is no parameter of PostgreSQL's"));
+    }
+    if value.contains(['\n', '\r', '\0']) {
+        return Some(format!("{name} has more than one line"));
+    }
+    let (_, fine, why) = VALUES.iter().find(|(one, ..)| *one == lower)?;
+    let value = value.trim().to_ascii_lowercase();
+    (!fine.contains(&value.as_str())).then(|| format!("{name} can be {}: {why}", fine[0]))
+}
+
+fn is_name(name: &str) -> bool {
+    let ok = |byte: u8| byte.is_ascii_alphanumeric() || b"_.$".contains(&byte);
+    name.bytes().all(ok)
+        && name.bytes().next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+}
+
+fn quote(value: &str) -> String {
+    // A backslash would begin an escape.
+    format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// `ANY 1 ("db2", "db3")` of the primary's others; nothing if it needs nobody.
+pub(super) fn names(cohort: Option<&Cohort>, me: &Host) -> String {
+    let Some(cohort) = cohort else { return format!("ANY 1 (\"{NOBODY}\")") };
+    let others: Vec<String> =
+        cohort.others(me).map(|host| format!("\"{}\"", host.name().replace('"', "\"\""))).collect();
+    match cohort.confirmations(me) {
+        0 => String::new(),
+        // More than there are: nothing is acknowledged.
+        count if others.is_empty() => format!("ANY {count} (\"{NOBODY}\")"),
+        count => format!("ANY {count} ({})", others.join(", ")),
+    }
+}
+
+/// What a slot of this host's is called on the primary.
+pub(super) fn slot(host: &Host) -> String {
+    let mut name = "nines_".to_owned();
+    for byte in host.name().bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' => name.push(char::from(byte)),
+            // So that no two are called the same.
+            other => {
+                let _ = write!(name, "_{other:02x}");
+            }
+        }
+    }
+    name.truncate(63);
+    name
+}
+
+/// What a standby, or who copies, shows the primary's gate.
+pub(super) fn conninfo(settings: &Settings, place: &Place, at: SocketAddr, term: u64, name: &str) -> String {
+    let value = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
+    let tls = match settings.tls {
+        GateTls::Off => "disable",
+        GateTls::PassThrough { .. } | GateTls::Terminate { .. } => "require",
+    };
+    let patience = milliseconds(settings).to_string();
+    format!(
+        "host={} port={} user={REPLICATOR} dbname=postgres application_name={} passfile={} options='-c nines.term={term}' \
+         sslmode={tls} gssencmode=disable connect_timeout=2 tcp_user_timeout={patience} \
+         keepalives_idle=1 keepalives_interval=1 keepalives_count=2",
+        at.ip(),
+        at.port(),
+        value(name),
+        value(&place.passfile().to_string_lossy()),
+    )
+}
+
+/// How long a connection for replication may be silent.
+fn milliseconds(settings: &Settings) -> u128 {
+    (2 * settings.lease).as_millis().max(1000)
+}
+
+/// `nines.conf`.
+pub(super) fn render(
+    settings: &Settings,
+    place: &Place,
+    part: &Part,
+    revision: &str,
+    adopted: bool,
+    port: u16,
+) -> String {
+    let mut text = String::from(
+        "# Written by nines, whole, whenever something changes: what you change here is lost.\n\
+         # The system file's `parameters` are the place for settings.\n",
+    );
+    let mut set = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name} = {}", quote(value));
+    };
+    // Only defaults so far: the file may say otherwise.
+    for (name, value) in [
+        ("wal_level", "replica"),
+        ("wal_keep_size", "1GB"),
+        ("max_slot_wal_keep_size", "16GB"),
+        ("log_line_prefix", "%m [%p] %q%u@%d "),
+        ("hot_standby_feedback", "off"),
+        ("max_standby_streaming_delay", "5s"),
+    ] {
+        set(name, value);
+    }
+    if adopted {
+        set("include", &place.adopted().to_string_lossy());
+    }
+    for (name, value) in &settings.parameters {
+        set(name, value);
+    }
+    let senders = (2 * settings.hosts.len() + 4).max(10).to_string();
+    let patience = format!("{}ms", milliseconds(settings));
+    let sockets = place.run();
+    let (address, tls) = match settings.tls {
+        GateTls::PassThrough { .. } => ("127.0.0.1", true),
+        GateTls::Off | GateTls::Terminate { .. } => ("", false),
+    };
+    let port = port.to_string();
+    let (hba, identities) = (place.access(), place.identities());
+    for (name, value) in [
+        ("listen_addresses", address),
+        ("port", &port),
+        ("unix_socket_directories", &sockets.to_string_lossy()),
+        ("unix_socket_permissions", "0700"),
+        ("hba_file", &hba.to_string_lossy()),
+        ("ident_file", &identities.to_string_lossy()),
+        ("hot_standby", "on"),
+        ("wal_log_hints", "on"),
+        ("restart_after_crash", "off"),
+        ("recovery_target_timeline", "latest"),
+        ("restore_command", ""),
+        ("max_wal_senders", &senders),
+        ("max_replication_slots", &senders),
+        ("wal_retrieve_retry_interval", "100ms"),
+        ("wal_receiver_timeout", &patience),
+        ("wal_sender_timeout", &patience),
+        ("wal_receiver_status_interval", "1s"),
+        ("logging_collector", "off"),
+        ("log_destination", "stderr"),
+        ("lc_messages", "C"),
+        ("password_encryption", "scram-sha-256"),
+        ("ssl", if tls { "on" } else { "off" }),
+        ("nines.revision", revision),
+    ] {
+        set(name, value);
+    }
+    if let GateTls::PassThrough { certificate, key } = &settings.tls {
+        set("ssl_cert_file", &certificate.to_string_lossy());
+        set("ssl_key_file", &key.to_string_lossy());
+    }
+    let (rule, source) = match part {
+        Part::Primary { cohort } => (names(cohort.as_ref(), &settings.me), String::new()),
+        Part::Standby { source, term } => {
+            let me = settings.me.name();
+            (
+                names(None, &settings.me),
+                source.map_or_else(String::new, |at| conninfo(settings, place, at, *term, me)),
+            )
+        }
+    };
+    set("synchronous_standby_names", &rule);
+    set("primary_conninfo", &source);
+    let slot = if source.is_empty() { String::new() } else { slot(&settings.me) };
+    set("primary_slot_name", &slot);
+    text
+}
+
+/// `pg_hba.conf`: to PostgreSQL all come over its socket, those from outside through the gate, which lets nobody be the superuser.
+pub(super) fn access(settings: &Settings) -> String {
+    let mut text = format!("# Written by nines.\nlocal all {SUPERUSER} peer map=nines\n");
+    for line in &settings.access {
+        let _ = writeln!(text, "{line}");
+    }
+    let _ = writeln!(text, "local replication {REPLICATOR} scram-sha-256\nlocal all all scram-sha-256");
+    if matches!(settings.tls, GateTls::PassThrough { .. }) {
+        let _ = writeln!(
+            text,
+            "host all {SUPERUSER} 127.0.0.1/32 reject\n\
+             host replication {REPLICATOR} 127.0.0.1/32 scram-sha-256\n\
+             hostssl all all 127.0.0.1/32 scram-sha-256"
+        );
+    }
+    text
+}
+
+/// `pg_ident.conf`: who is the superuser.
+pub(super) fn identities(user: &User) -> String {
+    let mut text = format!("# Written by nines.\nnines {} {SUPERUSER}\n", user.name);
+    if user.name != "root" {
+        let _ = writeln!(text, "nines root {SUPERUSER}");
+    }
+    text
+}
+
+/// `postgresql.conf` in the data directory: for people, and for PostgreSQL's own programs.
+pub(super) fn pointer(place: &Place) -> String {
+    format!(
+        "# Written by nines. Its settings are elsewhere, and not to be changed there either.\ninclude {}\n",
+        quote(&place.config().to_string_lossy())
+    )
+}
+
+/// The lines of somebody's settings that may stay: what nines sets itself goes, and what would break its promises.
+pub(super) fn without_own(text: &str) -> String {
+    let keeps = |line: &&str| {
+        let trimmed = line.trim_start();
+        let end = trimmed.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(trimmed.len());
+        let (name, rest) = trimmed.split_at(end);
+        let value = rest.trim_start_matches(|c: char| c == '=' || c.is_whitespace());
+        let value = value.split('#').next().unwrap_or("").trim().trim_matches('\'');
+        name.is_empty() || name.starts_with('#') || refusal(name, value).is_none()
+    };
+    text.lines().filter(keeps).fold(String::new(), |text, line| text + line + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cohort(members: &[&str], copies: usize) -> Cohort {
+        Cohort { members: members.iter().map(|&name| Host::from(name)).collect(), copies }
+    }
+
+    #[test]
+    fn a_cohort_is_what_postgresql_waits_for() {
+        let me = Host::from("db1");
+        let names = |members: &[&str], copies| names(Some(&cohort(members, copies)), &me);
+        assert_eq!(names(&["db1", "db2", "db3"], 2), "ANY 1 (\"db2\", \"db3\")");
+        assert_eq!(
+            names(&["db2", "db3"], 2),
+            "ANY 2 (\"db2\", \"db3\")",
+            "the primary's own copy is none of theirs"
+        );
+        assert_eq!(names(&["db1"], 1), "");
+        assert_eq!(names(&["db1"], 2), format!("ANY 1 (\"{NOBODY}\")"));
+        assert_eq!(
+            super::names(None, &me),
+            format!("ANY 1 (\"{NOBODY}\")"),
+            "no rule lets nothing be acknowledged"
+        );
+    }
+
+    #[test]
+    fn what_nines_must_have_in_its_hands_is_refused_with_a_reason() {
+        for (name, value) in [
+            ("listen_addresses", "*"),
+            ("Synchronous_Standby_Names", "*"),
+            ("restore_command", "cp"),
+            ("fsync", "off"),
+            ("synchronous_commit", "local"),
+            ("wal_level", "minimal"),
+            ("include", "x"),
+            ("nines.term", "3"),
+            ("a b", "c"),
+            ("work_mem", "4MB\nfsync = off"),
+        ] {
+            assert!(refusal(name, value).is_some_and(|why| why.len() > name.len() + 8), "{name}");
+        }
+        for (name, value) in
+            [("work_mem", "64MB"), ("fsync", "on"), ("wal_level", "logical"), ("pg_stat_statements.max", "5")]
+        {
+            assert_eq!(refusal(name, value), None);
+        }
+    }
+
+    #[test]
+    fn a_value_cannot_end_its_own_quotes() {
+        assert_eq!(quote(r"it's \n"), r"'it''s \\n'");
+    }
+
+    #[test]
+    fn hosts_of_different_names_have_different_slots() {
+        assert_eq!(slot(&"db1".into()), "nines_db1");
+        assert_ne!(slot(&"db-1".into()), slot(&"db_1".into()));
+        assert!(
+            slot(&"DB".into())
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit())
+        );
+    }
+
+    #[test]
+    fn settings_of_somebody_else_lose_only_what_is_nines_own() {
+        let theirs = "# port = 1\nport = 5433\n\nwork_mem=4MB # some\n  primary_conninfo = 'x'\nFsync on\nfsync = 'off' # fast\n";
+        assert_eq!(without_own(theirs), "# port = 1\n\nwork_mem=4MB # some\nFsync on\n");
+    }
+}

@@ -1,0 +1,11 @@
+//! The hands on real PostgreSQL: hosts of one machine, with a gate of the test's own between them.
+//!
+//! Where PostgreSQL is not installed they are skipped, with a line that says so, unless `CI` is set.
+
+mod adopting;
+mod broken;
+mod refused;
+mod rejoining;
+mod support;
+mod synchronous;
+mod terms;

@@ -1,0 +1,370 @@
+//! Hosts, the gate in front of each, and what tests ask of them.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use nines_control::failover::{Cohort, Effect, Failure, Host, Lsn, Report, Role, Term};
+use nines_control::gate::{self, Ask};
+use nines_database::hands::{Doorkeeper, Hands, Listens, Peers, Records, Refusal, Settings, Told};
+use nines_system::{GateTls, Secret};
+use rustix::process::{Pid, Signal};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::task::AbortHandle;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+/// Of anything that is waited for; a slow machine has time.
+pub const LONG: Duration = Duration::from_secs(20);
+
+/// Whether there is a PostgreSQL to test with.
+pub fn is_there() -> bool {
+    let found = Path::new("/usr/lib/postgresql").is_dir();
+    assert!(found || std::env::var_os("CI").is_none(), "no PostgreSQL is installed");
+    if !found {
+        eprintln!("skipped: no PostgreSQL is installed");
+    }
+    found
+}
+
+#[derive(Default)]
+struct Door {
+    engine: Mutex<Option<PathBuf>>,
+    records: Mutex<Option<Records>>,
+    replication: Mutex<Vec<AbortHandle>>,
+}
+
+impl Doorkeeper for Door {
+    fn close_replication(&self) {
+        for connection in self.replication.lock().unwrap().drain(..) {
+            connection.abort();
+        }
+    }
+
+    fn engine(&self, listens: &Listens) {
+        *self.engine.lock().unwrap() = Some(listens.socket.clone());
+    }
+}
+
+/// A gate: it lets everybody through to PostgreSQL, standbys only if they follow the primary that this one is.
+async fn keep(door: Arc<Door>, listener: TcpListener) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let task = tokio::spawn(pass(door.clone(), stream));
+        let handle = task.abort_handle();
+        door.replication.lock().unwrap().retain(|one| !one.is_finished());
+        door.replication.lock().unwrap().push(handle);
+    }
+}
+
+async fn pass(door: Arc<Door>, mut stream: TcpStream) -> Option<()> {
+    let mut bytes = Vec::new();
+    let used = loop {
+        if let Some((_, used)) = gate::message(&bytes).ok()? {
+            break used;
+        }
+        if stream.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    };
+    let records = door.records.lock().unwrap().clone()?;
+    if bytes.get(4..8) == Some(&gate::CODE.to_be_bytes()) {
+        let Ask::Ancestry { term } = gate::read(&bytes[8..used]).ok()? else { return None };
+        return stream.write_all(&gate::answer(&records.ancestry(term))).await.ok();
+    }
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let term = text.split("nines.term=").nth(1)?.split('\0').next()?.parse().ok()?;
+    records.ancestry(term).branches?;
+    let engine = door.engine.lock().unwrap().clone()?;
+    let mut engine = UnixStream::connect(engine).await.ok()?;
+    engine.write_all(&bytes).await.ok()?;
+    tokio::io::copy_bidirectional(&mut stream, &mut engine).await.ok().map(drop)
+}
+
+/// Hosts that know each other.
+pub struct World {
+    directory: TempDir,
+    peers: Peers,
+    names: Vec<Host>,
+}
+
+pub struct Member {
+    pub name: Host,
+    pub settings: Settings,
+    door: Arc<Door>,
+    hands: Option<Hands>,
+    next: u64,
+    pub notes: Vec<String>,
+    /// The latest.
+    pub report: Option<Report>,
+    _gate: tokio::task::JoinHandle<()>,
+}
+
+impl World {
+    pub fn new(names: &[&str]) -> Self {
+        let directory = tempfile::Builder::new().prefix("nines-hands-").tempdir().unwrap();
+        // PostgreSQL's user has to get through.
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        Self { directory, peers: Peers::default(), names: names.iter().map(|&name| name.into()).collect() }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn settings(&self, name: &str) -> Settings {
+        Settings {
+            database: "orders".to_owned(),
+            me: name.into(),
+            hosts: self.names.clone(),
+            data: self.directory.path().join(name),
+            programs: None,
+            version: None,
+            user: "postgres".to_owned(),
+            parameters: vec![("shared_buffers".to_owned(), "16MB".to_owned())],
+            access: Vec::new(),
+            users: Vec::new(),
+            replication_password: Some(Secret::Text("it's \\: secret".to_owned())),
+            tls: GateTls::Off,
+            lease: Duration::from_millis(1500),
+            heartbeat: Duration::from_millis(250),
+            keep: None,
+            peers: self.peers.clone(),
+        }
+    }
+
+    pub async fn host(&self, name: &str) -> Member {
+        self.host_with(self.settings(name)).await
+    }
+
+    pub async fn host_with(&self, settings: Settings) -> Member {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at: SocketAddr = listener.local_addr().unwrap();
+        self.peers.set(settings.me.clone(), at);
+        let door = Arc::new(Door::default());
+        let gate = tokio::spawn(keep(door.clone(), listener));
+        let name = settings.me.clone();
+        let mut member =
+            Member { name, settings, door, hands: None, next: 1, notes: Vec::new(), report: None, _gate: gate };
+        member.begin().await.unwrap();
+        member
+    }
+
+    /// A primary of term 1, and standbys that are copies of it.
+    pub async fn with_standbys(&self) -> Vec<Member> {
+        let mut members = Vec::new();
+        for name in &self.names {
+            members.push(self.host(name.name()).await);
+        }
+        let primary = members[0].name.clone();
+        members[0].done(Effect::Initialise).await;
+        let alone = cohort(&[primary.name()], 1);
+        members[0].done(Effect::SetSynchronous { term: 1, cohort: alone }).await;
+        members[0].wait("its users are made", |member| member.is_furnished()).await;
+        let (first, others) = members.split_first_mut().unwrap();
+        first.sql("CREATE TABLE rows (id int)").await;
+        for other in others {
+            other.done(Effect::Rejoin { primary: primary.clone(), term: 1 }).await;
+        }
+        for other in &mut members[1..] {
+            let name = other.name.clone();
+            assert_eq!(other.report().await.source, Some((primary.clone(), 1)), "{name}");
+        }
+        members
+    }
+}
+
+pub fn cohort(members: &[&str], copies: usize) -> Cohort {
+    Cohort { members: members.iter().map(|&name| Host::from(name)).collect(), copies }
+}
+
+impl Member {
+    /// As after a start of the program.
+    pub async fn begin(&mut self) -> Result<(), Refusal> {
+        let hands = tokio::time::timeout(LONG, Hands::take(self.settings.clone(), self.door.clone())).await.unwrap()?;
+        *self.door.records.lock().unwrap() = Some(hands.records());
+        self.hands = Some(hands);
+        self.report = None;
+        Ok(())
+    }
+
+    /// As if the program had been killed: nothing is done any more, PostgreSQL runs on.
+    pub fn end(&mut self) {
+        *self.door.records.lock().unwrap() = None;
+        self.hands = None;
+    }
+
+    pub fn hands(&self) -> &Hands {
+        self.hands.as_ref().unwrap()
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.settings.data.join("pgdata")
+    }
+
+    /// Begins it, and doesn't wait.
+    pub fn begin_to(&mut self, effect: Effect) -> u64 {
+        self.next += 1;
+        self.hands().perform(self.next, effect);
+        self.next
+    }
+
+    async fn hear(&mut self) -> Option<(u64, Result<(), Failure>)> {
+        let told = tokio::time::timeout(LONG, self.hands.as_mut().unwrap().next()).await;
+        match told.unwrap_or_else(|_| panic!("{} tells nothing", self.name)) {
+            Told::Report(report) => self.report = Some(report),
+            Told::Note(note) => self.notes.push(note),
+            Told::Done { id, result, report } => {
+                self.report = Some(report);
+                return Some((id, result));
+            }
+        }
+        None
+    }
+
+    pub async fn end_of(&mut self, id: u64) -> Result<Report, Failure> {
+        loop {
+            if let Some((ended, result)) = self.hear().await
+                && ended == id
+            {
+                return result.map(|()| self.report.clone().unwrap());
+            }
+        }
+    }
+
+    pub async fn perform(&mut self, effect: Effect) -> Result<Report, Failure> {
+        let id = self.begin_to(effect);
+        self.end_of(id).await
+    }
+
+    /// How it is after it, and how long that took.
+    pub async fn done(&mut self, effect: Effect) -> Report {
+        let begin = Instant::now();
+        let word = effect.word();
+        let report = self.perform(effect).await;
+        eprintln!("{}: {word} took {:?}", self.name, begin.elapsed());
+        report.unwrap_or_else(|failure| panic!("{}: {word}: {} ({:?})", self.name, failure.0, self.notes))
+    }
+
+    /// The next one, made after this was asked for.
+    pub async fn report(&mut self) -> Report {
+        // What waits to be heard is old.
+        while let Ok(Some(_) | None) = tokio::time::timeout(Duration::ZERO, self.hear()).await {}
+        self.report = None;
+        loop {
+            self.hear().await;
+            if let Some(report) = &self.report {
+                return report.clone();
+            }
+        }
+    }
+
+    pub async fn wait(&mut self, for_what: &str, is_so: impl Fn(&Self) -> bool) {
+        let begin = Instant::now();
+        while !is_so(self) {
+            assert!(begin.elapsed() < LONG, "{} waits: {for_what}; {:?} {:?}", self.name, self.report, self.notes);
+            let _ = tokio::time::timeout(Duration::from_millis(20), self.hear()).await;
+        }
+    }
+
+    pub async fn wait_for(&mut self, for_what: &str, is_so: impl Fn(&Report) -> bool) -> Report {
+        self.wait(for_what, |member| member.report.as_ref().is_some_and(&is_so)).await;
+        self.report.clone().unwrap()
+    }
+
+    /// Streams, and has all of this.
+    pub async fn has(&mut self, end: Lsn) {
+        self.wait_for("has what the primary has", |report| report.position.is_some_and(|at| at.lsn >= end)).await;
+    }
+
+    fn is_furnished(&self) -> bool {
+        let log = fs::read_to_string(self.settings.data.join("log/postgresql.log")).unwrap_or_default();
+        log.contains("checkpoint complete: wrote") && log.contains("force wait")
+    }
+
+    pub fn pid(&self) -> i32 {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        file.lines().next().unwrap().parse().unwrap()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_raw(self.pid()).unwrap(), signal).unwrap();
+    }
+
+    /// All that PostgreSQL has running.
+    pub fn processes(&self) -> Vec<i32> {
+        let postmaster = self.pid();
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let is_one = |pid: &i32| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            status.lines().any(|line| line.strip_prefix("PPid:").is_some_and(|it| it.trim() == postmaster.to_string()))
+        };
+        std::iter::once(postmaster).chain(pids.filter(is_one)).collect()
+    }
+
+    pub async fn client(&self) -> Client {
+        let mut config = tokio_postgres::Config::new();
+        config.host_path(self.settings.data.join("run")).user("postgres").dbname("postgres");
+        let (client, connection) = config.connect(NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    pub async fn sql(&self, statement: &str) -> Vec<Vec<String>> {
+        query(&self.client().await, statement).await
+    }
+
+    pub async fn rows(&self) -> Vec<i32> {
+        let rows = self.sql("SELECT id FROM rows ORDER BY id").await;
+        rows.into_iter().map(|row| row[0].parse().unwrap()).collect()
+    }
+
+    pub async fn timeline(&self) -> Term {
+        let name = self.sql("SELECT pg_walfile_name(pg_current_wal_lsn())").await;
+        Term::from_str_radix(&name[0][0][..8], 16).unwrap()
+    }
+
+    /// Where the log of a primary ends now.
+    pub async fn written(&self) -> Lsn {
+        let text = self.sql("SELECT pg_current_wal_flush_lsn() - '0/0'").await;
+        text[0][0].parse().unwrap()
+    }
+
+    pub fn aside(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.settings.data).unwrap().flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with("set-aside-")).collect()
+    }
+}
+
+pub async fn query(client: &Client, statement: &str) -> Vec<Vec<String>> {
+    let messages = client.simple_query(statement).await.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+    let rows = messages.into_iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => {
+            Some((0..row.len()).map(|at| row.get(at).unwrap_or("").to_owned()).collect())
+        }
+        _ => None,
+    });
+    rows.collect()
+}
+
+pub fn is_standby_of(report: &Report, host: &str, term: Term) -> bool {
+    report.role == Role::Standby && report.source == Some((host.into(), term))
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.end();
+        // What this test has started.
+        if self.data().join("postmaster.pid").exists() {
+            for pid in self.processes().into_iter().filter_map(Pid::from_raw) {
+                let _ = rustix::process::kill_process(pid, Signal::KILL);
+            }
+        }
+    }
+}
