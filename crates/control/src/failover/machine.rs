@@ -59,6 +59,8 @@ pub struct Failover {
     pub(super) gathered: Option<Term>,
     /// It gave up since it lacked standbys, and leaves it to others until then.
     pub(super) lonely_until: Option<Instant>,
+    /// It had the lease for this term, and has not given it up.
+    pub(super) served: Option<Term>,
     /// It was the primary, and was followed by this term though it ran; said until then.
     pub(super) deposed: Option<(Term, Instant)>,
     /// When it last said how it is.
@@ -108,6 +110,7 @@ impl Failover {
             lonely_since: None,
             gathered: None,
             lonely_until: None,
+            served: None,
             deposed: None,
             told_vitals: None,
             promoted_in: None,
@@ -217,6 +220,12 @@ impl Failover {
             self.candidacy = None;
             self.lacking = None;
         }
+        if self.served.is_some_and(|term| term < rule.term) {
+            self.served = None;
+            if rule.primary != *me && rule.by != *me {
+                self.deposed = Some((rule.term, self.now + self.settings.apart));
+            }
+        }
         let lease = &self.known.lease.value;
         let is_mine = |term: Term| lease.holder.as_ref() == Some(me) && lease.term == term;
         if self.held.as_ref().is_some_and(|held| !is_mine(held.term)) {
@@ -291,8 +300,10 @@ impl Failover {
             (Register::Lease, Value::Lease(lease)) if lease.holder.as_ref() == Some(&self.settings.me) => {
                 let lasts = self.settings.lease.mul_f64(1.0 - self.settings.clock_error);
                 self.held = Some(Held { term: lease.term, renewed: asked.at, until: asked.at + lasts });
-                if self.known.rule.value.as_ref().is_some_and(|rule| lease.term > rule.term) {
-                    self.candidacy = Some(lease.term);
+                match self.known.rule.value.as_ref() {
+                    Some(rule) if lease.term > rule.term => self.candidacy = Some(lease.term),
+                    Some(rule) if rule.primary == self.settings.me => self.served = Some(lease.term),
+                    _ => {}
                 }
             }
             (Register::Lease, _) => self.held = None,

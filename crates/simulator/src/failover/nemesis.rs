@@ -78,6 +78,17 @@ impl Nemesis<'_> {
         }
     }
 
+    /// It is cut off from everybody.
+    pub(super) fn hide(&mut self, host: HostIndex, when: (Time, Time)) {
+        let hosts = self.scene.hosts;
+        let peers = (0..hosts).filter(|peer| *peer != host).map(|peer| (hosts + host, hosts + peer));
+        let links: Vec<(HostIndex, HostIndex)> = peers.chain([(host, 2 * hosts)]).collect();
+        for (from, to) in links {
+            self.during(when, Fault::Cut(from, to), Fault::Mend(from, to));
+            self.during(when, Fault::Cut(to, from), Fault::Mend(to, from));
+        }
+    }
+
     /// Something decisive has just happened: now is the time.
     pub(super) fn strike(&mut self, node: HostIndex) {
         let lease = self.scene.lease;
