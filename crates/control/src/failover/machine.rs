@@ -63,6 +63,8 @@ pub struct Failover {
     pub(super) served: Option<Term>,
     /// It was the primary, and was followed by this term though it ran; said until then.
     pub(super) deposed: Option<(Term, Instant)>,
+    /// It has done what the operator wanted, and not yet said so.
+    pub(super) reinitialised: bool,
     /// When it last said how it is.
     pub(super) told_vitals: Option<Instant>,
     /// The longest that its engine ever took to become a primary, as far as this process knows.
@@ -112,6 +114,7 @@ impl Failover {
             lonely_until: None,
             served: None,
             deposed: None,
+            reinitialised: false,
             told_vitals: None,
             promoted_in: None,
             said: BTreeMap::new(),
@@ -192,7 +195,14 @@ impl Failover {
             return;
         }
         let Some(rule) = self.known.rule.value.clone() else { return self.found() };
-        if !self.fence() || self.is_foreign() {
+        if !self.fence() {
+            return;
+        }
+        self.tend_reinit(&rule);
+        if self.is_foreign() {
+            if self.is_to_reinit() {
+                self.stand_by(&rule);
+            }
             return;
         }
         self.forget_what_is_over(&rule);
@@ -288,7 +298,8 @@ impl Failover {
                 self.barrier = end.map(|end| Barrier { cohort: cohort.clone(), lsn: end.lsn });
             }
             Effect::Measure => self.measured(end),
-            Effect::Rejoin { primary, .. } => {
+            Effect::Rejoin { primary, afresh, .. } => {
+                self.reinitialised |= afresh;
                 self.say(Kind::Following, format!("it is a copy of {primary}'s now"));
             }
             Effect::Initialise | Effect::Pledge { .. } | Effect::Follow { .. } => {}

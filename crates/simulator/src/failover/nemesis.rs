@@ -109,7 +109,7 @@ impl Nemesis<'_> {
     fn one(&mut self, at: Time, end: Time) {
         let hosts = self.scene.hosts;
         let host = self.random.below(hosts);
-        match self.random.below(21) {
+        match self.random.below(22) {
             0 | 1 => self.during((at, end), Fault::Pause(host), Fault::Resume(host)),
             2 => self.during((at, end), Fault::Pause(hosts + host), Fault::Resume(hosts + host)),
             3 => {
@@ -148,6 +148,7 @@ impl Nemesis<'_> {
                 self.world.order(end, 2 * hosts, Order::Pause(false));
             }
             19 => self.slow_then_cut(host, at, end),
+            20 => self.world.order(at, 2 * hosts, Order::Reinit(host)),
             _ => self.world.order(at, hosts + host, Order::PromoteByHand),
         }
     }

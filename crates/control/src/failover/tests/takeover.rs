@@ -206,6 +206,22 @@ fn a_transaction_that_stays_open_ends_a_switchover_and_nothing_else() {
 }
 
 #[test]
+fn by_force_a_transaction_that_stays_open_is_ended_and_the_switchover_goes_on() {
+    let mut scene = Scene::serving();
+    let switchover = Some(Switchover { term: 1, to: None, force: true });
+    scene.changed(Register::Wish, Value::Wish(Wish { switchover, ..Wish::default() }));
+    scene.beats(5);
+    assert!(matches!(scene.machine.gate(), Gate::Hold { .. }), "it has its time");
+    scene.asked.clear();
+    scene.beats(2);
+    let shut = scene.asked.iter().position(|one| matches!(one, Output::Gate(Gate::Close { .. })));
+    let measured = scene.asked.iter().position(|one| matches!(one, Output::Do { .. }));
+    assert!(shut.is_some() && shut < measured, "{:?}", scene.asked);
+    assert_eq!(scene.done(primary(1, 120, &[("b", 120), ("c", 120)])), Effect::Measure);
+    assert_eq!(scene.grant_rule(), rule().recruiting(2, host("a")));
+}
+
+#[test]
 fn an_engine_that_stops_costs_the_lease_at_once_and_the_gate_before() {
     let mut scene = Scene::serving();
     scene.asked.clear();
