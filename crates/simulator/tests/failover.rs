@@ -94,7 +94,8 @@ fn every_mistake_at_the_beginning_is_found() {
 }
 
 #[test]
-fn a_primary_that_stays_though_others_could_do_better_is_found() {
+fn hosts_that_do_not_hear_how_the_others_are_are_found() {
+    is_found(Mistake::HearsNoVitals, "a network that flaps costs few takeovers", 20, None);
     is_found(Mistake::HearsNoVitals, "who is enough acknowledges writes", 20, None);
 }
 

@@ -35,18 +35,30 @@ impl Failover {
         if self.is_lonely_still() {
             turn += 2 * self.settings.lease;
         }
-        let lease = &self.known.lease.value;
+        let lease = self.known.lease.value.clone();
         let given_up = lease.holder.is_none() && self.known.lease.revision > 0;
         let free = if given_up {
             let at = self.known.lease_changed + turn;
             self.is_in_contact() && self.is_due(at)
         } else {
-            self.is_lease_silent(turn)
+            let by_primary = lease.holder.as_ref() == Some(&rule.primary) && lease.term == rule.term;
+            self.is_lease_silent(turn) && !(by_primary && self.backs_off())
         };
         if free {
             let term = self.next_term(rule);
             self.take_lease(term);
         }
+    }
+
+    /// A primary only seemed to be dead not long ago: another one that is silent may be alive as well.
+    fn backs_off(&mut self) -> bool {
+        let Some((_, learned)) = self.known.seemed else { return false };
+        let backs_off = !self.is_due(learned + self.settings.apart);
+        if backs_off {
+            let why = "the primary is silent, as one was that only seemed to be dead: waits, since the network may come and go";
+            self.say(Kind::Refused, why.to_owned());
+        }
+        backs_off
     }
 
     /// Higher than any that anybody can have heard of.

@@ -42,7 +42,7 @@ impl Failover {
         };
         if foreign {
             let why = "its data are of another database: it takes no part, and they stay as they are \
-                       (nines reinit sets them aside)";
+                       (a reinit sets them aside)";
             self.say(Kind::Conflict, why.to_owned());
         }
         foreign

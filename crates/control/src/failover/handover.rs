@@ -11,6 +11,8 @@ pub(super) struct Handover {
     term: Term,
     to: Host,
     until: Instant,
+    /// Transactions that are still open then are ended.
+    force: bool,
     stage: Stage,
 }
 
@@ -75,7 +77,8 @@ impl Failover {
         };
         self.say(Kind::Takeover, format!("hands over to {to}"));
         let until = self.now + self.settings.switchover_within;
-        self.handover = Some(Handover { term: rule.term, to, until, stage: Stage::Holding });
+        self.handover =
+            Some(Handover { term: rule.term, to, until, force: wished.force, stage: Stage::Holding });
         let _ = self.is_due(until);
     }
 
@@ -105,6 +108,15 @@ impl Failover {
         let Some(handover) = self.handover.clone() else { return };
         let late = self.is_due(handover.until);
         match handover.stage {
+            Stage::Holding if late && handover.force => {
+                // The gate is shut, so nothing of theirs is acknowledged any more. The rest gets the same time.
+                self.say(Kind::Takeover, format!("hands over to {}: ends what is still open", handover.to));
+                let until = self.now + self.settings.switchover_within;
+                let _ = self.is_due(until);
+                self.handover = Some(Handover { until, stage: Stage::Idle, ..handover });
+                self.set_gate();
+                self.begin(Effect::Measure);
+            }
             Stage::Holding | Stage::Idle if late => self.resume("it took too long"),
             Stage::Holding => {}
             Stage::Idle => self.begin(Effect::Measure),

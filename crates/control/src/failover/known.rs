@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::register::{Host, Lease, Pledge, Register, Revision, Value, Vitals, Wish};
+use super::register::{Host, Lease, Pledge, Register, Revision, Term, Value, Vitals, Wish};
 use super::rule::Rule;
 use super::{Id, Outcome};
 
@@ -47,6 +47,8 @@ pub(super) struct Known {
     pub(super) wish: Seen<Wish>,
     /// With the time at which they were last seen to change.
     pub(super) vitals: BTreeMap<Host, (Seen<Option<Vitals>>, Instant)>,
+    /// The latest term that followed on a primary that only seemed to be dead, as it said itself, and when that was learned.
+    pub(super) seemed: Option<(Term, Instant)>,
     /// At most one for each register.
     asked: Vec<Asked>,
 }
@@ -61,6 +63,7 @@ impl Known {
             pledges: BTreeMap::new(),
             wish: Seen::default(),
             vitals: BTreeMap::new(),
+            seemed: None,
             asked: Vec::new(),
         }
     }
@@ -80,6 +83,11 @@ impl Known {
                 self.wish.take(revision, wish);
             }
             (Register::Vitals(host), Value::Vitals(vitals)) => {
+                if let Some(term) = vitals.deposed
+                    && self.seemed.is_none_or(|(known, _)| known < term)
+                {
+                    self.seemed = Some((term, now));
+                }
                 let (seen, changed) = self.vitals.entry(host).or_insert_with(|| (Seen::default(), now));
                 if seen.take(revision, Some(vitals)) {
                     *changed = now;

@@ -84,6 +84,7 @@ impl Failover {
         }
         let given_up = Lease { holder: None, beat: lease.beat + 1, ..lease.clone() };
         self.held = None;
+        self.served = None;
         self.handover = None;
         // Before the store can know.
         self.set_gate();

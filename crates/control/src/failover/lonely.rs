@@ -66,6 +66,8 @@ impl Failover {
             // They may be about to come.
             false => 2 * (self.settings.lease + self.settings.absent_after),
         };
+        // Where the store was away as well, the standbys had other worries.
+        let since = since.max(self.contact_since);
         if !self.is_due(since + patience) || self.is_lonely_still() || !self.others_could(rule) {
             return false;
         }

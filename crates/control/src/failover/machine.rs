@@ -59,8 +59,12 @@ pub struct Failover {
     pub(super) gathered: Option<Term>,
     /// It gave up since it lacked standbys, and leaves it to others until then.
     pub(super) lonely_until: Option<Instant>,
+    /// It had the lease for this term, and has not given it up.
+    pub(super) served: Option<Term>,
     /// It was the primary, and was followed by this term though it ran; said until then.
     pub(super) deposed: Option<(Term, Instant)>,
+    /// It has done what the operator wanted, and not yet said so.
+    pub(super) reinitialised: bool,
     /// When it last said how it is.
     pub(super) told_vitals: Option<Instant>,
     /// The longest that its engine ever took to become a primary, as far as this process knows.
@@ -108,7 +112,9 @@ impl Failover {
             lonely_since: None,
             gathered: None,
             lonely_until: None,
+            served: None,
             deposed: None,
+            reinitialised: false,
             told_vitals: None,
             promoted_in: None,
             said: BTreeMap::new(),
@@ -195,7 +201,14 @@ impl Failover {
             return;
         }
         let Some(rule) = self.known.rule.value.clone() else { return self.found() };
-        if !self.fence() || self.is_foreign() {
+        if !self.fence() {
+            return;
+        }
+        self.tend_reinit(&rule);
+        if self.is_foreign() {
+            if self.is_to_reinit() {
+                self.stand_by(&rule);
+            }
             return;
         }
         self.forget_what_is_over(&rule);
@@ -222,6 +235,12 @@ impl Failover {
         }) {
             self.candidacy = None;
             self.lacking = None;
+        }
+        if self.served.is_some_and(|term| term < rule.term) {
+            self.served = None;
+            if rule.primary != *me && rule.by != *me {
+                self.deposed = Some((rule.term, self.now + self.settings.apart));
+            }
         }
         let lease = &self.known.lease.value;
         let is_mine = |term: Term| lease.holder.as_ref() == Some(me) && lease.term == term;
@@ -285,7 +304,8 @@ impl Failover {
                 self.barrier = end.map(|end| Barrier { cohort: cohort.clone(), lsn: end.lsn });
             }
             Effect::Measure => self.measured(end),
-            Effect::Rejoin { primary, .. } => {
+            Effect::Rejoin { primary, afresh, .. } => {
+                self.reinitialised |= afresh;
                 self.say(Kind::Following, format!("it is a copy of {primary}'s now"));
             }
             Effect::Initialise | Effect::Pledge { .. } | Effect::Follow { .. } => {}
@@ -297,8 +317,10 @@ impl Failover {
             (Register::Lease, Value::Lease(lease)) if lease.holder.as_ref() == Some(&self.settings.me) => {
                 let lasts = self.settings.lease.mul_f64(1.0 - self.settings.clock_error);
                 self.held = Some(Held { term: lease.term, renewed: asked.at, until: asked.at + lasts });
-                if self.known.rule.value.as_ref().is_some_and(|rule| lease.term > rule.term) {
-                    self.candidacy = Some(lease.term);
+                match self.known.rule.value.as_ref() {
+                    Some(rule) if lease.term > rule.term => self.candidacy = Some(lease.term),
+                    Some(rule) if rule.primary == self.settings.me => self.served = Some(lease.term),
+                    _ => {}
                 }
             }
             (Register::Lease, _) => self.held = None,

@@ -66,8 +66,9 @@ impl Failover {
         }
         let follows = report.source.as_ref() == Some(&(rule.primary.clone(), rule.term));
         let (primary, term) = (rule.primary.clone(), rule.term);
-        if self.position().is_none() || (follows && report.diverged) {
-            self.begin(Effect::Rejoin { primary, term });
+        let afresh = self.is_to_reinit() || report.origin == Origin::Foreign;
+        if afresh || self.position().is_none() || (follows && report.diverged) {
+            self.begin(Effect::Rejoin { primary, term, afresh });
         } else if !follows || report.role != Role::Standby {
             self.say(Kind::Following, format!("follows {primary} of term {term}"));
             self.begin(Effect::Follow { primary, term });

@@ -23,6 +23,7 @@ mod register;
 mod rule;
 mod status;
 mod vitals;
+mod wish;
 
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,7 @@ pub use register::{
 };
 pub use rule::{Cohort, Recruits, Rule, Verdict};
 pub use status::{Forecast, HandingOver, LeaseStatus, Member, Status, TakingOver};
+pub use wish::Verb;
 
 /// What this host is told about a database.
 #[derive(Debug, Clone, PartialEq)]
@@ -213,9 +215,9 @@ pub enum Effect {
     /// Record the term durably, then stream from this host, which must be the primary of this term and no lower one. A
     /// primary stops being one first.
     Follow { primary: Host, term: Term },
-    /// Set aside what is there and make it a copy of this primary (rewound, else cloned), then follow it. Until it is
-    /// complete the data do not count. `Follow`'s conditions hold here too.
-    Rejoin { primary: Host, term: Term },
+    /// Set aside what is there and make it a copy of this primary (rewound, else cloned; `afresh`: cloned), then follow it.
+    /// Until it is complete the data do not count. `Follow`'s conditions hold here too.
+    Rejoin { primary: Host, term: Term, afresh: bool },
     /// Become the primary: the synchronous rule is in force before the first write is taken. If it was the primary of this
     /// very term before it stopped, it goes on as that.
     Promote { term: Term, cohort: Cohort },

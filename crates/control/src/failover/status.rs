@@ -169,7 +169,7 @@ impl Failover {
     }
 
     /// All that the file names, and all that the rule does.
-    fn members(&self, now: Instant) -> Vec<Member> {
+    pub(super) fn members(&self, now: Instant) -> Vec<Member> {
         let mut hosts = self.settings.hosts.clone();
         let of_rule = self.rule().into_iter().flat_map(|rule| rule.cohorts().flat_map(|one| &one.members));
         let more: Vec<Host> = of_rule.filter(|host| !hosts.contains(host)).cloned().collect();

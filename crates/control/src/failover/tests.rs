@@ -5,6 +5,7 @@ mod first;
 mod lonely;
 mod status;
 mod takeover;
+mod wish;
 
 use std::time::{Duration, Instant};
 
@@ -339,7 +340,7 @@ fn who_was_promoted_by_hand_never_serves() {
     assert!(!scene.is_open());
     assert!(scene.says(Kind::Conflict).contains("by hand"), "{:?}", scene.asked);
     let (_, effect) = scene.effect().expect("it becomes a standby again");
-    assert_eq!(effect, Effect::Rejoin { primary: host("a"), term: 1 });
+    assert_eq!(effect, Effect::Rejoin { primary: host("a"), term: 1, afresh: false });
 }
 
 #[test]

@@ -79,6 +79,10 @@ impl Checker {
         self.named.len()
     }
 
+    pub(super) fn primary(&self) -> Option<HostIndex> {
+        self.rule.as_ref().map(|rule| self.host(&rule.primary))
+    }
+
     /// Looks at the last step.
     ///
     /// # Errors

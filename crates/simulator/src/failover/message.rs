@@ -180,7 +180,7 @@ impl fmt::Display for Wanted<'_> {
         f.write_str(self.0.word())?;
         match self.0 {
             Effect::Pledge { term } => write!(f, " {term}"),
-            Effect::Follow { primary, term } | Effect::Rejoin { primary, term } => {
+            Effect::Follow { primary, term } | Effect::Rejoin { primary, term, .. } => {
                 write!(f, " {primary} of {term}")
             }
             Effect::Promote { term, cohort }
@@ -236,6 +236,7 @@ pub enum Order {
     Disk(nines_control::failover::Disk),
     PromoteByHand,
     Pause(bool),
+    Reinit(usize),
     SwitchOver {
         /// `None`: whoever is best.
         to: Option<usize>,
@@ -257,6 +258,7 @@ impl fmt::Display for Order {
             Self::Disk(disk) => write!(f, "FAULT  that its disk is {disk:?}"),
             Self::PromoteByHand => f.write_str("FAULT  that somebody promotes it by hand"),
             Self::Pause(on) => write!(f, "a wish: paused {on}"),
+            Self::Reinit(host) => write!(f, "a wish: db{} begins anew", host + 1),
             Self::SwitchOver { to, force } => write!(f, "a wish: switch over to {to:?}, by force {force}"),
         }
     }

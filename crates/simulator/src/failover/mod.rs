@@ -150,7 +150,10 @@ impl Play {
             self.calm(&everyone)?;
             self.planned()?;
             self.calm(&everyone)?;
-            self.islands()?;
+            match self.random.below(2) {
+                0 => self.islands()?,
+                _ => self.flapping()?,
+            }
         }
         self.calm(&everyone)
     }
@@ -222,6 +225,29 @@ impl Play {
         Ok(())
     }
 
+    /// Whoever is the primary is cut off from all, again and again, for too short a time for anybody to believe that it is dead.
+    fn flapping(&mut self) -> Result<(), Violation> {
+        let lease = self.scene.lease;
+        let (begin, before) = (self.world.now(), self.checker.terms());
+        for _ in 0..10 {
+            let now = self.world.now();
+            if let Some(primary) = self.checker.primary() {
+                let (scene, world, random) = (&self.scene, &mut self.world, &mut self.random);
+                Nemesis { scene, world, random, disks: 0 }.hide(primary, (now, now + 3 * lease));
+            }
+            self.play_until(now + 6 * lease)?;
+        }
+        // Clocks may be fast.
+        let lasted = (self.world.now() - begin).as_secs_f64() * 1.25;
+        let most = 1 + (lasted / self.scene.apart().as_secs_f64()).ceil() as usize;
+        if self.checker.terms() > before + most {
+            let (at, terms) = (self.world.now(), self.checker.terms() - before);
+            let what = format!("{terms} in {lasted:.0} s, and {most} are enough");
+            return Err(Violation { at, promise: "a network that flaps costs few takeovers", what });
+        }
+        Ok(())
+    }
+
     fn majority(&mut self) -> Vec<HostIndex> {
         let mut hosts: Vec<HostIndex> = (0..self.scene.hosts).collect();
         for _ in 0..(self.scene.hosts - 1) / 2 {
@@ -248,7 +274,7 @@ impl Play {
         self.play_until(now + 2 * self.scene.longest_delay + Duration::from_millis(10))?;
 
         let begin = self.world.now();
-        let bound = begin + 25 * self.scene.lease + Duration::from_secs(10);
+        let bound = begin + 25 * self.scene.lease + self.scene.apart() + Duration::from_secs(10);
         let mut patience = begin + 6 * self.scene.lease;
         loop {
             let before = self.world.now();

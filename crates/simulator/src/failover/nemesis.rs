@@ -78,6 +78,17 @@ impl Nemesis<'_> {
         }
     }
 
+    /// It is cut off from everybody.
+    pub(super) fn hide(&mut self, host: HostIndex, when: (Time, Time)) {
+        let hosts = self.scene.hosts;
+        let peers = (0..hosts).filter(|peer| *peer != host).map(|peer| (hosts + host, hosts + peer));
+        let links: Vec<(HostIndex, HostIndex)> = peers.chain([(host, 2 * hosts)]).collect();
+        for (from, to) in links {
+            self.during(when, Fault::Cut(from, to), Fault::Mend(from, to));
+            self.during(when, Fault::Cut(to, from), Fault::Mend(to, from));
+        }
+    }
+
     /// Something decisive has just happened: now is the time.
     pub(super) fn strike(&mut self, node: HostIndex) {
         let lease = self.scene.lease;
@@ -98,7 +109,7 @@ impl Nemesis<'_> {
     fn one(&mut self, at: Time, end: Time) {
         let hosts = self.scene.hosts;
         let host = self.random.below(hosts);
-        match self.random.below(21) {
+        match self.random.below(22) {
             0 | 1 => self.during((at, end), Fault::Pause(host), Fault::Resume(host)),
             2 => self.during((at, end), Fault::Pause(hosts + host), Fault::Resume(hosts + host)),
             3 => {
@@ -137,6 +148,7 @@ impl Nemesis<'_> {
                 self.world.order(end, 2 * hosts, Order::Pause(false));
             }
             19 => self.slow_then_cut(host, at, end),
+            20 => self.world.order(at, 2 * hosts, Order::Reinit(host)),
             _ => self.world.order(at, hosts + host, Order::PromoteByHand),
         }
     }

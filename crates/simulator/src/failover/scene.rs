@@ -100,7 +100,7 @@ impl Scene {
             heartbeat: self.heartbeat,
             clock_error: CLOCK_ERROR,
             absent_after: 2 * self.lease,
-            apart: 10 * self.lease,
+            apart: self.apart(),
             lag: 5,
             switchover_within: 2 * self.lease,
             promote_within: 4 * self.lease,
@@ -113,6 +113,10 @@ impl Scene {
         let members = self.names.iter().cloned().collect();
         let rule = Rule::first(self.names[0].clone(), Cohort { members, copies: self.confirm + 1 });
         (self.begins == Begins::Ruled).then_some(rule)
+    }
+
+    pub(super) fn apart(&self) -> Duration {
+        15 * self.lease
     }
 
     /// Whether all clocks are as good as the hosts believe.

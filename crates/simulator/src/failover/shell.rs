@@ -306,7 +306,7 @@ impl Shell {
                 Value::Rule(Rule { also: Vec::new(), ..rule.clone() })
             }
             (Some(Mistake::HearsNoVitals), Value::Vitals(vitals)) => {
-                Value::Vitals(Vitals { position: None, streams: None, ..vitals.clone() })
+                Value::Vitals(Vitals { position: None, deposed: None, ..vitals.clone() })
             }
             (Some(Mistake::MakesAnother), Value::Pledge(pledge)) if self.rule().is_none() => {
                 Value::Pledge(Pledge { term: 0, position: None, ..*pledge })

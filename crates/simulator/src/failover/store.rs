@@ -37,7 +37,7 @@ impl Store {
         }
     }
 
-    fn wish(&self) -> Wish {
+    pub(super) fn wish(&self) -> Wish {
         match self.registers.get(&Register::Wish) {
             Some((_, Value::Wish(wish))) => wish.clone(),
             _ => Wish::default(),
@@ -74,6 +74,11 @@ impl Store {
                 let switchover =
                     Some(Switchover { term: self.rule().map_or(0, |rule| rule.term), to, force });
                 let wish = Wish { switchover, ..self.wish() };
+                self.set(Register::Wish, Value::Wish(wish), doing);
+            }
+            Input::Order(Order::Reinit(host)) => {
+                let mut wish = self.wish();
+                wish.reinit.insert(self.names[host].clone());
                 self.set(Register::Wish, Value::Wish(wish), doing);
             }
             Input::Order(_) | Input::Timer => {}

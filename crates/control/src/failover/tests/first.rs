@@ -72,7 +72,7 @@ fn the_others_say_that_they_have_nothing_and_wait() {
     scene.changed(Register::Rule, Value::Rule(first_rule(1, "a")));
     assert_eq!(
         scene.effect().map(|(_, effect)| effect),
-        Some(Effect::Rejoin { primary: host("a"), term: 1 })
+        Some(Effect::Rejoin { primary: host("a"), term: 1, afresh: false })
     );
 }
 
@@ -90,7 +90,7 @@ fn who_lost_the_first_rule_never_counts_what_it_made() {
     scene.changed(Register::Rule, Value::Rule(other));
     assert_eq!(
         scene.effect().map(|(_, effect)| effect),
-        Some(Effect::Rejoin { primary: host("b"), term: 1 })
+        Some(Effect::Rejoin { primary: host("b"), term: 1, afresh: false })
     );
 }
 

@@ -37,6 +37,57 @@ fn a_silent_primary_is_succeeded_by_the_recruit_that_has_the_most() {
     assert_eq!(effect, Effect::Follow { primary: host("c"), term: 2 });
 }
 
+/// Where the network comes and goes, one takeover is enough for a while; but only silence is distrusted, and only then.
+#[test]
+fn after_a_primary_that_only_seemed_dead_silence_alone_is_no_reason_for_a_while() {
+    let seemed = |scene: &mut Scene, deposed| {
+        let told = Vitals { deposed, ..scene.told.last().cloned().expect("it tells how it is") };
+        scene.changed(Register::Vitals(host("c")), Value::Vitals(told));
+    };
+    let mut scene = Scene::new("b", standby(1, 100));
+    seemed(&mut scene, Some(1));
+    scene.pass(9 * LEASE);
+    assert!(!scene.is_wanted(&Register::Lease), "{:?}", scene.asked);
+    assert!(scene.says(Kind::Refused).contains("only seemed to be dead"));
+    scene.pass(2 * LEASE);
+    assert!(scene.is_wanted(&Register::Lease), "not for ever");
+    // Its predecessor was really dead.
+    let mut scene = Scene::new("b", standby(1, 100));
+    seemed(&mut scene, None);
+    scene.pass(2 * LEASE);
+    assert!(scene.is_wanted(&Register::Lease));
+    // It says that it is.
+    let mut scene = Scene::new("b", standby(1, 100));
+    seemed(&mut scene, Some(1));
+    scene.changed(Register::Lease, Value::Lease(Lease { term: 1, holder: None, beat: 9, end: None }));
+    assert!(scene.is_wanted(&Register::Lease));
+    // A candidate that died, not a primary.
+    let mut scene = Scene::new("b", standby(1, 100));
+    seemed(&mut scene, Some(1));
+    let lease = Lease { term: 2, holder: Some(host("c")), beat: 9, end: None };
+    scene.changed(Register::Lease, Value::Lease(lease));
+    scene.pass(2 * LEASE);
+    assert!(scene.is_wanted(&Register::Lease));
+}
+
+#[test]
+fn a_primary_that_was_followed_while_it_ran_says_so_and_one_that_gave_up_does_not() {
+    let follows = Rule { term: 2, primary: host("b"), by: host("b"), ..rule() };
+    let told = |scene: &mut Scene| {
+        scene.changed(Register::Rule, Value::Rule(follows.clone()));
+        scene.pass(LEASE);
+        scene.told.last().and_then(|told| told.deposed)
+    };
+    let mut scene = Scene::serving();
+    assert_eq!(told(&mut scene), Some(2));
+    scene.pass(10 * LEASE);
+    assert_eq!(scene.told.last().and_then(|told| told.deposed), None, "only for a while");
+    let mut scene = Scene::serving();
+    scene.engine(Report { role: Role::Stopped, standbys: Vec::new(), ..primary(1, 100, &[]) });
+    scene.grant(&Register::Lease);
+    assert_eq!(told(&mut scene), None);
+}
+
 #[test]
 fn with_too_few_recruits_it_says_who_is_missing_and_goes_on_when_they_return() {
     let mut scene = candidate();
@@ -152,6 +203,22 @@ fn a_transaction_that_stays_open_ends_a_switchover_and_nothing_else() {
     assert!(scene.is_open());
     assert!(scene.says(Kind::Refused).contains("too long"), "{:?}", scene.asked);
     assert!(!scene.is_wanted(&Register::Rule));
+}
+
+#[test]
+fn by_force_a_transaction_that_stays_open_is_ended_and_the_switchover_goes_on() {
+    let mut scene = Scene::serving();
+    let switchover = Some(Switchover { term: 1, to: None, force: true });
+    scene.changed(Register::Wish, Value::Wish(Wish { switchover, ..Wish::default() }));
+    scene.beats(5);
+    assert!(matches!(scene.machine.gate(), Gate::Hold { .. }), "it has its time");
+    scene.asked.clear();
+    scene.beats(2);
+    let shut = scene.asked.iter().position(|one| matches!(one, Output::Gate(Gate::Close { .. })));
+    let measured = scene.asked.iter().position(|one| matches!(one, Output::Do { .. }));
+    assert!(shut.is_some() && shut < measured, "{:?}", scene.asked);
+    assert_eq!(scene.done(primary(1, 120, &[("b", 120), ("c", 120)])), Effect::Measure);
+    assert_eq!(scene.grant_rule(), rule().recruiting(2, host("a")));
 }
 
 #[test]

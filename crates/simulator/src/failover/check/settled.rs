@@ -77,6 +77,10 @@ impl Checker {
                 return err(format!("db{} does not follow", host + 1));
             }
         }
+        let wish = store(world).wish();
+        if let Some(host) = well.iter().find(|host| wish.reinit.contains(&self.scene.names[**host])) {
+            return err(format!("db{} was to begin anew", host + 1));
+        }
         if !rule.also.is_empty() {
             return err("a change of the cohort is not finished".to_owned());
         }

@@ -24,7 +24,7 @@ impl Engine {
         let shortest = Duration::from_millis(1);
         let mut lasts = of_any_size(&mut self.random, shortest, longest.max(shortest));
         let ticket = self.number() * 2;
-        if let Effect::Rejoin { primary, term } = effect.as_ref()
+        if let Effect::Rejoin { primary, term, .. } = effect.as_ref()
             && *term >= self.disk.pledged
         {
             // Set aside. Until the copy is whole, there is nothing here.
