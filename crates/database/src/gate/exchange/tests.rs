@@ -1,3 +1,5 @@
+//! Conversations, as types of messages alone.
+
 use proptest::prelude::*;
 
 use super::*;
