@@ -333,14 +333,13 @@ pub async fn finish(
 async fn read_all(load: &AppendLoad, history: &mut History) -> Result<BTreeMap<i64, Vec<i64>>, Refusal> {
     let steps = history.entries.iter().flat_map(|entry| &entry.steps);
     let keys: BTreeSet<i64> = steps.map(Step::key).collect();
-    let mut process = history.entries.iter().map(|entry| entry.process).max().unwrap_or_default();
+    let last = history.entries.iter().map(|entry| entry.process).max().unwrap_or_default();
     let began = Instant::now();
     let before = history.entries.last().map_or(0, |entry| entry.at_ns);
     let until = began + load.patience;
     let mut all = BTreeMap::new();
     let mut lists: Option<Lists> = None;
-    for key in keys {
-        process += 1;
+    for (process, key) in (last + 1..).zip(keys) {
         loop {
             let at_ns = || before + u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX / 2);
             let invoked = Entry {
