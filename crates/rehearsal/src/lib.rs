@@ -7,6 +7,7 @@
 pub mod clients;
 pub mod fault;
 pub mod health;
+pub mod history;
 pub mod plan;
 pub mod record;
 pub mod report;

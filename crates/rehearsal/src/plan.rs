@@ -263,6 +263,17 @@ impl Plan {
         order
     }
 
+    /// How each database is written into that the plan has cases of, each once.
+    pub fn databases(&self) -> Vec<&Writes> {
+        let mut all: Vec<&Writes> = Vec::new();
+        for writes in self.cases.iter().filter_map(|case| case.component.writes.as_ref()) {
+            if all.iter().all(|other| other.database != writes.database) {
+                all.push(writes);
+            }
+        }
+        all
+    }
+
     /// In order, each once.
     pub fn component_names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.cases.iter().map(|case| case.component.label()).collect();

@@ -2,6 +2,7 @@
 
 mod crowd;
 mod notice;
+mod soup;
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,6 +16,7 @@ use crate::verdict::{self, Bounds};
 use crowd::Crowd;
 pub(crate) use crowd::Written;
 use notice::Notice;
+pub use soup::{HistoryReport, Soup, SoupFault, SoupReport};
 
 /// How often the system is asked how it is.
 const GLANCE: Duration = Duration::from_millis(20);

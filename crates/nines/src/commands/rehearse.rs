@@ -1,6 +1,7 @@
 //! `nines rehearse`: the whole system on this machine, each component broken in turn, and what clients saw.
 
 mod progress;
+mod soup;
 mod table;
 
 use std::collections::BTreeMap;
@@ -52,6 +53,16 @@ pub(crate) struct Args {
     /// Print what would be broken, and break nothing
     #[arg(long)]
     list: bool,
+    /// Break the hosts of a database at random for so long, several at the same time, and see whether what transactions saw
+    /// can have happened
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    soup: Option<u64>,
+    /// Of the soup: which faults come when follows from it. Default: another one each time
+    #[arg(long, value_name = "N", requires = "soup")]
+    seed: Option<u64>,
+    /// Of the soup: keep the histories there, as elle-cli reads them
+    #[arg(long, value_name = "DIR", requires = "soup")]
+    histories: Option<PathBuf>,
     /// Keep what the hosts' programs print, a file for each host
     #[arg(long, value_name = "DIR")]
     keep_logs: Option<PathBuf>,
@@ -77,6 +88,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         tell("nines: nothing to rehearse; `nines rehearse --list` says what there is");
         return Ok(EXIT_USAGE.into());
     }
+    if args.soup.is_some() && plan.databases().is_empty() {
+        tell("nines: there is no database here to make a soup of");
+        return Ok(EXIT_USAGE.into());
+    }
+    if !system.databases.is_empty() && !rustix::process::geteuid().is_root() {
+        tell("nines: databases can be rehearsed by root only: PostgreSQL runs there as a user of its own");
+        return Ok(EXIT_BAD.into());
+    }
+    let histories = args.histories.as_deref().map(directory).transpose()?;
     let logs = args.keep_logs.as_deref().map(directory).transpose()?;
     let file = args.file.canonicalize()?;
     allow_many_connections();
@@ -85,7 +105,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         if system.databases.is_empty() { nines_lab::enter() } else { nines_lab::enter_with_disks(&disks()) };
     match entered.map_err(|error| anyhow::anyhow!("{error}"))? {
         Entered::Outside(code) => Ok(code),
-        Entered::Inside(inside) => play(&inside, args, &Arc::new(system), &file, &plan, logs),
+        Entered::Inside(inside) => match args.soup {
+            Some(seconds) => {
+                let soup = soup::Cook { seconds, seed: args.seed, histories, json: args.json };
+                soup::play(&inside, &soup, &Arc::new(system), &file, &plan, logs)
+            }
+            None => play(&inside, args, &Arc::new(system), &file, &plan, logs),
+        },
     }
 }
 

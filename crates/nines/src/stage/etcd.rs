@@ -114,7 +114,7 @@ impl LabStage {
         let all: Vec<(HostId, u16)> = etcd(&self.system).into_iter().flat_map(members).collect();
         let begin = Instant::now();
         for (host, port) in all {
-            while let Err(why) = self.ask_store(host, port, "GET", "/health").and_then(healthy) {
+            while let Err(why) = self.ask_store(host, port, "GET", "/health").and_then(|it| healthy(&it)) {
                 let ended = nines_rehearsal::Stage::ended(self).await;
                 if !ended.is_empty() {
                     return Err(ended.join("; ").into());
@@ -164,6 +164,6 @@ fn ask(address: SocketAddr, request: &str) -> io::Result<Value> {
     serde_json::from_str(text.get(begin..end).unwrap_or_default()).map_err(io::Error::other)
 }
 
-fn healthy(answer: Value) -> io::Result<()> {
+fn healthy(answer: &Value) -> io::Result<()> {
     if answer["health"] == "true" { Ok(()) } else { Err(io::Error::other(answer.to_string())) }
 }
