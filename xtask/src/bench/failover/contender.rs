@@ -191,11 +191,11 @@ impl<'a> Cluster<'a> {
         Ok(clean)
     }
 
-    /// As an operator does it; `to` is another than the primary.
-    pub(crate) fn switch_over(&self, from: Host, to: Host) -> Result<()> {
+    /// As an operator does it who does not care who is next.
+    pub(crate) fn switch_over(&self, from: Host) -> Result<()> {
         let mut order = match self.contender.kind {
-            Kind::Patroni { .. } => patroni::switchover(self, from, to),
-            Kind::Nines => nines::switchover(self, from, to),
+            Kind::Patroni { .. } => patroni::switchover(self, from),
+            Kind::Nines => nines::switchover(self, from),
         };
         let output = order.output().context("the switchover cannot be ordered")?;
         if !output.status.success() {

@@ -161,8 +161,7 @@ impl<'a> World<'a> {
                 return Ok(course);
             }
             Kind::Switchover => {
-                let to = Host::DATABASES.into_iter().find(|host| *host != old).context("no other host")?;
-                cluster.switch_over(old, to)?;
+                cluster.switch_over(old)?;
                 // It may only have been ordered.
                 course.unnoticed = !taken_over(cluster)?;
                 client.steady(AFTER, WATCHED)?;

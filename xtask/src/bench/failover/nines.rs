@@ -61,9 +61,9 @@ users = [{{ name = \"bench\", password = \"bench\", owns = [\"bench\"] }}]
     )
 }
 
-pub(crate) fn switchover(cluster: &Cluster<'_>, from: Host, to: Host) -> Command {
+pub(crate) fn switchover(cluster: &Cluster<'_>, from: Host) -> Command {
     let mut order = Command::new(&cluster.place.nines);
-    order.args(["switchover", "orders", "--to", to.name(), "--admin-socket", &socket(from)]);
+    order.args(["switchover", "orders", "--admin-socket", &socket(from)]);
     order
 }
 

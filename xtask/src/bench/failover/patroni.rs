@@ -122,11 +122,12 @@ listen bench
     Ok(haproxy)
 }
 
-pub(crate) fn switchover(cluster: &Cluster<'_>, from: Host, to: Host) -> Command {
-    let name = format!("{}-{}.yml", cluster.contender.name, to.name());
-    let mut order = to.command(program("patronictl"), Some(USER));
+/// To whom it thinks best: synchronous, it takes only who confirms.
+pub(crate) fn switchover(cluster: &Cluster<'_>, from: Host) -> Command {
+    let name = format!("{}-{}.yml", cluster.contender.name, from.name());
+    let mut order = from.command(program("patronictl"), Some(USER));
     order.arg("-c").arg(PathBuf::from(RUN).join(name));
-    order.args(["switchover", "bench", "--master", from.name(), "--candidate", to.name(), "--force"]);
+    order.args(["switchover", "bench", "--master", from.name(), "--force"]);
     order
 }
 
