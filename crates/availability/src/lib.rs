@@ -4,7 +4,10 @@
 //! ways that check one another: exactly ([`structure`], [`markov`]), and by simulated years ([`simulation`]).
 
 pub mod bounds;
+pub mod distribution;
 mod hash;
 pub mod markov;
 pub mod nines;
+pub mod random;
+pub mod simulation;
 pub mod structure;
