@@ -12,7 +12,7 @@ pub const HOURS_PER_YEAR: f64 = 8_760.0;
 /// The share of time in which something serves.
 ///
 /// Kept as the share in which it does not: of nine nines a fraction near 1 would have lost half of its digits.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Availability {
     unavailability: f64,
 }
@@ -90,6 +90,13 @@ impl Availability {
     /// One of these is enough, and they fail apart from each other.
     pub fn parallel(parts: impl IntoIterator<Item = Self>) -> Self {
         Self::from_unavailability(parts.into_iter().map(|part| part.unavailability).product())
+    }
+}
+
+/// What is more available is greater.
+impl PartialOrd for Availability {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        other.unavailability.partial_cmp(&self.unavailability)
     }
 }
 
@@ -244,6 +251,7 @@ mod tests {
             let spent = alert.rate * alert.long.as_secs_f64() / month.window.as_secs_f64();
             assert!((spent - alert.spent).abs() < 1e-12, "{alert:?}");
         }
+        assert!(of(0.999) > of(0.99) && Availability::PERFECT > of(0.999_999));
         assert!(month.is_met_by(of(0.999)) && !month.is_met_by(of(0.998_999)));
     }
 }

@@ -13,7 +13,7 @@ use crate::bounds::Interval;
 /// How much an analysis may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Nodes of a decision diagram.
+    /// Nodes of decision diagrams, and sets alike of a family of cut sets.
     pub nodes: usize,
     /// Combinations of failed zones (or whatever else many parts share) that are worked out one by one.
     pub scenarios: usize,
@@ -21,7 +21,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { nodes: 400_000, scenarios: 2_000 }
+        Self { nodes: 1_000_000, scenarios: 2_000 }
     }
 }
 
@@ -71,13 +71,13 @@ impl Tree {
     /// # Errors
     /// If a part alone is beyond the limits.
     pub fn analyse(&self, top: NodeId, limits: Limits) -> Result<Analysis, TooLarge> {
-        let whole = Bdd::of(self, &[top], order::by_walk(self, &[top]), limits.nodes);
+        // Where it grows it grows quickly: soon given up, little is lost.
+        let whole = Bdd::of(self, &[top], order::by_walk(self, &[top]), limits.nodes / 8);
         if let Ok((bdd, roots)) = whole {
             return Ok(Analysis::new(self, bdd, roots, Vec::new(), limits));
         }
         let parts = self.parts(top);
-        let (mut bdd, mut roots) =
-            Bdd::of(self, &parts, order::by_company(self, &parts), limits.nodes.saturating_mul(4))?;
+        let (mut bdd, mut roots) = Bdd::of(self, &parts, order::by_company(self, &parts), limits.nodes)?;
         let (shared, groups) = self.entangled(&parts);
         let mut joined = vec![FALSE; groups.iter().max().map_or(0, |last| last + 1)];
         for (root, group) in roots.drain(..).zip(groups) {
@@ -146,7 +146,7 @@ impl Analysis {
 
     /// Whether probabilities are exact, and not between bounds.
     pub fn is_exact(&self) -> bool {
-        self.shared.len() <= self.depth()
+        self.shared.len() <= self.depth(self.limits.scenarios)
     }
 
     /// How many parts it was worked out in; one is a single diagram.
@@ -162,17 +162,23 @@ impl Analysis {
     /// How likely the top is to have failed, when each event has with this probability, by its index. Events that are
     /// missing never fail. To know it given that a component is down or up, say 1 or 0.
     pub fn probability(&self, q: &[f64]) -> Interval {
+        self.probability_within(self.limits.scenarios, q)
+    }
+
+    /// The same from at most so many combinations of what parts share: quicker, and less sure.
+    pub fn probability_within(&self, scenarios: usize, q: &[f64]) -> Interval {
+        let depth = self.depth(scenarios);
         let q = self.by_level(q);
         let mut low = 0.0;
         let mut scratch = q.clone();
-        self.scenarios(&q, |failed, weight| {
+        self.scenarios(depth, &q, |failed, weight| {
             if weight > 0.0 {
                 self.assume(&mut scratch, failed);
                 let p = self.bdd.probabilities(&scratch);
                 low += weight * self.any(&p, None);
             }
         });
-        let high = (low + self.beyond(&q)).min(1.0);
+        let high = (low + self.beyond(depth, &q)).min(1.0);
         // Where more zones have failed than were looked at, hardly anything is left.
         Interval { low, likely: high, high }
     }
@@ -183,7 +189,7 @@ impl Analysis {
         let mut differences = vec![0.0; self.bdd.events.len()];
         let mut top = 0.0;
         let mut scratch = by_level.clone();
-        self.scenarios(&by_level, |failed, weight| {
+        self.scenarios(self.depth(self.limits.scenarios), &by_level, |failed, weight| {
             self.assume(&mut scratch, failed);
             let p = self.bdd.probabilities(&scratch);
             let down = self.any(&p, None);
@@ -238,7 +244,7 @@ impl Analysis {
     /// # Errors
     /// If there are too many for the limits.
     pub fn cut_sets(&self, order: usize) -> Result<CutSets, TooLarge> {
-        let mut zdd = Zdd::new(self.limits.nodes.saturating_mul(4));
+        let mut zdd = Zdd::new(self.limits.nodes);
         let mut family = NONE;
         let wanted = Some(order).filter(|&order| order < self.bdd.events.len());
         for &root in &self.roots {
@@ -280,13 +286,13 @@ impl Analysis {
     }
 
     /// How many shared events fail at one time in the scenarios that are looked at.
-    fn depth(&self) -> usize {
+    fn depth(&self, scenarios: usize) -> usize {
         let shared = self.shared.len();
         let (mut of_size, mut sum, mut depth) = (1usize, 1usize, 0);
         while depth < shared {
             of_size = of_size.saturating_mul(shared - depth) / (depth + 1);
             sum = sum.saturating_add(of_size);
-            if sum > self.limits.scenarios {
+            if sum > scenarios {
                 break;
             }
             depth += 1;
@@ -295,8 +301,7 @@ impl Analysis {
     }
 
     /// Each set of at most that many, with its probability. Without shared events there is one scenario, and it is certain.
-    fn scenarios(&self, q: &[f64], mut each: impl FnMut(&[usize], f64)) {
-        let depth = self.depth();
+    fn scenarios(&self, depth: usize, q: &[f64], mut each: impl FnMut(&[usize], f64)) {
         let mut pending = vec![Vec::new()];
         while let Some(failed) = pending.pop() {
             each(&failed, self.weight(q, &failed, None));
@@ -312,7 +317,7 @@ impl Analysis {
     }
 
     /// How likely it is that more shared events have failed than in any scenario.
-    fn beyond(&self, q: &[f64]) -> f64 {
+    fn beyond(&self, depth: usize, q: &[f64]) -> f64 {
         let mut of_count = vec![0.0; self.shared.len() + 1];
         of_count[0] = 1.0;
         for &level in &self.shared {
@@ -322,6 +327,6 @@ impl Analysis {
                 of_count[count] = of_count[count] * (1.0 - q) + before;
             }
         }
-        of_count[(self.depth() + 1).min(of_count.len())..].iter().sum()
+        of_count[(depth + 1).min(of_count.len())..].iter().sum()
     }
 }

@@ -112,16 +112,21 @@ impl Tree {
 
     /// Whether `top` has failed when these events have.
     pub fn fails(&self, top: NodeId, failed: impl Fn(EventId) -> bool) -> bool {
-        let mut down = vec![false; top.index() + 1];
-        for at in 0..=top.index() {
-            down[at] = match &self.nodes[at] {
+        self.evaluate(top, failed)[top.index()]
+    }
+
+    /// Which nodes up to `last` have failed when these events have.
+    pub(crate) fn evaluate(&self, last: NodeId, failed: impl Fn(EventId) -> bool) -> Vec<bool> {
+        let mut down: Vec<bool> = Vec::with_capacity(last.index() + 1);
+        for node in &self.nodes[..=last.index()] {
+            down.push(match node {
                 Node::Event(event) => failed(*event),
                 Node::AtLeast { need, of } => {
                     of.iter().filter(|child| down[child.index()]).count() >= *need as usize
                 }
-            };
+            });
         }
-        down[top.index()]
+        down
     }
 
     pub(crate) fn children(&self, node: NodeId) -> &[NodeId] {

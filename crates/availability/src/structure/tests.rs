@@ -138,7 +138,7 @@ fn pools(zones: usize, pools: usize, members: usize, spare: usize) -> (Tree, Nod
 fn parts_that_share_zones_give_what_one_diagram_gives() {
     let (tree, top, q) = pools(5, 4, 10, 3);
     let whole = tree.analyse(top, Limits::default()).unwrap();
-    let parts = tree.analyse(top, Limits { nodes: 700, scenarios: 32 }).unwrap();
+    let parts = tree.analyse(top, Limits { nodes: 2800, scenarios: 32 }).unwrap();
     assert_eq!((whole.parts(), parts.parts()), (1, 4));
     assert!(parts.is_exact());
     let (wanted, got) = (whole.probability(&q).likely, parts.probability(&q));
@@ -154,7 +154,7 @@ fn parts_that_share_zones_give_what_one_diagram_gives() {
     };
     assert_eq!(list(&whole), list(&parts));
     // With fewer scenarios, it lies between the bounds.
-    let rough = tree.analyse(top, Limits { nodes: 700, scenarios: 10 }).unwrap();
+    let rough = tree.analyse(top, Limits { nodes: 2800, scenarios: 10 }).unwrap();
     assert!(!rough.is_exact());
     let bounds = rough.probability(&q);
     assert!(bounds.low < wanted && wanted < bounds.high * (1.0 + 1e-9) && bounds.high < 2e-5, "{bounds:?}");
@@ -205,7 +205,7 @@ proptest! {
         let wanted = by_brute_force(&tree, top, &q);
         prop_assert!((probability(&tree, top, &q) - wanted).abs() < 1e-12);
         // And so do its parts, where it must not be one.
-        if let Ok(parts) = tree.analyse(top, Limits { nodes: 8, scenarios: 2000 }) {
+        if let Ok(parts) = tree.analyse(top, Limits { nodes: 100, scenarios: 2000 }) {
             prop_assert!((parts.probability(&q).likely - wanted).abs() < 1e-12);
         }
     }
