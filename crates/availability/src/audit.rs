@@ -85,8 +85,8 @@ pub struct TimeBudget {
     pub take_over: f64,
     /// Where these come from.
     pub how: String,
-    /// How many of these the objective allows in thirty days, if nothing else happens.
-    pub allowed_in_30_days: f64,
+    /// How many of these the objective allows in thirty days, if nothing else happens. `None`: they cost nothing.
+    pub allowed_in_30_days: Option<f64>,
 }
 
 /// What remains of a pool.
@@ -234,7 +234,7 @@ fn time_budget(service: &Service, model: &Model) -> Vec<TimeBudget> {
         .groups
         .iter()
         .map(|group| {
-            let database = service.databases.iter().find(|database| database.name == group.component);
+            let database = group.database.map(|at| &service.databases[at]);
             let how = match database {
                 _ if group.measured => "rehearsed".to_owned(),
                 Some(database) => format!(
@@ -251,7 +251,7 @@ fn time_budget(service: &Service, model: &Model) -> Vec<TimeBudget> {
                 notice: group.notice,
                 take_over: group.takes_over,
                 how,
-                allowed_in_30_days: if total > 0.0 { allowed / total } else { f64::MAX },
+                allowed_in_30_days: (total > 0.0).then(|| allowed / total),
             }
         })
         .collect();
@@ -269,7 +269,7 @@ fn time_budget(service: &Service, model: &Model) -> Vec<TimeBudget> {
                 Some(failures) => format!("by checks; by traffic after {failures} failed requests in a row"),
                 None => "by checks".into(),
             },
-            allowed_in_30_days: if cost > 0.0 { allowed / cost } else { f64::MAX },
+            allowed_in_30_days: (cost > 0.0).then(|| allowed / cost),
         });
     }
     rows

@@ -61,6 +61,8 @@ pub struct Function {
 pub struct ActivePassive {
     /// The load balancer, the database.
     pub component: String,
+    /// Which database it is; `None` for a load balancer.
+    pub database: Option<usize>,
     /// What moves: an address, the primary.
     pub what: String,
     /// The preferred one first.
@@ -209,7 +211,7 @@ impl Builder<'_> {
         let quorum = service.quorum.as_ref().filter(|_| !service.databases.is_empty());
         let quorum = quorum.and_then(|quorum| self.quorum(quorum));
         let databases: Vec<NodeId> =
-            service.databases.iter().map(|database| self.database(database, quorum)).collect();
+            (0..service.databases.len()).map(|at| self.database(at, quorum)).collect();
         let readable: Vec<NodeId> = service
             .databases
             .iter()
@@ -282,6 +284,7 @@ impl Builder<'_> {
             }
             let group = ActivePassive {
                 component: entry.name.clone(),
+                database: None,
                 what: address.name.clone(),
                 hosts: address.hosts.clone(),
                 notice: address.notice.as_secs_f64(),
@@ -323,7 +326,8 @@ impl Builder<'_> {
     }
 
     /// Writes are not taken.
-    fn database(&mut self, database: &Database, quorum: Option<NodeId>) -> NodeId {
+    fn database(&mut self, at: usize, quorum: Option<NodeId>) -> NodeId {
+        let database = &self.service.databases[at];
         let mut down: Vec<NodeId> = quorum.into_iter().collect();
         if database.can_fail_over() {
             let gone = self.gone(&database.hosts);
@@ -331,6 +335,7 @@ impl Builder<'_> {
             down.extend(self.refusing(database));
             let group = ActivePassive {
                 component: database.name.clone(),
+                database: Some(at),
                 what: "the primary".into(),
                 hosts: database.hosts.clone(),
                 notice: database.notice().as_secs_f64(),
@@ -400,7 +405,7 @@ impl Builder<'_> {
         let of = self.rates.of;
         let service = self.service;
         let first = group.hosts[0];
-        let database = service.databases.iter().find(|database| database.name == group.component);
+        let database = group.database.map(|at| &service.databases[at]);
         let survives = |falls: &dyn Fn(usize) -> bool| {
             group.hosts.iter().any(|&host| !falls(host))
                 && !database.is_some_and(|of| self.refuses(of, falls))

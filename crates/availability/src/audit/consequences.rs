@@ -242,11 +242,9 @@ fn balancers(service: &Service, model: &Model) -> Vec<Consequence> {
                 ));
                 row.noticed.push("not by nines: nothing moves an address".into());
             } else {
-                for group in model
-                    .groups
-                    .iter()
-                    .filter(|group| group.component == entry.name && group.hosts[0] == host)
-                {
+                for group in model.groups.iter().filter(|group| {
+                    group.database.is_none() && group.component == entry.name && group.hosts[0] == host
+                }) {
                     row.gap = row.gap.max(group.notice + group.takes_over);
                     row.takes_over
                         .push(format!("{} takes {}", service.hosts[group.hosts[1]].name, group.what));
@@ -278,7 +276,7 @@ fn members(service: &Service) -> Vec<Consequence> {
 
 fn instances(service: &Service, model: &Model) -> Vec<Consequence> {
     let mut rows = Vec::new();
-    for database in &service.databases {
+    for (number, database) in service.databases.iter().enumerate() {
         for (at, &host) in database.hosts.iter().enumerate() {
             let name = format!("{} on {}", database.name, service.hosts[host].name);
             let mut row = Consequence::new(ComponentKind::Instance, name);
@@ -288,7 +286,7 @@ fn instances(service: &Service, model: &Model) -> Vec<Consequence> {
                 row.lost = vec![format!("writes to {}", database.name)];
                 row.person = true;
             } else if at == 0 {
-                for group in model.groups.iter().filter(|group| group.component == database.name) {
+                for group in model.groups.iter().filter(|group| group.database == Some(number)) {
                     row.gap = group.takes_over;
                     row.takes_over
                         .push(format!("{} becomes the primary", service.hosts[group.hosts[1]].name));

@@ -114,13 +114,15 @@ impl Findings<'_> {
                 "rehearse: measured figures take the place of assumed ones",
             );
         }
-        for row in budget.iter().filter(|row| row.allowed_in_30_days < 4.0) {
+        for (row, allowed) in
+            budget.iter().filter_map(|row| Some((row, row.allowed_in_30_days.filter(|&times| times < 4.0)?)))
+        {
             let text = format!(
                 "{}: {} takes up to {}, which the objective allows {:.1} times in thirty days",
                 row.component,
                 row.what,
                 seconds(row.notice + row.take_over),
-                row.allowed_in_30_days
+                allowed
             );
             self.add(
                 "slow-failover",
