@@ -211,7 +211,7 @@ fn prediction(
     }
     let mut contributions: Vec<Contribution> = contributions
         .into_iter()
-        .filter(|(_, share)| *share > 1e-4)
+        .filter(|(_, share)| *share > 2e-3)
         .map(|(cause, share)| Contribution { cause, minutes_per_year: share * minutes.likely, share })
         .collect();
     contributions.sort_by(|a, b| b.share.total_cmp(&a.share));

@@ -81,6 +81,15 @@ impl Availability {
         }
     }
 
+    /// A figure that somebody wrote, as it was written: `99.95 %`.
+    pub fn as_stated(self) -> String {
+        let percent = self.percent(6);
+        let figure = percent.trim_end_matches(" %");
+        let figure =
+            if figure.contains('.') { figure.trim_end_matches('0').trim_end_matches('.') } else { figure };
+        format!("{figure} %")
+    }
+
     /// All of these are needed, and they fail apart from each other.
     pub fn series(parts: impl IntoIterator<Item = Self>) -> Self {
         let up: f64 = parts.into_iter().map(|part| (-part.unavailability).ln_1p()).sum();
@@ -201,6 +210,10 @@ mod tests {
         assert_eq!(of(0.0).to_string(), "0 %");
         assert_eq!(of(0.999_996).percent(1), "99.9996 %");
         assert_eq!(of(0.999_996).percent(0), "99.999 %");
+        assert_eq!(
+            [0.9999, 0.9995, 0.9, 0.995].map(|figure| of(figure).as_stated()),
+            ["99.99 %", "99.95 %", "90 %", "99.5 %"]
+        );
         assert_eq!(Availability::from_unavailability(1e-5 + 1e-15).percent(2), "99.9989 %");
         assert_eq!(Availability::from_unavailability(1e-18).nines(), 15);
     }

@@ -95,7 +95,7 @@ impl Findings<'_> {
             let text = format!(
                 "{:.0} minutes of downtime a year are to be expected, and {} allows {:.0}",
                 of.minutes_per_year.likely,
-                self.service.objective.percent(2),
+                self.service.objective.as_stated(),
                 of.objective_minutes
             );
             let most = of.contributions.first().map(|of| of.cause.clone()).unwrap_or_default();

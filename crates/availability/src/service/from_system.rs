@@ -180,4 +180,46 @@ mod tests {
         assert_eq!(read(&text("minimum_healthy = \"60 %\"\n")).pools[0].least(), 1);
         assert_eq!(refusing.zones.len(), 1);
     }
+
+    #[test]
+    fn a_database_and_its_coordination_are_what_their_file_says() {
+        let text = r#"
+            name = "t"
+            zones = ["a", "b", "c"]
+            [hosts]
+            lb = { zone = "a", address = "10.0.0.1" }
+            db1 = { zone = "a", address = "10.0.0.2" }
+            db2 = { zone = "b", address = "10.0.0.3" }
+            db3 = { zone = "c", address = "10.0.0.4" }
+            [load_balancers.front]
+            hosts = ["lb"]
+            listeners = [{ bind = ":5432", database = "main" }, { bind = ":5433", database = "main", access = "read-only" }]
+            [databases.main]
+            engine = "postgresql"
+            hosts = ["db1", "db2", "db3"]
+            durability = "available"
+            lease = "2s"
+            heartbeat = "250ms"
+            replication_password = "a-long-text-that-nobody-can-guess"
+            [coordination]
+            etcd = ["db1:2379", "10.9.0.31:2379", "etcd3.example:2379"]
+        "#;
+        let service = read_alone(text);
+        let main = &service.databases[0];
+        assert_eq!((main.hosts.as_slice(), main.confirm, main.strict), (&[1, 2, 3][..], 1, false));
+        assert_eq!(main.notice(), Duration::from_millis(2350));
+        let voters = &service.quorum.as_ref().unwrap().members;
+        let hosts: Vec<Option<usize>> = voters.iter().map(|voter| voter.host).collect();
+        assert_eq!(hosts, [Some(1), None, None]);
+        let reached: Vec<_> =
+            service.entries[0].serves.iter().map(|(_, pool)| service.pools[*pool].reaches).collect();
+        use super::super::Access::{ReadOnly, ReadWrite};
+        assert_eq!(reached, [Some((0, ReadWrite)), Some((0, ReadOnly))]);
+    }
+
+    fn read_alone(text: &str) -> Service {
+        let system =
+            nines_system::parse("test", text).unwrap_or_else(|mistakes| panic!("{}", mistakes.render(false)));
+        Service::of(&system, &BTreeMap::new())
+    }
 }

@@ -157,7 +157,7 @@ fn predicted(audit: &Audit, of: &Prediction, width: Option<usize>, out: &mut Vec
                     ", between {} and {}; promised {}",
                     worst.percent(1),
                     best.percent(1),
-                    audit.objective.percent(2)
+                    audit.objective.as_stated()
                 ),
                 PLAIN,
             ),

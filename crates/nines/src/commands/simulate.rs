@@ -112,7 +112,7 @@ fn text(service: &Service, answer: &Answer, causes: &[(String, f64, f64)]) -> Ve
         format!(
             "{:.1} % of years keep {}, between {:.1} % and {:.1} %",
             answer.kept.likely * 100.0,
-            objective.percent(2),
+            objective.as_stated(),
             answer.kept.low * 100.0,
             answer.kept.high * 100.0
         ),
