@@ -35,7 +35,8 @@ pub struct Audit {
     pub single_points: Vec<SinglePoint>,
     /// Components that are fatal together and not alone. No more than a hundred of them, [`Audit::pair_count`] in all.
     pub pairs: Vec<[String; 2]>,
-    pub pair_count: f64,
+    /// `None`: too many, or too entangled, to be counted.
+    pub pair_count: Option<f64>,
     pub time_budget: Vec<TimeBudget>,
     pub capacity: Vec<Capacity>,
     pub findings: Vec<Finding>,
@@ -116,9 +117,10 @@ impl Audit {
     pub fn of(service: &Service, options: &Options) -> Self {
         let model = Model::of(service, &options.assumptions, Case::Likely);
         let analysis = model.analyse(options.limits);
-        let single = analysis.as_ref().map(|analysis| places(&model, analysis)).unwrap_or_default();
-        let (pairs, pair_count) =
-            analysis.as_ref().ok().and_then(|of| pairs(service, &model, of).ok()).unwrap_or_default();
+        let single = places(&model);
+        let found = analysis.as_ref().ok().and_then(|of| pairs(service, &model, of).ok());
+        let pair_count = found.as_ref().map(|(_, count)| *count);
+        let pairs = found.map(|(pairs, _)| pairs).unwrap_or_default();
         let changes = changes::changes(service, options, (&model, analysis.as_ref().ok()), &single);
         let single_points = single.iter().map(|kind| {
             let component = kind.label(service);
@@ -137,7 +139,7 @@ impl Audit {
             service.pools.iter().filter_map(|pool| capacity(service, pool)).collect();
         let mut findings =
             findings::findings(service, &single_points, prediction.as_ref(), &time_budget, &capacity);
-        if analysis.is_err() {
+        if analysis.is_err() || pair_count.is_none() {
             findings.push(findings::entangled());
         }
         Self {
@@ -167,11 +169,13 @@ fn names(model: &Model, events: &[crate::structure::EventId]) -> Vec<String> {
     model.lost(events).into_iter().map(|function| function.name.clone()).collect()
 }
 
-/// Places that are fatal alone.
-fn places(model: &Model, analysis: &Analysis) -> Vec<Kind> {
-    let Ok(sets) = analysis.cut_sets(1) else { return Vec::new() };
-    let kinds = sets.of_size(1, model.kinds.len()).into_iter().map(|set| model.kinds[set[0].index()].clone());
-    kinds.filter(Kind::is_place).collect()
+/// Places that are fatal alone: each is tried, so that this is known however entangled the rest is.
+fn places(model: &Model) -> Vec<Kind> {
+    model.kinds.iter().filter(|kind| kind.is_place() && is_fatal(model, kind)).cloned().collect()
+}
+
+fn is_fatal(model: &Model, kind: &Kind) -> bool {
+    model.event(kind).is_some_and(|event| model.tree.fails(model.top, |failed| failed == event))
 }
 
 /// Places that are fatal together: the first ones by name, and how many there are.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Options, places};
+use super::{Options, is_fatal};
 use crate::assumptions::{Assumptions, Case};
 use crate::bounds::Interval;
 use crate::model::{Kind, Model};
@@ -65,8 +65,7 @@ pub(super) fn changes(
             let model = Model::of(&candidate.service, assumptions, Case::Likely);
             let analysis = model.analyse(limits).ok()?;
             let after = minutes(&analysis, &model);
-            let left = if single.is_empty() { Vec::new() } else { places(&model, &analysis) };
-            let removed = single.iter().filter(|kind| !left.contains(kind));
+            let removed = single.iter().filter(|kind| !is_fatal(&model, kind));
             Some(Change {
                 text: candidate.text,
                 saves: now.map(|now| now - after),

@@ -57,7 +57,7 @@ pub(super) fn entangled() -> Finding {
         code: "too-entangled",
         severity: Severity::Warning,
         place: "the system".into(),
-        text: "too much depends on too much else for an exact prediction".into(),
+        text: "too much depends on too much else for everything to be worked out: a prediction or pairs are missing".into(),
         suggestion: "`nines simulate` has no such bound".into(),
     }
 }

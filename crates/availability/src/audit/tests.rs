@@ -39,7 +39,7 @@ fn a_shop_in_three_zones_is_good() {
     let share: f64 = prediction.contributions.iter().map(|of| of.share).sum();
     assert!((1.0..1.3).contains(&share), "{:#?}", prediction.contributions);
     assert_eq!(prediction.contributions[0].cause, "a change that breaks everything");
-    assert_eq!(audit.pair_count, audit.pairs.len() as f64);
+    assert_eq!(audit.pair_count, Some(audit.pairs.len() as f64));
     assert!(audit.pairs.contains(&["host lb1".into(), "host lb2".into()]));
     assert!(audit.pairs.contains(&["zone a".into(), "zone b".into()]));
     assert!(serde_json::to_value(&audit).unwrap()["prediction"]["reachable"].as_bool().unwrap());
@@ -119,6 +119,17 @@ fn a_single_point_that_is_accepted_is_good_enough() {
     let audit = Audit::of(&service, &options);
     assert!(audit.is_good());
     assert!(!codes(&audit).contains(&"single-point-of-failure"));
+}
+
+#[test]
+fn what_is_fatal_alone_is_known_even_where_nothing_else_is() {
+    let mut service = shop();
+    service.hosts[1].zone = 0;
+    let options = Options { limits: Limits { nodes: 20, scenarios: 2 }, ..Options::default() };
+    let audit = Audit::of(&service, &options);
+    assert_eq!(audit.single_points.len(), 1);
+    assert!(audit.prediction.is_none() && audit.pair_count.is_none() && !audit.is_good());
+    assert!(codes(&audit).contains(&"too-entangled"));
 }
 
 #[test]

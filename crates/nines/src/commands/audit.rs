@@ -10,7 +10,7 @@ use nines_availability::service::Service;
 use nines_system::System;
 
 use crate::terminal::{BAD, BOLD, Cell, DIM, GOOD, PLAIN, UNSURE, line, table, tell, width};
-use crate::{EXIT_BAD, EXIT_FILE};
+use crate::{EXIT_BAD, EXIT_FILE, EXIT_USAGE};
 
 /// Rows of hosts and members that are shown; all of them are in the JSON.
 const ROWS: usize = 60;
@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// A single point of failure that is accepted, and why: `"zone a=there is no second one yet"`
     #[arg(long, value_name = "COMPONENT=REASON", value_parser = accepted)]
     accept: Vec<(String, String)>,
+    /// Only what happens if this component fails, in full: `lb1`, a zone's name, `web`
+    #[arg(long, value_name = "COMPONENT", conflicts_with = "json")]
+    of: Option<String>,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -58,7 +61,7 @@ pub(super) fn read(file: &PathBuf, needs: &[(String, usize)]) -> Result<(System,
     let needs: BTreeMap<String, usize> = needs.iter().cloned().collect();
     if let Some(unknown) = needs.keys().find(|name| system.pools.iter().all(|pool| &pool.name != *name)) {
         tell(format_args!("nines: there is no pool {unknown}"));
-        return Err(ExitCode::from(crate::EXIT_USAGE));
+        return Err(ExitCode::from(EXIT_USAGE));
     }
     let service = Service::of(&system, &needs);
     Ok((system, service))
@@ -72,6 +75,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let options = Options { acknowledged: args.accept.iter().cloned().collect(), ..Options::default() };
     let audit = Audit::of(&service, &options);
     let mut out = anstream::stdout().lock();
+    if let Some(name) = &args.of {
+        let lines = in_full(&audit, name);
+        if lines.is_empty() {
+            tell(format_args!("nines: there is no component {name}"));
+            return Ok(EXIT_USAGE.into());
+        }
+        for line in lines {
+            writeln!(out, "{line}")?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&audit)?)?;
     } else {
@@ -90,16 +104,20 @@ fn text(audit: &Audit) -> Vec<String> {
         None => out.push(format!("{}: no prediction", audit.name)),
     }
     heading("What happens if it fails", &mut out);
-    let (few, rest) = audit.components.split_at(audit.components.len().min(ROWS));
-    out.extend(table(&few.iter().map(consequence).collect::<Vec<_>>(), width));
+    let mut rows: Vec<&Consequence> = audit.components.iter().collect();
+    if rows.len() > ROWS {
+        rows.sort_by_key(|row| row.lost.is_empty());
+    }
+    let (few, rest) = rows.split_at(rows.len().min(ROWS));
+    out.extend(table(&few.iter().map(|row| consequence(row)).collect::<Vec<_>>(), width));
     if !rest.is_empty() {
         out.push(format!("and {} more: --json shows all", rest.len()));
     }
-    if audit.pair_count > 0.0 {
+    if let Some(count) = audit.pair_count.filter(|&count| count > 0.0) {
         heading("Fatal together", &mut out);
         let pairs = audit.pairs.iter().take(10).map(|[one, other]| format!("{one} and {other}"));
         out.extend(pairs);
-        let more = audit.pair_count as usize - audit.pairs.len().min(10);
+        let more = count as usize - audit.pairs.len().min(10);
         out.extend((more > 0).then(|| format!("and {more} more pairs")));
     }
     if !audit.findings.is_empty() {
@@ -130,6 +148,39 @@ fn text(audit: &Audit) -> Vec<String> {
             vec![Cell::number(saves), Cell::new(change.text.clone() + &hosts, PLAIN)]
         });
         out.extend(table(&rows.collect::<Vec<_>>(), width));
+    }
+    out
+}
+
+/// Everything that is known of the components that are called so, or that have a word of their name in common with it.
+fn in_full(audit: &Audit, name: &str) -> Vec<String> {
+    let called = |row: &&Consequence| row.component.name.split([' ', ':']).any(|word| word == name);
+    let mut out = Vec::new();
+    for row in audit.components.iter().filter(called) {
+        if !out.is_empty() {
+            out.push(String::new());
+        }
+        out.push(line(
+            &[Cell::new(format!("{} {}", kind(row.component.kind), row.component.name), BOLD)],
+            None,
+        ));
+        let lost = if row.lost.is_empty() {
+            vec!["nothing until it is repaired".to_owned()]
+        } else {
+            row.lost.clone()
+        };
+        let person = if row.person { "needed" } else { "not needed" };
+        let facts = [
+            ("lost", lost),
+            ("impact", row.impact.clone()),
+            ("takes over", row.takes_over.clone()),
+            ("noticed", row.noticed.clone()),
+            ("a person is", vec![person.to_owned()]),
+        ];
+        for (what, told) in facts {
+            let first = std::iter::once(what).chain(std::iter::repeat(""));
+            out.extend(first.zip(&told).map(|(what, told)| format!("  {what:12}{told}")));
+        }
     }
     out
 }
@@ -178,8 +229,8 @@ fn predicted(audit: &Audit, of: &Prediction, width: Option<usize>, out: &mut Vec
     out.extend(table(&rows.collect::<Vec<_>>(), width));
 }
 
-fn consequence(row: &Consequence) -> Vec<Cell> {
-    let kind = match row.component.kind {
+fn kind(of: ComponentKind) -> &'static str {
+    match of {
         ComponentKind::Region => "region",
         ComponentKind::Zone => "zone",
         ComponentKind::Host => "host",
@@ -188,7 +239,10 @@ fn consequence(row: &Consequence) -> Vec<Cell> {
         ComponentKind::Instance => "instance",
         ComponentKind::Coordination => "coordination",
         ComponentKind::Shared => "shared",
-    };
+    }
+}
+
+fn consequence(row: &Consequence) -> Vec<Cell> {
     let (verdict, style) = match (row.lost.is_empty(), row.gap) {
         (false, _) => ("lost until repaired".to_owned(), BAD),
         (true, gap) if gap > 0.0 => (format!("up to {gap:.2} s"), UNSURE),
@@ -196,7 +250,7 @@ fn consequence(row: &Consequence) -> Vec<Cell> {
     };
     let told = if row.lost.is_empty() { row.takes_over.join("; ") } else { row.lost.join("; ") };
     vec![
-        Cell::new(kind, DIM),
+        Cell::new(kind(row.component.kind), DIM),
         Cell::new(row.component.name.clone(), PLAIN),
         Cell::new(verdict, style),
         Cell::new(told, PLAIN),
