@@ -11,6 +11,7 @@ use crate::shell;
 /// Who may know whom; what is not here may not be.
 const HOUSE: &[(&str, &[&str])] = &[
     ("nines-system", &[]),
+    ("nines-availability", &["nines-system"]),
     ("nines-control", &["nines-system"]),
     ("nines-load-balancer", &["nines-control", "nines-system"]),
     ("nines-admin", &["nines-control", "nines-system"]),
@@ -25,6 +26,7 @@ const HOUSE: &[(&str, &[&str])] = &[
         "nines",
         &[
             "nines-admin",
+            "nines-availability",
             "nines-control",
             "nines-coordination",
             "nines-database",
@@ -43,7 +45,7 @@ const HOUSE: &[(&str, &[&str])] = &[
 const FOR_TESTS: &str = "nines-trial";
 
 /// The rooms without I/O, clock and randomness.
-const PURE: [&str; 3] = ["nines-system", "nines-control", "nines-simulator"];
+const PURE: [&str; 4] = ["nines-availability", "nines-system", "nines-control", "nines-simulator"];
 /// What would bring I/O or randomness into a pure room, however far down its tree.
 const IMPURE: [&str; 6] = ["getrandom", "mio", "rand", "rustix", "socket2", "tokio"];
 /// What clippy must ban in a pure room.

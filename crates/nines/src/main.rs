@@ -30,6 +30,10 @@ enum Command {
     Init(commands::init::Args),
     /// The whole system on this machine, each component broken in turn, and what clients saw
     Rehearse(commands::rehearse::Args),
+    /// What happens if each component fails: single points of failure, predicted nines, what a change buys
+    Audit(commands::audit::Args),
+    /// Thousands of years of failures in seconds, and what they were like
+    Simulate(commands::simulate::Args),
     /// This host's part, for real
     Run(commands::run::Args),
     /// What this host lacks to do its part: privileges, ports, network, clock
@@ -63,6 +67,8 @@ fn main() -> ExitCode {
         Command::Schema(args) => commands::schema::run(&args),
         Command::Init(args) => commands::init::run(&args),
         Command::Rehearse(args) => commands::rehearse::run(&args),
+        Command::Audit(args) => commands::audit::run(&args),
+        Command::Simulate(args) => commands::simulate::run(&args),
         Command::Run(args) => commands::run::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Status(args) => commands::status::run(&args),

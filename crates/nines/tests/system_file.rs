@@ -225,3 +225,50 @@ fn the_schema_is_json() {
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     assert_eq!(schema["required"], serde_json::json!(["name", "hosts"]));
 }
+
+#[test]
+fn an_audit_says_what_fails_alone_and_what_would_help() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("shop.toml"), nines_system::example()).unwrap();
+    let out = nines(folder.path(), &["audit", "shop.toml", "--json"]);
+    let answer: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(answer["single_points"], serde_json::json!([]));
+    let lb1 = answer["components"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["component"]["name"] == "lb1")
+        .unwrap();
+    assert_eq!(lb1["takes_over"], serde_json::json!(["front: lb2 takes 10.0.1.100"]));
+
+    let out = nines(folder.path(), &["audit", "shop.toml", "--of", "lb1"]);
+    assert!(
+        text(&out.stdout).contains("noticed     front: by silence, within 0.33 s"),
+        "{}",
+        text(&out.stdout)
+    );
+    assert_eq!(nines(folder.path(), &["audit", "shop.toml", "--of", "lb9"]).status.code(), Some(2));
+
+    let single = nines_system::example().replace("hosts = [\"lb1\", \"lb2\"]", "hosts = [\"lb1\"]");
+    std::fs::write(folder.path().join("single.toml"), single.replace("virtual_ips", "# virtual_ips"))
+        .unwrap();
+    let out = nines(folder.path(), &["audit", "single.toml"]);
+    assert_eq!(out.status.code(), Some(1));
+    let told = text(&out.stdout);
+    assert!(told.contains("host lb1 alone takes down: front http-80 to web"), "{told}");
+    assert!(told.contains("a second host for front in zone b"), "{told}");
+}
+
+#[test]
+fn simulated_years_are_the_same_again() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("shop.toml"), nines_system::example()).unwrap();
+    let years =
+        |seed| nines(folder.path(), &["simulate", "shop.toml", "--years", "500", "--json", "--seed", seed]);
+    let (one, again, other) = (years("1"), years("1"), years("2"));
+    assert_eq!(one.status.code(), Some(0));
+    assert_eq!(one.stdout, again.stdout);
+    assert_ne!(one.stdout, other.stdout);
+    let answer: Value = serde_json::from_slice(&one.stdout).unwrap();
+    assert!(answer["mean"]["likely"].as_f64().unwrap() > 0.0 && answer["years"] == 500);
+}

@@ -1,5 +1,6 @@
 //! A file per command. Each has its `Args` and a `run` that returns the exit code.
 
+pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod database;
 pub(crate) mod doctor;
@@ -8,6 +9,7 @@ pub(crate) mod init;
 pub(crate) mod rehearse;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod simulate;
 pub(crate) mod stand_in;
 pub(crate) mod status;
 pub(crate) mod wish;

@@ -1,0 +1,303 @@
+//! What happens if a component fails, for every component: from the file alone.
+
+mod changes;
+mod consequences;
+mod findings;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::assumptions::{Assumptions, Case};
+use crate::bounds::Interval;
+use crate::model::{Kind, Model};
+use crate::nines::{Availability, MINUTES_PER_YEAR};
+use crate::service::{Pool, Service};
+use crate::structure::{Analysis, Limits, TooLarge};
+
+pub use changes::Change;
+pub use consequences::{Component, ComponentKind, Consequence};
+pub use findings::{Finding, Severity};
+
+/// Pairs that are listed; more are counted.
+const PAIRS: usize = 100;
+/// Rows of what takes most of the availability away.
+const CONTRIBUTIONS: usize = 12;
+const DAYS_30: f64 = 30.0 * 86_400.0;
+
+/// Everything that is known of a service without running it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Audit {
+    pub name: String,
+    pub objective: Availability,
+    pub prediction: Option<Prediction>,
+    pub components: Vec<Consequence>,
+    pub single_points: Vec<SinglePoint>,
+    /// Components that are fatal together and not alone. No more than a hundred of them, [`Audit::pair_count`] in all.
+    pub pairs: Vec<[String; 2]>,
+    /// `None`: too many, or too entangled, to be counted.
+    pub pair_count: Option<f64>,
+    pub time_budget: Vec<TimeBudget>,
+    pub capacity: Vec<Capacity>,
+    pub findings: Vec<Finding>,
+    pub changes: Vec<Change>,
+    pub assumptions: Assumptions,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Prediction {
+    /// With every figure at its worst, likely and best.
+    pub availability: [Availability; 3],
+    pub minutes_per_year: Interval,
+    pub objective_minutes: f64,
+    /// Whether the likely one keeps the objective.
+    pub reachable: bool,
+    /// Whether even the worst one does.
+    pub certain: bool,
+    /// What takes most of it.
+    pub contributions: Vec<Contribution>,
+}
+
+/// What would be gained if this never happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Contribution {
+    pub cause: String,
+    pub minutes_per_year: f64,
+    pub share: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SinglePoint {
+    pub component: String,
+    pub lost: Vec<String>,
+    /// Why it is accepted, as the owner says.
+    pub acknowledged: Option<String>,
+    /// The change that removes it and moves least.
+    pub remedy: Option<String>,
+}
+
+/// How long clients wait in the worst case, from the configured intervals.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TimeBudget {
+    pub component: String,
+    pub what: String,
+    /// Seconds.
+    pub notice: f64,
+    pub take_over: f64,
+    /// Where these come from.
+    pub how: String,
+    /// How many of these the objective allows in thirty days, if nothing else happens. `None`: they cost nothing.
+    pub allowed_in_30_days: Option<f64>,
+}
+
+/// What remains of a pool.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Capacity {
+    pub pool: String,
+    pub members: usize,
+    pub needed: usize,
+    /// Whether somebody said how many it takes.
+    pub stated: bool,
+    pub after_one_member: usize,
+    /// After the zone that holds most of them.
+    pub after_one_zone: usize,
+    pub zone: String,
+}
+
+/// What an audit goes by besides the service itself.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    pub assumptions: Assumptions,
+    pub limits: Limits,
+    /// Single points of failure that are accepted, and why: by name, `host lb1`, `zone a`.
+    pub acknowledged: BTreeMap<String, String>,
+}
+
+impl Audit {
+    pub fn of(service: &Service, options: &Options) -> Self {
+        let model = Model::of(service, &options.assumptions, Case::Likely);
+        let analysis = model.analyse(options.limits);
+        let single = places(&model);
+        let found = analysis.as_ref().ok().and_then(|of| pairs(service, &model, of).ok());
+        let pair_count = found.as_ref().map(|(_, count)| *count);
+        let pairs = found.map(|(pairs, _)| pairs).unwrap_or_default();
+        let changes = changes::changes(service, options, (&model, analysis.as_ref().ok()), &single);
+        let single_points = single.iter().map(|kind| {
+            let component = kind.label(service);
+            let event = model.event(kind);
+            SinglePoint {
+                lost: event.map(|event| names(&model, &[event])).unwrap_or_default(),
+                acknowledged: options.acknowledged.get(&component).cloned(),
+                remedy: changes::remedy(&changes, &component),
+                component,
+            }
+        });
+        let single_points: Vec<SinglePoint> = single_points.collect();
+        let prediction = analysis.as_ref().ok().and_then(|of| prediction(service, options, &model, of).ok());
+        let time_budget = time_budget(service, &model);
+        let capacity: Vec<Capacity> =
+            service.pools.iter().filter_map(|pool| capacity(service, pool)).collect();
+        let mut findings =
+            findings::findings(service, &single_points, prediction.as_ref(), &time_budget, &capacity);
+        if analysis.is_err() || pair_count.is_none() {
+            findings.push(findings::entangled());
+        }
+        Self {
+            name: service.name.clone(),
+            objective: service.objective,
+            prediction,
+            components: consequences::consequences(service, &model),
+            single_points,
+            pairs,
+            pair_count,
+            time_budget,
+            capacity,
+            findings,
+            changes,
+            assumptions: options.assumptions.clone(),
+        }
+    }
+
+    /// Whether the objective is within reach and every single point of failure is accepted.
+    pub fn is_good(&self) -> bool {
+        self.prediction.as_ref().is_some_and(|prediction| prediction.reachable)
+            && self.single_points.iter().all(|point| point.acknowledged.is_some())
+    }
+}
+
+fn names(model: &Model, events: &[crate::structure::EventId]) -> Vec<String> {
+    model.lost(events).into_iter().map(|function| function.name.clone()).collect()
+}
+
+/// Places that are fatal alone: each is tried, so that this is known however entangled the rest is.
+fn places(model: &Model) -> Vec<Kind> {
+    model.kinds.iter().filter(|kind| kind.is_place() && is_fatal(model, kind)).cloned().collect()
+}
+
+fn is_fatal(model: &Model, kind: &Kind) -> bool {
+    model.event(kind).is_some_and(|event| model.tree.fails(model.top, |failed| failed == event))
+}
+
+/// Places that are fatal together: the first ones by name, and how many there are.
+fn pairs(service: &Service, model: &Model, analysis: &Analysis) -> Result<(Vec<[String; 2]>, f64), TooLarge> {
+    let sets = analysis.cut_sets(2)?;
+    let listed: Vec<[String; 2]> = sets
+        .of_size(2, PAIRS)
+        .into_iter()
+        .map(|set| [&model.kinds[set[0].index()], &model.kinds[set[1].index()]])
+        .filter(|pair| pair.iter().all(|kind| kind.is_place()))
+        .map(|pair| pair.map(|kind| kind.label(service)))
+        .collect();
+    Ok((listed, sets.counts()[2]))
+}
+
+fn prediction(
+    service: &Service,
+    options: &Options,
+    model: &Model,
+    analysis: &Analysis,
+) -> Result<Prediction, TooLarge> {
+    let at = |case| {
+        // Only figures differ, not the structure: what was worked out serves for all of them.
+        let of = Model::of(service, &options.assumptions, case);
+        analysis.probability(&of.q).map(|share| share * MINUTES_PER_YEAR)
+    };
+    let likely = analysis.probability(&model.q);
+    let minutes = Interval {
+        low: at(Case::Best).low,
+        likely: likely.likely * MINUTES_PER_YEAR,
+        high: at(Case::Worst).high,
+    };
+    let objective_minutes = service.objective.minutes_per_year();
+    let mut contributions: BTreeMap<String, f64> = BTreeMap::new();
+    for (kind, importance) in model.kinds.iter().zip(analysis.importance(&model.q)) {
+        *contributions.entry(kind.label(service)).or_default() += importance.criticality;
+    }
+    let mut contributions: Vec<Contribution> = contributions
+        .into_iter()
+        .filter(|(_, share)| *share > 2e-3)
+        .map(|(cause, share)| Contribution { cause, minutes_per_year: share * minutes.likely, share })
+        .collect();
+    contributions.sort_by(|a, b| b.share.total_cmp(&a.share));
+    contributions.truncate(CONTRIBUTIONS);
+    let availability = [minutes.high, minutes.likely, minutes.low]
+        .map(|of| Availability::from_unavailability(of / MINUTES_PER_YEAR));
+    Ok(Prediction {
+        availability,
+        minutes_per_year: minutes,
+        objective_minutes,
+        reachable: minutes.likely <= objective_minutes,
+        certain: minutes.high <= objective_minutes,
+        contributions,
+    })
+}
+
+fn time_budget(service: &Service, model: &Model) -> Vec<TimeBudget> {
+    let allowed = service.objective.unavailability() * DAYS_30;
+    let mut rows: Vec<TimeBudget> = model
+        .groups
+        .iter()
+        .map(|group| {
+            let database = group.database.map(|at| &service.databases[at]);
+            let how = match database {
+                _ if group.measured => "rehearsed".to_owned(),
+                Some(database) => format!(
+                    "lease {:?} and 5 % for clocks, a heartbeat of {:?}, and a promotion as assumed",
+                    database.lease, database.heartbeat
+                ),
+                None => "three intervals and the skew of the least preferred host, then an announcement"
+                    .to_owned(),
+            };
+            let total = group.notice + group.takes_over;
+            TimeBudget {
+                component: group.component.clone(),
+                what: format!("{} fails under {}", service.hosts[group.hosts[0]].name, group.what),
+                notice: group.notice,
+                take_over: group.takes_over,
+                how,
+                allowed_in_30_days: (total > 0.0).then(|| allowed / total),
+            }
+        })
+        .collect();
+    for pool in service.pools.iter().filter(|pool| pool.reaches.is_none()) {
+        let Some(notice) = pool.notice else { continue };
+        // One of n members takes its share of requests along, if they can't be repeated.
+        let share = if pool.tries > 1 { 0.0 } else { 1.0 / pool.members.len().max(1) as f64 };
+        let cost = notice.as_secs_f64() * share;
+        rows.push(TimeBudget {
+            component: pool.name.clone(),
+            what: "a member is silent".into(),
+            notice: notice.as_secs_f64(),
+            take_over: 0.0,
+            how: match pool.failures {
+                Some(failures) => format!("by checks; by traffic after {failures} failed requests in a row"),
+                None => "by checks".into(),
+            },
+            allowed_in_30_days: (cost > 0.0).then(|| allowed / cost),
+        });
+    }
+    rows
+}
+
+fn capacity(service: &Service, pool: &Pool) -> Option<Capacity> {
+    if pool.reaches.is_some() || pool.members.is_empty() {
+        return None;
+    }
+    let hosts = pool.hosts();
+    let holds = |zone: &usize| hosts.iter().filter(|&&host| service.zone_of(host) == *zone).count();
+    let zone = service.zones_of(&hosts).into_iter().max_by_key(holds)?;
+    let on = |host: usize| hosts.iter().filter(|&&other| other == host).count();
+    let most_on_one = hosts.iter().map(|&host| on(host)).max().unwrap_or(0);
+    Some(Capacity {
+        pool: pool.name.clone(),
+        members: hosts.len(),
+        needed: pool.least(),
+        stated: pool.stated,
+        after_one_member: hosts.len() - most_on_one,
+        after_one_zone: hosts.len() - holds(&zone),
+        zone: service.zones[zone].name.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,333 @@
+//! For each component: what clients lose if it fails, for how long, who takes over, how it is noticed, whether a person is needed.
+
+use serde::Serialize;
+
+use crate::model::{Kind, Model};
+use crate::service::{Pool, Service};
+use crate::structure::EventId;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ComponentKind {
+    Region,
+    Zone,
+    Host,
+    /// A load balancer's nines on one host.
+    LoadBalancer,
+    /// A pool's member: the application, not its host.
+    Member,
+    /// A database's instance: the engine, not its host.
+    Instance,
+    Coordination,
+    /// What all hosts share: the file, and the program.
+    Shared,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Component {
+    pub kind: ComponentKind,
+    pub name: String,
+}
+
+/// What follows from the failure of one component, when everything else is well.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Consequence {
+    pub component: Component,
+    /// What clients do without until it is repaired. Empty: nothing.
+    pub lost: Vec<String>,
+    /// What else happens to clients, in words.
+    pub impact: Vec<String>,
+    /// The longest that clients wait, in seconds, if everything works as meant and nothing is lost.
+    pub gap: f64,
+    pub takes_over: Vec<String>,
+    pub noticed: Vec<String>,
+    /// Whether it takes a person to end what clients lose.
+    pub person: bool,
+}
+
+impl Consequence {
+    fn new(kind: ComponentKind, name: impl Into<String>) -> Self {
+        Self {
+            component: Component { kind, name: name.into() },
+            lost: Vec::new(),
+            impact: Vec::new(),
+            gap: 0.0,
+            takes_over: Vec::new(),
+            noticed: Vec::new(),
+            person: false,
+        }
+    }
+}
+
+pub(super) fn consequences(service: &Service, model: &Model) -> Vec<Consequence> {
+    let index = Index::new(service);
+    let mut rows = Vec::new();
+    for region in service.regions() {
+        let hosts = hosts_in(service, |host| service.region_of(host) == Some(region));
+        rows.push(of_hosts(
+            service,
+            model,
+            &index,
+            ComponentKind::Region,
+            region,
+            &hosts,
+            &Kind::Region(region.into()),
+        ));
+    }
+    for (at, zone) in service.zones.iter().enumerate() {
+        let hosts = hosts_in(service, |host| service.zone_of(host) == at);
+        rows.push(of_hosts(service, model, &index, ComponentKind::Zone, &zone.name, &hosts, &Kind::Zone(at)));
+    }
+    for (at, host) in service.hosts.iter().enumerate() {
+        rows.push(of_hosts(service, model, &index, ComponentKind::Host, &host.name, &[at], &Kind::Host(at)));
+    }
+    rows.extend(balancers(service, model));
+    rows.extend(members(service));
+    rows.extend(instances(service, model));
+    rows.extend(voters(service));
+    rows.push(shared(model));
+    rows
+}
+
+fn hosts_in(service: &Service, within: impl Fn(usize) -> bool) -> Vec<usize> {
+    (0..service.hosts.len()).filter(|&host| within(host)).collect()
+}
+
+/// Which pools a host has members of: a thousand hosts shall not each look through all members.
+struct Index {
+    pools: Vec<Vec<usize>>,
+}
+
+impl Index {
+    fn new(service: &Service) -> Self {
+        let mut pools = vec![Vec::new(); service.hosts.len()];
+        for (at, pool) in service.pools.iter().enumerate().filter(|(_, pool)| pool.reaches.is_none()) {
+            pool.members.iter().for_each(|member| pools[member.host].push(at));
+        }
+        Self { pools }
+    }
+}
+
+fn of_hosts(
+    service: &Service,
+    model: &Model,
+    index: &Index,
+    kind: ComponentKind,
+    name: &str,
+    hosts: &[usize],
+    event: &Kind,
+) -> Consequence {
+    let mut row = Consequence::new(kind, name);
+    let event: Vec<EventId> = model.event(event).into_iter().collect();
+    row.lost = super::names(model, &event);
+    row.person = !row.lost.is_empty();
+    takeovers(service, model, hosts, &mut row);
+    let mut pools: Vec<usize> = hosts.iter().flat_map(|&host| index.pools[host].iter().copied()).collect();
+    pools.sort_unstable();
+    pools.dedup();
+    for pool in pools.into_iter().map(|at| &service.pools[at]) {
+        let gone = pool.members.iter().filter(|member| hosts.contains(&member.host)).count();
+        pool_loses(pool, gone, &mut row);
+    }
+    for database in &service.databases {
+        let gone = database.hosts.iter().filter(|host| hosts.contains(host)).count();
+        let left = database.hosts.len() - gone;
+        if gone > 0 && left > 0 && left >= database.least() && left <= database.confirm {
+            row.impact.push(format!(
+                "{}: goes on with fewer copies than {}",
+                database.name,
+                database.confirm + 1
+            ));
+        }
+    }
+    if let Some(quorum) = &service.quorum {
+        let gone = quorum
+            .members
+            .iter()
+            .filter(|voter| voter.host.is_some_and(|host| hosts.contains(&host)))
+            .count();
+        if gone > 0 && quorum.members.len() - gone >= quorum.majority() {
+            row.takes_over.push(format!(
+                "coordination: {} of {} left",
+                quorum.members.len() - gone,
+                quorum.members.len()
+            ));
+        }
+    }
+    if row.lost.is_empty() && row.impact.is_empty() && row.gap == 0.0 {
+        row.impact.push("nothing".into());
+    }
+    row
+}
+
+/// Addresses and primaries that these hosts have, as long as nothing failed before.
+fn takeovers(service: &Service, model: &Model, hosts: &[usize], row: &mut Consequence) {
+    for group in &model.groups {
+        if !hosts.contains(&group.hosts[0]) {
+            continue;
+        }
+        let Some(&next) = group.hosts.iter().find(|host| !hosts.contains(host)) else { continue };
+        row.takes_over
+            .push(format!("{}: {} takes {}", group.component, service.hosts[next].name, group.what));
+        row.noticed.push(format!("{}: by silence, within {:.2} s", group.component, group.notice));
+        row.gap = row.gap.max(group.notice + group.takes_over);
+        row.impact.push(format!(
+            "{}: nothing answers for up to {:.2} s, and what is connected to the host is cut",
+            group.component,
+            group.notice + group.takes_over
+        ));
+    }
+}
+
+fn pool_loses(pool: &Pool, gone: usize, row: &mut Consequence) {
+    let left = pool.members.len() - gone;
+    if left < pool.least() {
+        return;
+    }
+    row.takes_over.push(format!("{}: {left} of {} members", pool.name, pool.members.len()));
+    let checks = pool.notice.map(|notice| format!("by checks within {:.1} s", notice.as_secs_f64()));
+    let traffic = pool.failures.map(|failures| format!("by traffic after {failures} failures in a row"));
+    let ways: Vec<String> = traffic.into_iter().chain(checks).collect();
+    row.noticed.push(match ways.is_empty() {
+        true => format!("{}: not at all", pool.name),
+        false => format!("{}: {}", pool.name, ways.join(", ")),
+    });
+    row.person |= ways.is_empty();
+    row.impact.push(if pool.tries > 1 {
+        row.gap = row.gap.max(pool.silence.as_secs_f64());
+        format!(
+            "{}: requests that may be repeated are, after at most {:.2} s; others that it was working on fail",
+            pool.name,
+            pool.silence.as_secs_f64()
+        )
+    } else {
+        format!("{}: {gone} of {} requests fail until it is noticed", pool.name, pool.members.len())
+    });
+    if let Some(by) = &pool.sticky {
+        row.impact.push(format!(
+            "{}: clients that are kept together by {by} lose what its members know of them",
+            pool.name
+        ));
+    }
+}
+
+/// What clients of these pools lose.
+fn functions_of(service: &Service, pool: usize) -> Vec<String> {
+    let of_entry = |entry: &crate::service::Entry| {
+        let serves = entry.serves.iter().filter(|(_, other)| *other == pool);
+        serves
+            .map(|(listener, _)| format!("{} {listener} to {}", entry.name, service.pools[pool].name))
+            .collect::<Vec<_>>()
+    };
+    service.entries.iter().flat_map(of_entry).collect()
+}
+
+fn balancers(service: &Service, model: &Model) -> Vec<Consequence> {
+    let mut rows = Vec::new();
+    for entry in &service.entries {
+        for &host in &entry.hosts {
+            let name = format!("{} on {}", entry.name, service.hosts[host].name);
+            let mut row = Consequence::new(ComponentKind::LoadBalancer, name);
+            let alone = |hosts: &[usize]| hosts == [host];
+            if alone(&entry.hosts) || entry.addresses.iter().any(|address| alone(&address.hosts)) {
+                row.lost = entry.serves.iter().flat_map(|(_, pool)| functions_of(service, *pool)).collect();
+                row.lost.sort_unstable();
+                row.lost.dedup();
+                // It is started again by whatever started it; if that is nobody, by somebody.
+                row.person = true;
+            } else if entry.addresses.is_empty() {
+                row.impact.push(format!(
+                    "clients that use {} must try another host by themselves",
+                    service.hosts[host].name
+                ));
+                row.noticed.push("not by nines: nothing moves an address".into());
+            } else {
+                for group in model.groups.iter().filter(|group| {
+                    group.database.is_none() && group.component == entry.name && group.hosts[0] == host
+                }) {
+                    row.gap = row.gap.max(group.notice + group.takes_over);
+                    row.takes_over
+                        .push(format!("{} takes {}", service.hosts[group.hosts[1]].name, group.what));
+                    row.noticed.push(format!("by silence, within {:.2} s", group.notice));
+                }
+            }
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+fn members(service: &Service) -> Vec<Consequence> {
+    let mut rows = Vec::new();
+    for (at, pool) in service.pools.iter().enumerate().filter(|(_, pool)| pool.reaches.is_none()) {
+        for member in &pool.members {
+            let mut row =
+                Consequence::new(ComponentKind::Member, format!("{} of {}", member.name, pool.name));
+            if pool.members.len() - 1 < pool.least() {
+                row.lost = functions_of(service, at);
+                row.person = true;
+            }
+            pool_loses(pool, 1, &mut row);
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+fn instances(service: &Service, model: &Model) -> Vec<Consequence> {
+    let mut rows = Vec::new();
+    for (number, database) in service.databases.iter().enumerate() {
+        for (at, &host) in database.hosts.iter().enumerate() {
+            let name = format!("{} on {}", database.name, service.hosts[host].name);
+            let mut row = Consequence::new(ComponentKind::Instance, name);
+            let fatal =
+                if database.can_fail_over() { database.hosts.len() - 1 < database.least() } else { at == 0 };
+            if fatal {
+                row.lost = vec![format!("writes to {}", database.name)];
+                row.person = true;
+            } else if at == 0 {
+                for group in model.groups.iter().filter(|group| group.database == Some(number)) {
+                    row.gap = group.takes_over;
+                    row.takes_over
+                        .push(format!("{} becomes the primary", service.hosts[group.hosts[1]].name));
+                    row.noticed.push("by its host, which gives the lease up at once".into());
+                    row.impact
+                        .push("transactions that are open are lost; none that was acknowledged is".into());
+                }
+            } else {
+                row.impact.push("nothing, but for reads that it was serving".into());
+            }
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+fn voters(service: &Service) -> Vec<Consequence> {
+    let Some(quorum) = &service.quorum else { return Vec::new() };
+    let row = |voter: &crate::service::Voter| {
+        let mut row = Consequence::new(ComponentKind::Coordination, voter.name.clone());
+        let left = quorum.members.len() - 1;
+        if left < quorum.majority() {
+            row.lost =
+                service.databases.iter().map(|database| format!("writes to {}", database.name)).collect();
+            row.person = true;
+        } else {
+            row.takes_over.push(format!("{left} of {} left", quorum.members.len()));
+            row.impact.push("nothing".into());
+        }
+        row
+    };
+    quorum.members.iter().map(row).collect()
+}
+
+fn shared(model: &Model) -> Consequence {
+    let mut row = Consequence::new(ComponentKind::Shared, "the system file and the program");
+    row.lost = model.functions.iter().map(|function| function.name.clone()).collect();
+    row.impact.push(
+        "a wrong file is refused by every host, which goes on as before; one that is right and not meant is done by all of them".into(),
+    );
+    row.noticed.push("by clients".into());
+    row.person = true;
+    row
+}

@@ -1,0 +1,464 @@
+//! Flaws that a file shows by itself, each with what to do about it.
+
+use serde::Serialize;
+
+use super::{Capacity, Prediction, SinglePoint, TimeBudget};
+use crate::service::{CheckKind, Database, Entry, Pool, Service};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Clients lose something when one thing fails, or the promise can't be kept.
+    Critical,
+    /// It will be worse than it looks.
+    Warning,
+    /// Worth knowing.
+    Note,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// Stable, for whoever wants to filter.
+    pub code: &'static str,
+    pub severity: Severity,
+    /// Where in the file: `databases.main`.
+    pub place: String,
+    pub text: String,
+    pub suggestion: String,
+}
+
+struct Findings<'a> {
+    service: &'a Service,
+    all: Vec<Finding>,
+}
+
+pub(super) fn findings(
+    service: &Service,
+    single_points: &[SinglePoint],
+    prediction: Option<&Prediction>,
+    time_budget: &[TimeBudget],
+    capacity: &[Capacity],
+) -> Vec<Finding> {
+    let mut findings = Findings { service, all: Vec::new() };
+    findings.promise(single_points, prediction, time_budget);
+    findings.places();
+    service.entries.iter().for_each(|entry| findings.entry(entry));
+    service.pools.iter().filter(|pool| pool.reaches.is_none()).for_each(|pool| findings.pool(pool));
+    capacity.iter().for_each(|capacity| findings.capacity(capacity));
+    service.databases.iter().for_each(|database| findings.database(database));
+    findings.shared_hosts();
+    findings.quorum();
+    findings.all.sort_by_key(|finding| finding.severity);
+    findings.all
+}
+
+pub(super) fn entangled() -> Finding {
+    Finding {
+        code: "too-entangled",
+        severity: Severity::Warning,
+        place: "the system".into(),
+        text: "too much depends on too much else for everything to be worked out: a prediction or pairs are missing".into(),
+        suggestion: "`nines simulate` has no such bound".into(),
+    }
+}
+
+fn seconds(of: f64) -> String {
+    if of < 10.0 { format!("{of:.2} s") } else { format!("{of:.0} s") }
+}
+
+impl Findings<'_> {
+    fn add(
+        &mut self,
+        code: &'static str,
+        severity: Severity,
+        place: String,
+        text: String,
+        suggestion: impl Into<String>,
+    ) {
+        self.all.push(Finding { code, severity, place, text, suggestion: suggestion.into() });
+    }
+
+    fn zone(&self, zone: usize) -> &str {
+        &self.service.zones[zone].name
+    }
+
+    fn promise(&mut self, points: &[SinglePoint], prediction: Option<&Prediction>, budget: &[TimeBudget]) {
+        for point in points.iter().filter(|point| point.acknowledged.is_none()) {
+            let text = format!("{} alone takes down: {}", point.component, point.lost.join(", "));
+            let remedy = point
+                .remedy
+                .clone()
+                .unwrap_or_else(|| "a second one, elsewhere; or say in the file why it is accepted".into());
+            self.add("single-point-of-failure", Severity::Critical, point.component.clone(), text, remedy);
+        }
+        if let Some(of) = prediction.filter(|of| !of.reachable) {
+            let text = format!(
+                "{:.0} minutes of downtime a year are to be expected, and {} allows {:.0}",
+                of.minutes_per_year.likely,
+                self.service.objective.as_stated(),
+                of.objective_minutes
+            );
+            let most = of.contributions.first().map(|of| of.cause.clone()).unwrap_or_default();
+            let suggestion = format!("what takes most is: {most}");
+            self.add("objective-out-of-reach", Severity::Critical, "objective".into(), text, suggestion);
+        } else if let Some(of) = prediction.filter(|of| !of.certain) {
+            let text = format!(
+                "the objective can be kept, but not if every figure is as bad as it may be: then {:.0} minutes a year, of {:.0}",
+                of.minutes_per_year.high, of.objective_minutes
+            );
+            self.add(
+                "objective-uncertain",
+                Severity::Note,
+                "objective".into(),
+                text,
+                "rehearse: measured figures take the place of assumed ones",
+            );
+        }
+        for (row, allowed) in
+            budget.iter().filter_map(|row| Some((row, row.allowed_in_30_days.filter(|&times| times < 4.0)?)))
+        {
+            let text = format!(
+                "{}: {} takes up to {}, which the objective allows {:.1} times in thirty days",
+                row.component,
+                row.what,
+                seconds(row.notice + row.take_over),
+                allowed
+            );
+            self.add(
+                "slow-failover",
+                Severity::Warning,
+                row.component.clone(),
+                text,
+                "shorter intervals, or a smaller promise",
+            );
+        }
+    }
+
+    fn places(&mut self) {
+        if self.service.zones.len() == 1 && self.service.hosts.len() > 1 {
+            let text = format!("everything is in zone {}: what fails there fails everything", self.zone(0));
+            self.add(
+                "one-zone",
+                Severity::Critical,
+                "zones".into(),
+                text,
+                "name the zones that hosts are in; if it is one, a second",
+            );
+        }
+        let by_name: Vec<String> =
+            self.service.hosts.iter().filter(|host| host.by_name).map(|host| host.name.clone()).collect();
+        if !by_name.is_empty() {
+            let text = format!("found by DNS: {}", by_name.join(", "));
+            self.add(
+                "depends-on-dns",
+                Severity::Note,
+                "hosts".into(),
+                text,
+                "the last answer stays in force, but nobody starts without a first one",
+            );
+        }
+    }
+
+    /// Several hosts that are all in one of several zones.
+    fn one_zone(&mut self, place: String, what: &str, hosts: &[usize]) {
+        let zones = self.service.zones_of(hosts);
+        let mut apart = hosts.to_vec();
+        apart.sort_unstable();
+        apart.dedup();
+        if self.service.zones.len() > 1 && apart.len() > 1 && zones.len() == 1 {
+            let text = format!("all {} of its {what} are in zone {}", apart.len(), self.zone(zones[0]));
+            self.add(
+                "redundant-in-one-zone",
+                Severity::Critical,
+                place.clone(),
+                text,
+                "one of them in another zone",
+            );
+        } else if apart.len() == 1 && hosts.len() > 1 {
+            let text = format!(
+                "all {} of its {what} are on host {}",
+                hosts.len(),
+                self.service.hosts[apart[0]].name
+            );
+            self.add("redundant-on-one-host", Severity::Critical, place, text, "one of them on another host");
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry) {
+        let place = format!("load_balancers.{}", entry.name);
+        self.one_zone(place.clone(), "hosts", &entry.hosts);
+        if entry.hosts.len() > 1 && entry.addresses.is_empty() {
+            let text = "nothing leads clients from a host that is gone to one that is not".to_owned();
+            self.add(
+                "no-virtual-address",
+                Severity::Warning,
+                place.clone(),
+                text,
+                "`virtual_ips`, or clients that try every host",
+            );
+        }
+        for address in
+            entry.addresses.iter().filter(|address| address.hosts.len() == 1 && entry.hosts.len() > 1)
+        {
+            let text =
+                format!("only {} may hold {}", self.service.hosts[address.hosts[0]].name, address.name);
+            self.add(
+                "address-without-backup",
+                Severity::Critical,
+                place.clone(),
+                text,
+                "every host of the load balancer in `hosts`",
+            );
+        }
+    }
+
+    fn pool(&mut self, pool: &Pool) {
+        let place = format!("pools.{}", pool.name);
+        self.one_zone(place.clone(), "members", &pool.hosts());
+        if let Some(by) = &pool.sticky {
+            let text = format!(
+                "clients stay at one member by {by}: if its members know something of them, it goes with the member"
+            );
+            self.add(
+                "sticky-pool",
+                Severity::Warning,
+                place.clone(),
+                text,
+                "keep sessions where every member finds them, and any other balance",
+            );
+        }
+        if pool.members.len() > 1 && pool.tries <= 1 {
+            let text =
+                "requests are tried once: each failure of a member is a failure for clients".to_owned();
+            self.add("no-retries", Severity::Warning, place.clone(), text, "`retries.tries` of 2 or 3");
+        }
+        if pool.tries > 1 && pool.retry_budget >= 0.5 {
+            let text = format!(
+                "further tries may be {:.0} % of requests: an overload feeds itself",
+                pool.retry_budget * 100.0
+            );
+            self.add(
+                "retries-without-budget",
+                Severity::Warning,
+                place.clone(),
+                text,
+                "`retries.budget` of 20 % or less",
+            );
+        }
+        match (pool.check, pool.failures) {
+            (CheckKind::None, None) => {
+                let text = "neither checks nor traffic notice that a member is gone".to_owned();
+                self.add("nobody-notices", Severity::Critical, place.clone(), text, "a check");
+            }
+            (CheckKind::None, Some(_)) => {
+                let text = "only clients' requests notice that a member is gone".to_owned();
+                self.add("no-check", Severity::Warning, place.clone(), text, "a check");
+            }
+            (CheckKind::Tcp, _) => {
+                let text = "a check that only connects does not see a program that accepts and answers nothing, or errors".to_owned();
+                self.add(
+                    "shallow-check",
+                    Severity::Note,
+                    place.clone(),
+                    text,
+                    "a check over HTTP, or a command",
+                );
+            }
+            (CheckKind::Deep, _) => {}
+        }
+    }
+
+    fn capacity(&mut self, of: &Capacity) {
+        let place = format!("pools.{}", of.pool);
+        if of.members < of.needed {
+            let text = format!("{} members, and it takes {}", of.members, of.needed);
+            self.add("too-few-members", Severity::Critical, place, text, "more members");
+        } else if of.after_one_member < of.needed {
+            let text = format!(
+                "after one host {} of {} members are left, and it takes {}",
+                of.after_one_member, of.members, of.needed
+            );
+            self.add(
+                "no-capacity-after-one-host",
+                Severity::Critical,
+                place,
+                text,
+                "one more member, on a host of its own",
+            );
+        } else if of.after_one_zone < of.needed && self.service.zones.len() > 1 {
+            let text = format!(
+                "after zone {} {} of {} members are left, and it takes {}",
+                of.zone, of.after_one_zone, of.members, of.needed
+            );
+            let suggestion =
+                "n zones must each run at no more than (n - 1)/n: more members in the other zones";
+            self.add("no-capacity-after-one-zone", Severity::Critical, place, text, suggestion);
+        } else if !of.stated && of.members > 1 {
+            let text =
+                "how many members it takes to carry the peak is not said; one is taken for enough".to_owned();
+            self.add(
+                "capacity-not-stated",
+                Severity::Note,
+                place,
+                text,
+                "say it, and see what is left after a zone",
+            );
+        }
+    }
+
+    fn database(&mut self, database: &Database) {
+        let place = format!("databases.{}", database.name);
+        let hosts = database.hosts.len();
+        self.one_zone(place.clone(), "hosts", &database.hosts);
+        if hosts == 1 {
+            let text = "it has one host: when that is gone, so are its writes until somebody restores a copy"
+                .to_owned();
+            self.add(
+                "database-without-standby",
+                Severity::Critical,
+                place,
+                text,
+                "two standbys in two other zones",
+            );
+            return;
+        }
+        if database.confirm == 0 {
+            let text = "no standby confirms a write, so none may take over: it might lack what clients were told is safe".to_owned();
+            self.add("standby-cannot-take-over", Severity::Critical, place, text, "`confirm = 1`");
+            return;
+        }
+        if database.strict && database.confirm + 1 == hosts {
+            let text = format!(
+                "each write waits for all {} standbys: any host that is gone stops all writes",
+                database.confirm
+            );
+            self.add(
+                "every-host-needed",
+                Severity::Critical,
+                place.clone(),
+                text,
+                "one more standby, or `durability = \"available\"`",
+            );
+        }
+        if !database.strict {
+            let text = "when too few standbys confirm, it goes on with fewer copies; if then the primary is lost, nobody takes over until it returns";
+            self.add(
+                "fewer-copies",
+                Severity::Note,
+                place.clone(),
+                text.to_owned(),
+                "`durability = \"strict\"` and one more standby",
+            );
+        }
+        for zone in self.service.zones_of(&database.hosts) {
+            let holds = database.hosts.iter().filter(|&&host| self.service.zone_of(host) == zone).count();
+            if holds > database.confirm && holds < hosts {
+                let text = format!(
+                    "zone {} holds {holds} of its {hosts} hosts, and {} confirm: with the zone may go what nobody else has, so nobody takes over",
+                    self.zone(zone),
+                    database.confirm
+                );
+                self.add(
+                    "zone-holds-too-many",
+                    Severity::Critical,
+                    place.clone(),
+                    text,
+                    "no more hosts in a zone than must confirm",
+                );
+            }
+        }
+    }
+
+    fn shared_hosts(&mut self) {
+        let databases = &self.service.databases;
+        for (at, one) in databases.iter().enumerate() {
+            for other in &databases[at + 1..] {
+                let both = one.hosts.iter().find(|host| other.hosts.contains(host));
+                if let Some(&host) = both {
+                    let name = &self.service.hosts[host].name;
+                    let text = format!(
+                        "{} and {} are both on {name}: they share its memory, its disk and its fate",
+                        one.name, other.name
+                    );
+                    self.add(
+                        "databases-share-a-host",
+                        Severity::Warning,
+                        format!("databases.{}", one.name),
+                        text,
+                        "a host for each",
+                    );
+                }
+            }
+        }
+    }
+
+    fn quorum(&mut self) {
+        let Some(quorum) = self.service.quorum.as_ref().filter(|_| !self.service.databases.is_empty()) else {
+            return;
+        };
+        let place = "coordination".to_owned();
+        let members = quorum.members.len();
+        let hosts: Vec<usize> = quorum.members.iter().filter_map(|voter| voter.host).collect();
+        match members {
+            0 => {
+                let several = self.service.databases.iter().any(|database| database.hosts.len() > 1);
+                if several {
+                    let text = "hosts agree over a directory of one machine, and the database has several"
+                        .to_owned();
+                    self.add(
+                        "quorum-of-one-machine",
+                        Severity::Critical,
+                        place,
+                        text,
+                        "etcd, with three members in three zones",
+                    );
+                }
+                return;
+            }
+            1 => {
+                let text = "one member: without it nobody stays the primary".to_owned();
+                self.add(
+                    "quorum-of-one",
+                    Severity::Critical,
+                    place.clone(),
+                    text,
+                    "three members in three zones",
+                );
+            }
+            2 => {
+                let text = "two members agree only if both are there: that is worse than one".to_owned();
+                self.add(
+                    "quorum-of-two",
+                    Severity::Critical,
+                    place.clone(),
+                    text,
+                    "three members in three zones",
+                );
+            }
+            even if even % 2 == 0 => {
+                let text = format!("{even} members bear as many failures as {} do", even - 1);
+                self.add("quorum-even", Severity::Warning, place.clone(), text, "an odd number of members");
+            }
+            _ => {}
+        }
+        if members < 3 {
+            return;
+        }
+        for zone in self.service.zones_of(&hosts) {
+            let holds = hosts.iter().filter(|&&host| self.service.zone_of(host) == zone).count();
+            if members - holds < quorum.majority() {
+                let text = format!(
+                    "zone {} holds {holds} of its {members} members: without it there is no majority",
+                    self.zone(zone)
+                );
+                self.add(
+                    "quorum-in-too-few-zones",
+                    Severity::Critical,
+                    place.clone(),
+                    text,
+                    "three zones, the third for one small member alone if need be",
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! How long things last: lives until a failure, and repairs.
+
+use serde::Serialize;
+
+use crate::bounds::ln_gamma;
+use crate::random::Random;
+
+/// The 95th percentile of a normal distribution, in deviations.
+const NORMAL_95: f64 = 1.644_853_626_951_472_7;
+
+/// A distribution of hours.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hours {
+    /// Always as long.
+    Fixed(f64),
+    /// Without memory: what the exact arithmetic assumes.
+    Exponential { mean: f64 },
+    /// Shape below 1: what is new fails sooner. Above 1: what is old does.
+    Weibull { scale: f64, shape: f64 },
+    /// Most are short, and a few very long: what incidents look like.
+    LogNormal { median: f64, deviation: f64 },
+}
+
+impl Hours {
+    /// Shapes are kept within 0.1 and 20.
+    pub fn weibull(mean: f64, shape: f64) -> Self {
+        let shape = shape.clamp(0.1, 20.0);
+        Self::Weibull { scale: mean / ln_gamma(1.0 + 1.0 / shape).exp(), shape }
+    }
+
+    /// Of which half are shorter than `median`, and 95 of 100 shorter than `percentile_95`.
+    pub fn log_normal(median: f64, percentile_95: f64) -> Self {
+        Self::LogNormal { median, deviation: (percentile_95.max(median) / median).ln() / NORMAL_95 }
+    }
+
+    pub fn mean(&self) -> f64 {
+        match *self {
+            Self::Fixed(hours) => hours,
+            Self::Exponential { mean } => mean,
+            Self::Weibull { scale, shape } => scale * ln_gamma(1.0 + 1.0 / shape).exp(),
+            Self::LogNormal { median, deviation } => median * (deviation * deviation / 2.0).exp(),
+        }
+    }
+
+    /// Never negative, and never more than a million years.
+    pub fn sample(&self, random: &mut Random) -> f64 {
+        let hours = match *self {
+            Self::Fixed(hours) => hours,
+            Self::Exponential { mean } => mean * random.exponential(),
+            Self::Weibull { scale, shape } => scale * random.exponential().powf(1.0 / shape),
+            Self::LogNormal { median, deviation } => median * (deviation * random.normal()).exp(),
+        };
+        // Also what is no number.
+        if hours >= 0.0 { hours.min(8.76e9) } else { 0.0 }
+    }
+
+    /// The same shape, this many times as long.
+    pub fn scaled(&self, times: f64) -> Self {
+        match *self {
+            Self::Fixed(hours) => Self::Fixed(hours * times),
+            Self::Exponential { mean } => Self::Exponential { mean: mean * times },
+            Self::Weibull { scale, shape } => Self::Weibull { scale: scale * times, shape },
+            Self::LogNormal { median, deviation } => Self::LogNormal { median: median * times, deviation },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_have_the_mean_that_was_promised() {
+        for hours in [
+            Hours::Fixed(3.0),
+            Hours::Exponential { mean: 3.0 },
+            Hours::weibull(3.0, 0.7),
+            Hours::weibull(3.0, 3.0),
+            Hours::log_normal(2.0, 6.0),
+            Hours::weibull(1.5, 2.0).scaled(2.0),
+        ] {
+            let mut random = Random::seeded(3);
+            let samples: Vec<f64> = (0..200_000).map(|_| hours.sample(&mut random)).collect();
+            let mean = samples.iter().sum::<f64>() / samples.len() as f64;
+            assert!((mean / hours.mean() - 1.0).abs() < 0.02, "{hours:?}: {mean} is not {}", hours.mean());
+        }
+    }
+
+    #[test]
+    fn a_log_normal_has_the_median_and_the_percentile_of_the_incidents() {
+        let hours = Hours::log_normal(1.9, 21.8);
+        let mut random = Random::seeded(4);
+        let mut samples: Vec<f64> = (0..100_000).map(|_| hours.sample(&mut random)).collect();
+        samples.sort_by(f64::total_cmp);
+        assert!((samples[50_000] / 1.9 - 1.0).abs() < 0.03);
+        assert!((samples[95_000] / 21.8 - 1.0).abs() < 0.05);
+    }
+}

@@ -1,0 +1,441 @@
+//! From a service to its structure: what must fail for clients to lose something, and how often that does.
+
+use crate::assumptions::{Assumptions, Case, Rates};
+use crate::bounds::Interval;
+use crate::distribution::Hours;
+use crate::service::{Access, Database, Entry, Quorum, Service};
+use crate::simulation::{Behaviour, Failover, Plant};
+use crate::structure::{Analysis, EventId, Limits, NodeId, TooLarge, Tree};
+
+/// From the moment at which another host may take an address to the first packet that reaches it.
+const ANNOUNCE: f64 = 0.02;
+
+/// What a basic event is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Region(String),
+    Zone(usize),
+    Host(usize),
+    /// A member of the quorum outside of the system.
+    Elsewhere(String),
+    /// All hosts of this group at once, by what they have in common.
+    CommonCause(String),
+    /// While another host of this group takes over.
+    FailingOver(String),
+    /// While a person does what this group's failover did not.
+    Missed(String),
+    /// Somebody changed something, everywhere.
+    Change,
+}
+
+impl Kind {
+    /// In words.
+    pub fn label(&self, service: &Service) -> String {
+        match self {
+            Self::Region(name) => format!("region {name}"),
+            Self::Zone(zone) => format!("zone {}", service.zones[*zone].name),
+            Self::Host(host) => format!("host {}", service.hosts[*host].name),
+            Self::Elsewhere(name) => format!("coordination member {name}"),
+            Self::CommonCause(group) => format!("all hosts of {group} at once"),
+            Self::FailingOver(group) => format!("failover of {group} under way"),
+            Self::Missed(group) => format!("failover of {group} missed"),
+            Self::Change => "a change that breaks everything".into(),
+        }
+    }
+
+    /// Whether it is a thing that stands somewhere, and could be there twice.
+    pub fn is_place(&self) -> bool {
+        matches!(self, Self::Region(_) | Self::Zone(_) | Self::Host(_) | Self::Elsewhere(_))
+    }
+}
+
+/// Something that clients want, and what it means that they don't get it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    pub name: String,
+    pub node: NodeId,
+}
+
+/// Hosts of which one is active.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ActivePassive {
+    /// The load balancer, the database.
+    pub component: String,
+    /// Which database it is; `None` for a load balancer.
+    pub database: Option<usize>,
+    /// What moves: an address, the primary.
+    pub what: String,
+    /// The preferred one first.
+    pub hosts: Vec<usize>,
+    /// Seconds, in the worst case: to notice, and to take over.
+    pub notice: f64,
+    pub takes_over: f64,
+    /// Whether its time was rehearsed, and not worked out.
+    pub measured: bool,
+}
+
+/// A service as a fault tree, with how likely each of its events is.
+#[derive(Debug, Clone)]
+pub struct Model {
+    pub tree: Tree,
+    pub top: NodeId,
+    /// By the events' index.
+    pub kinds: Vec<Kind>,
+    pub q: Vec<f64>,
+    pub functions: Vec<Function>,
+    pub groups: Vec<ActivePassive>,
+    behaviours: Vec<Behaviour>,
+    failovers: Vec<Failover>,
+    crews: Vec<usize>,
+}
+
+struct Builder<'a> {
+    service: &'a Service,
+    rates: Rates<'a>,
+    model: Model,
+    /// Each host's event, and what it means that it can't be used.
+    hosts: Vec<(NodeId, NodeId)>,
+    zones: Vec<NodeId>,
+    regions: Vec<(String, NodeId)>,
+}
+
+impl Model {
+    pub fn of(service: &Service, assumptions: &Assumptions, case: Case) -> Self {
+        let tree = Tree::new();
+        let mut builder = Builder {
+            service,
+            rates: assumptions.rates(case),
+            model: Self {
+                // Replaced at the end.
+                top: NodeId(0),
+                tree,
+                kinds: Vec::new(),
+                q: Vec::new(),
+                functions: Vec::new(),
+                groups: Vec::new(),
+                behaviours: Vec::new(),
+                failovers: Vec::new(),
+                crews: assumptions.crew.into_iter().collect(),
+            },
+            hosts: Vec::new(),
+            zones: Vec::new(),
+            regions: Vec::new(),
+        };
+        builder.places();
+        builder.functions();
+        builder.model
+    }
+
+    pub fn event(&self, kind: &Kind) -> Option<EventId> {
+        self.kinds.iter().position(|of| of == kind).map(|at| EventId(at as u32))
+    }
+
+    /// # Errors
+    /// If the structure is too entangled.
+    pub fn analyse(&self, limits: Limits) -> Result<Analysis, TooLarge> {
+        self.tree.analyse(self.top, limits)
+    }
+
+    /// The functions that clients lose while these events last.
+    pub fn lost(&self, events: &[EventId]) -> Vec<&Function> {
+        let last = self.functions.iter().map(|function| function.node).max();
+        let Some(last) = last else { return Vec::new() };
+        let failed = self.tree.evaluate(last, |event| events.contains(&event));
+        self.functions.iter().filter(|function| failed[function.node.index()]).collect()
+    }
+
+    /// The same for simulated years.
+    pub fn plant(&self) -> Plant {
+        Plant {
+            tree: self.tree.clone(),
+            top: self.top,
+            behaviours: self.behaviours.clone(),
+            failovers: self.failovers.clone(),
+            crews: self.crews.clone(),
+            maintenance: Vec::new(),
+        }
+    }
+}
+
+impl Builder<'_> {
+    /// Something that fails so often and lasts so long.
+    fn event(&mut self, kind: Kind, per_hour: f64, repair: Hours) -> NodeId {
+        let repairable = matches!(kind, Kind::Host(_) | Kind::Elsewhere(_));
+        let crew = (repairable && !self.model.crews.is_empty()).then_some(0);
+        let load = per_hour * repair.mean();
+        let life = (per_hour > 0.0).then(|| Hours::Exponential { mean: 1.0 / per_hour });
+        self.model.kinds.push(kind);
+        self.model.q.push(load / (1.0 + load));
+        self.model.behaviours.push(Behaviour { life, repair, crew });
+        self.model.tree.event()
+    }
+
+    /// Something that lasts for this share of time because of something else.
+    fn caused(&mut self, kind: Kind, share: f64) -> (NodeId, EventId) {
+        self.model.kinds.push(kind);
+        self.model.q.push(share.clamp(0.0, 1.0));
+        self.model.behaviours.push(Behaviour::NEVER);
+        let node = self.model.tree.event();
+        (node, EventId(self.model.kinds.len() as u32 - 1))
+    }
+
+    fn places(&mut self) {
+        let of = self.rates.of;
+        let service = self.service;
+        for region in service.regions() {
+            let rate = self.rates.per_hour(&of.region);
+            let node = self.event(Kind::Region(region.to_owned()), rate, of.region.repair);
+            self.regions.push((region.to_owned(), node));
+        }
+        for zone in 0..service.zones.len() {
+            let node = self.event(Kind::Zone(zone), self.rates.per_hour(&of.zone), of.zone.repair);
+            self.zones.push(node);
+        }
+        for (at, host) in service.hosts.iter().enumerate() {
+            let event = self.event(Kind::Host(at), self.rates.per_hour(&of.host), of.host.repair);
+            let region = service.region_of(at);
+            let region =
+                self.regions.iter().find(|(name, _)| Some(name.as_str()) == region).map(|(_, node)| *node);
+            let gone = self.model.tree.any(region.into_iter().chain([self.zones[host.zone], event]));
+            self.hosts.push((event, gone));
+        }
+    }
+
+    fn gone(&self, hosts: &[usize]) -> Vec<NodeId> {
+        hosts.iter().map(|&host| self.hosts[host].1).collect()
+    }
+
+    fn functions(&mut self) {
+        let service = self.service;
+        let mut needed = Vec::new();
+        let quorum = service.quorum.as_ref().filter(|_| !service.databases.is_empty());
+        let quorum = quorum.and_then(|quorum| self.quorum(quorum));
+        let databases: Vec<NodeId> =
+            (0..service.databases.len()).map(|at| self.database(at, quorum)).collect();
+        let readable: Vec<NodeId> = service
+            .databases
+            .iter()
+            .map(|database| {
+                let gone = self.gone(&database.hosts);
+                self.model.tree.all(gone)
+            })
+            .collect();
+        let mut pools = Vec::new();
+        for pool in &service.pools {
+            pools.push(match pool.reaches {
+                Some((database, Access::ReadWrite)) => databases[database],
+                Some((database, Access::ReadOnly)) => readable[database],
+                None => {
+                    let gone = self.gone(&pool.hosts());
+                    let few = self.model.tree.redundant(pool.least(), gone);
+                    self.with_common_cause(&pool.name, &pool.hosts(), few)
+                }
+            });
+        }
+        let mut reached = vec![false; databases.len()];
+        for entry in &service.entries {
+            let door = self.entry(entry);
+            for (listener, pool) in &entry.serves {
+                let node = self.model.tree.any([door, pools[*pool]]);
+                let name = format!("{} {listener} to {}", entry.name, service.pools[*pool].name);
+                self.model.functions.push(Function { name, node });
+                needed.push(node);
+                if let Some((database, Access::ReadWrite)) = service.pools[*pool].reaches {
+                    reached[database] = true;
+                }
+            }
+        }
+        for (at, database) in service.databases.iter().enumerate().filter(|(at, _)| !reached[*at]) {
+            let name = format!("writes to {}", database.name);
+            self.model.functions.push(Function { name, node: databases[at] });
+            needed.push(databases[at]);
+        }
+        let change = &self.rates.of.change;
+        let change = self.event(Kind::Change, self.rates.per_hour(change), change.repair);
+        needed.push(change);
+        self.model.top = self.model.tree.any(needed);
+    }
+
+    /// A redundant group may fail as a whole: its hosts have more in common than a zone.
+    fn with_common_cause(&mut self, name: &str, hosts: &[usize], node: NodeId) -> NodeId {
+        let mut apart = hosts.to_vec();
+        apart.sort_unstable();
+        apart.dedup();
+        if apart.len() < 2 {
+            return node;
+        }
+        let host = &self.rates.of.host;
+        let rate = self.rates.per_hour(host) * self.rates.common_cause();
+        let common = self.event(Kind::CommonCause(name.to_owned()), rate, host.repair);
+        self.model.tree.any([node, common])
+    }
+
+    /// Clients can't come in.
+    fn entry(&mut self, entry: &Entry) -> NodeId {
+        let mut down = Vec::new();
+        let mut groups: Vec<&str> = Vec::new();
+        for address in &entry.addresses {
+            // What moves together fails together.
+            if let Some(group) = address.group.as_deref() {
+                if groups.contains(&group) {
+                    continue;
+                }
+                groups.push(group);
+            }
+            let group = ActivePassive {
+                component: entry.name.clone(),
+                database: None,
+                what: address.name.clone(),
+                hosts: address.hosts.clone(),
+                notice: address.notice.as_secs_f64(),
+                takes_over: ANNOUNCE,
+                measured: false,
+            };
+            let gone = self.gone(&address.hosts);
+            down.push(self.model.tree.all(gone));
+            down.extend(self.failover(group));
+        }
+        if entry.addresses.is_empty() {
+            let gone = self.gone(&entry.hosts);
+            down.push(self.model.tree.all(gone));
+        }
+        let node = self.model.tree.any(down);
+        self.with_common_cause(&entry.name, &entry.hosts, node)
+    }
+
+    /// Nobody can be, or stay, the primary.
+    fn quorum(&mut self, quorum: &Quorum) -> Option<NodeId> {
+        let mut gone = Vec::new();
+        for voter in &quorum.members {
+            gone.push(match voter.host {
+                Some(host) => self.hosts[host].1,
+                None => {
+                    let host = &self.rates.of.host;
+                    self.event(Kind::Elsewhere(voter.name.clone()), self.rates.per_hour(host), host.repair)
+                }
+            });
+        }
+        if gone.is_empty() {
+            return None;
+        }
+        let hosts: Vec<usize> = quorum.members.iter().filter_map(|voter| voter.host).collect();
+        let few = self.model.tree.redundant(quorum.majority(), gone);
+        let node = self.with_common_cause("coordination", &hosts, few);
+        self.model.functions.push(Function { name: "coordination".into(), node });
+        Some(node)
+    }
+
+    /// Writes are not taken.
+    fn database(&mut self, at: usize, quorum: Option<NodeId>) -> NodeId {
+        let database = &self.service.databases[at];
+        let mut down: Vec<NodeId> = quorum.into_iter().collect();
+        if database.can_fail_over() {
+            let gone = self.gone(&database.hosts);
+            down.push(self.model.tree.redundant(database.least(), gone));
+            down.extend(self.refusing(database));
+            let group = ActivePassive {
+                component: database.name.clone(),
+                database: Some(at),
+                what: "the primary".into(),
+                hosts: database.hosts.clone(),
+                notice: database.notice().as_secs_f64(),
+                takes_over: self.rates.promotion() * 3600.0,
+                measured: false,
+            };
+            down.extend(self.failover(group));
+        } else {
+            // Only the primary has every write.
+            down.extend(database.hosts.first().map(|&host| self.hosts[host].1));
+        }
+        let node = self.model.tree.any(down);
+        if database.can_fail_over() {
+            self.with_common_cause(&database.name, &database.hosts, node)
+        } else {
+            node
+        }
+    }
+
+    /// Whether so many of these hosts fail at once that those that are left may lack what was confirmed, and nobody takes over.
+    fn refuses(&self, database: &Database, falls: impl Fn(usize) -> bool) -> bool {
+        database.hosts.iter().filter(|&&host| falls(host)).count() > database.confirm
+    }
+
+    /// Zones and regions that take so many.
+    fn refusing(&self, database: &Database) -> Vec<NodeId> {
+        let service = self.service;
+        let zones = service.zones_of(&database.hosts).into_iter();
+        let zones = zones.filter(|&zone| self.refuses(database, |host| service.zone_of(host) == zone));
+        let regions = self.regions.iter();
+        let regions =
+            regions.filter(|(name, _)| self.refuses(database, |host| service.region_of(host) == Some(name)));
+        zones.map(|zone| self.zones[zone]).chain(regions.map(|(_, node)| *node)).collect()
+    }
+
+    /// The times in which nobody serves though somebody could. None where there is nobody else.
+    fn failover(&mut self, group: ActivePassive) -> Vec<NodeId> {
+        let mut group = group;
+        if group.hosts.len() < 2 {
+            return Vec::new();
+        }
+        let rehearsed = self.rates.of.rehearsed.get(&group.component).and_then(|of| of.seconds);
+        if let Some(seconds) = rehearsed {
+            (group.notice, group.takes_over, group.measured) = (seconds, 0.0, true);
+        }
+        let coverage = self.rates.coverage(&group.component);
+        let takes = (group.notice + group.takes_over) / 3600.0;
+        let by_hand = self.rates.of.by_hand;
+        let failures = self.active_fails(&group);
+        let name = format!("{} ({})", group.component, group.what);
+        let (over, failing_over) = self.caused(Kind::FailingOver(name.clone()), coverage * failures * takes);
+        let (hand, missed) = self.caused(Kind::Missed(name), (1.0 - coverage) * failures * by_hand.mean());
+        self.model.failovers.push(Failover {
+            members: self.gone(&group.hosts),
+            failing_over,
+            takes: Hours::Fixed(takes),
+            missed,
+            by_hand,
+            coverage,
+        });
+        self.model.groups.push(group);
+        vec![over, hand]
+    }
+
+    /// How often an hour the active one is lost while another one may take over.
+    fn active_fails(&self, group: &ActivePassive) -> f64 {
+        let of = self.rates.of;
+        let service = self.service;
+        let first = group.hosts[0];
+        let database = group.database.map(|at| &service.databases[at]);
+        let survives = |falls: &dyn Fn(usize) -> bool| {
+            group.hosts.iter().any(|&host| !falls(host))
+                && !database.is_some_and(|of| self.refuses(of, falls))
+        };
+        let mut rate = self.rates.per_hour(&of.host);
+        if survives(&|host| service.zone_of(host) == service.zone_of(first)) {
+            rate += self.rates.per_hour(&of.zone);
+        }
+        let region = service.region_of(first);
+        if region.is_some() && survives(&|host| service.region_of(host) == region) {
+            rate += self.rates.per_hour(&of.region);
+        }
+        rate
+    }
+}
+
+/// How available the service will be, with every figure at its worst, likely and best: minutes of downtime a year.
+///
+/// # Errors
+/// If the structure is too entangled.
+pub fn downtime(service: &Service, assumptions: &Assumptions, limits: Limits) -> Result<Interval, TooLarge> {
+    let minutes = |case| {
+        let model = Model::of(service, assumptions, case);
+        let share = model.analyse(limits)?.probability(&model.q);
+        Ok(share.map(|share| share * crate::nines::MINUTES_PER_YEAR))
+    };
+    let (best, likely, worst): (Interval, Interval, Interval) =
+        (minutes(Case::Best)?, minutes(Case::Likely)?, minutes(Case::Worst)?);
+    Ok(Interval { low: best.low, likely: likely.likely, high: worst.high })
+}
+
+#[cfg(test)]
+mod tests;

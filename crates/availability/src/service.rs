@@ -1,0 +1,279 @@
+//! A system as far as its availability goes: what a file says, in plain numbers that can be changed to ask "what if".
+
+mod from_system;
+
+use std::time::Duration;
+
+pub use nines_system::Access;
+use serde::Serialize;
+
+use crate::nines::Availability;
+
+/// What a service is made of. Parts call each other by their position in the list of their kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    pub name: String,
+    pub objective: Availability,
+    pub zones: Vec<Zone>,
+    pub hosts: Vec<Host>,
+    pub entries: Vec<Entry>,
+    pub pools: Vec<Pool>,
+    pub databases: Vec<Database>,
+    pub quorum: Option<Quorum>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone {
+    pub name: String,
+    pub region: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    pub name: String,
+    pub zone: usize,
+    /// Others find it by DNS.
+    pub by_name: bool,
+}
+
+/// A load balancer: where clients come in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    pub name: String,
+    pub hosts: Vec<usize>,
+    /// Virtual addresses. Without one, clients must know the hosts.
+    pub addresses: Vec<Address>,
+    /// What clients are brought to: a listener's name, and a pool.
+    pub serves: Vec<(String, usize)>,
+}
+
+/// An address that one of several hosts answers on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Address {
+    pub name: String,
+    /// The preferred one first.
+    pub hosts: Vec<usize>,
+    /// The longest silence until another host takes it.
+    pub notice: Duration,
+    /// Addresses of one group move together.
+    pub group: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pool {
+    pub name: String,
+    pub members: Vec<Member>,
+    /// How many members it takes to carry the load.
+    pub needed: usize,
+    /// Whether that was stated, or is only the least that serves anything.
+    pub stated: bool,
+    /// How many it takes before the pool refuses everybody; 0 if it never does.
+    pub refuses_below: usize,
+    /// The longest that checks take to notice that a member is gone. `None`: nothing checks.
+    pub notice: Option<Duration>,
+    pub check: CheckKind,
+    /// Failed requests in a row that take a member out.
+    pub failures: Option<u32>,
+    /// Tries of a request in all.
+    pub tries: u32,
+    /// Further tries as a share of requests.
+    pub retry_budget: f64,
+    /// The longest that a silent member keeps a repeatable request waiting.
+    pub silence: Duration,
+    /// By what clients stay at one member.
+    pub sticky: Option<String>,
+    /// Its members are this database's hosts.
+    pub reaches: Option<(usize, Access)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckKind {
+    None,
+    /// Whether something accepts connections.
+    Tcp,
+    /// Whether what answers says that it is well.
+    Deep,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    pub name: String,
+    pub host: usize,
+    pub backup: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Database {
+    pub name: String,
+    /// In the order in which they take over.
+    pub hosts: Vec<usize>,
+    /// How many standbys confirm each commit.
+    pub confirm: usize,
+    /// Whether writes wait when too few confirm.
+    pub strict: bool,
+    pub lease: Duration,
+    pub heartbeat: Duration,
+}
+
+/// Where hosts agree on who is the primary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quorum {
+    /// Empty: a directory of one machine.
+    pub members: Vec<Voter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Voter {
+    pub name: String,
+    /// `None`: somewhere else.
+    pub host: Option<usize>,
+}
+
+impl Quorum {
+    /// How many must agree.
+    pub fn majority(&self) -> usize {
+        self.members.len() / 2 + 1
+    }
+}
+
+impl Service {
+    pub fn zone_of(&self, host: usize) -> usize {
+        self.hosts[host].zone
+    }
+
+    pub fn region_of(&self, host: usize) -> Option<&str> {
+        self.zones[self.zone_of(host)].region.as_deref()
+    }
+
+    /// Regions, each once, in the order of their zones.
+    pub fn regions(&self) -> Vec<&str> {
+        let mut regions: Vec<&str> = Vec::new();
+        for region in self.zones.iter().filter_map(|zone| zone.region.as_deref()) {
+            if !regions.contains(&region) {
+                regions.push(region);
+            }
+        }
+        regions
+    }
+
+    /// The zones that these hosts stand in, each once.
+    pub fn zones_of(&self, hosts: &[usize]) -> Vec<usize> {
+        let mut zones: Vec<usize> = hosts.iter().map(|&host| self.zone_of(host)).collect();
+        zones.sort_unstable();
+        zones.dedup();
+        zones
+    }
+}
+
+impl Pool {
+    pub fn hosts(&self) -> Vec<usize> {
+        self.members.iter().map(|member| member.host).collect()
+    }
+
+    /// How many members must be there for clients to be served well, or at all.
+    pub fn least(&self) -> usize {
+        self.needed.max(self.refuses_below).max(1)
+    }
+}
+
+impl Database {
+    /// How many of its hosts must be there for it to take writes.
+    pub fn least(&self) -> usize {
+        if self.strict { (self.confirm + 1).min(self.hosts.len()) } else { 1 }
+    }
+
+    /// Whether another host can ever take over: with writes that nobody else has, none may.
+    pub fn can_fail_over(&self) -> bool {
+        self.hosts.len() > 1 && self.confirm > 0
+    }
+
+    /// The longest until another host may take over: the lease must run out by its own clock, and it may just have been renewed.
+    pub fn notice(&self) -> Duration {
+        self.lease.mul_f64(1.05) + self.heartbeat
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A shop in three zones: two load balancers, three application servers, a database with two standbys, and a quorum.
+    pub(crate) fn shop() -> Service {
+        let host = |name: &str, zone| Host { name: name.into(), zone, by_name: false };
+        let member = |host: usize| Member { name: format!("app{}:80", host - 1), host, backup: false };
+        Service {
+            name: "shop".into(),
+            objective: Availability::from_fraction(0.999),
+            zones: ["a", "b", "c"].map(|name| Zone { name: name.into(), region: None }).to_vec(),
+            hosts: vec![
+                host("lb1", 0),
+                host("lb2", 1),
+                host("app1", 0),
+                host("app2", 1),
+                host("app3", 2),
+                host("db1", 0),
+                host("db2", 1),
+                host("db3", 2),
+            ],
+            entries: vec![Entry {
+                name: "front".into(),
+                hosts: vec![0, 1],
+                addresses: vec![Address {
+                    name: "10.0.1.100".into(),
+                    hosts: vec![0, 1],
+                    notice: Duration::from_millis(326),
+                    group: None,
+                }],
+                serves: vec![("http-80".into(), 0)],
+            }],
+            pools: vec![Pool {
+                name: "web".into(),
+                members: vec![member(2), member(3), member(4)],
+                needed: 1,
+                stated: false,
+                refuses_below: 0,
+                notice: Some(Duration::from_millis(2300)),
+                check: CheckKind::Deep,
+                failures: Some(3),
+                tries: 3,
+                retry_budget: 0.2,
+                silence: Duration::from_secs(1),
+                sticky: None,
+                reaches: None,
+            }],
+            databases: vec![Database {
+                name: "main".into(),
+                hosts: vec![5, 6, 7],
+                confirm: 1,
+                strict: true,
+                lease: Duration::from_millis(1500),
+                heartbeat: Duration::from_millis(250),
+            }],
+            quorum: Some(Quorum {
+                members: (5..8)
+                    .map(|host| Voter { name: format!("db{}:2379", host - 4), host: Some(host) })
+                    .collect(),
+            }),
+        }
+    }
+
+    #[test]
+    fn how_many_hosts_a_database_needs() {
+        let of = |hosts: usize, confirm, strict| Database {
+            hosts: (0..hosts).collect(),
+            confirm,
+            strict,
+            ..shop().databases[0].clone()
+        };
+        assert_eq!(of(3, 1, true).least(), 2);
+        assert_eq!(of(2, 1, true).least(), 2);
+        assert_eq!(of(3, 1, false).least(), 1);
+        assert_eq!(of(1, 0, true).least(), 1);
+        assert!(
+            of(2, 1, true).can_fail_over()
+                && !of(2, 0, true).can_fail_over()
+                && !of(1, 0, true).can_fail_over()
+        );
+    }
+}

@@ -1,0 +1,271 @@
+//! `nines audit`: what happens if a component fails, for every component, and how many nines can be expected.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use nines_availability::audit::{Audit, ComponentKind, Consequence, Options, Prediction, Severity};
+use nines_availability::service::Service;
+use nines_system::System;
+
+use crate::terminal::{BAD, BOLD, Cell, DIM, GOOD, PLAIN, UNSURE, line, table, tell, width};
+use crate::{EXIT_BAD, EXIT_FILE, EXIT_USAGE};
+
+/// Rows of hosts and members that are shown; all of them are in the JSON.
+const ROWS: usize = 60;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The system file
+    file: PathBuf,
+    /// How many members a pool takes to carry its peak, `web=2`; otherwise one is taken for enough
+    #[arg(long, value_name = "POOL=MEMBERS", value_parser = needs)]
+    needs: Vec<(String, usize)>,
+    /// A single point of failure that is accepted, and why: `"zone a=there is no second one yet"`
+    #[arg(long, value_name = "COMPONENT=REASON", value_parser = accepted)]
+    accept: Vec<(String, String)>,
+    /// Only what happens if this component fails, in full: `lb1`, a zone's name, `web`
+    #[arg(long, value_name = "COMPONENT", conflicts_with = "json")]
+    of: Option<String>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn needs(text: &str) -> Result<(String, usize), String> {
+    let (pool, members) = text.split_once('=').ok_or("like `web=2`")?;
+    let members = members.trim().parse().map_err(|_| format!("`{members}` is not a number of members"))?;
+    Ok((pool.trim().to_owned(), members))
+}
+
+fn accepted(text: &str) -> Result<(String, String), String> {
+    let (component, reason) = text.split_once('=').ok_or("like `zone a=why`")?;
+    match reason.trim() {
+        "" => Err("a reason, so that others know".to_owned()),
+        reason => Ok((component.trim().to_owned(), reason.to_owned())),
+    }
+}
+
+/// Reads a file for a command that can't do without it; what is wrong is told.
+pub(super) fn read(file: &PathBuf, needs: &[(String, usize)]) -> Result<(System, Service), ExitCode> {
+    let path = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        tell(format_args!("nines: can't read {path}: {error}"));
+        ExitCode::from(EXIT_FILE)
+    })?;
+    let system = nines_system::parse(&path, &text).map_err(|mistakes| {
+        super::tell_all(&mistakes);
+        ExitCode::from(EXIT_FILE)
+    })?;
+    let needs: BTreeMap<String, usize> = needs.iter().cloned().collect();
+    if let Some(unknown) = needs.keys().find(|name| system.pools.iter().all(|pool| &pool.name != *name)) {
+        tell(format_args!("nines: there is no pool {unknown}"));
+        return Err(ExitCode::from(EXIT_USAGE));
+    }
+    let service = Service::of(&system, &needs);
+    Ok((system, service))
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let (_, service) = match read(&args.file, &args.needs) {
+        Ok(read) => read,
+        Err(code) => return Ok(code),
+    };
+    let options = Options { acknowledged: args.accept.iter().cloned().collect(), ..Options::default() };
+    let audit = Audit::of(&service, &options);
+    let mut out = anstream::stdout().lock();
+    if let Some(name) = &args.of {
+        let lines = in_full(&audit, name);
+        if lines.is_empty() {
+            tell(format_args!("nines: there is no component {name}"));
+            return Ok(EXIT_USAGE.into());
+        }
+        for line in lines {
+            writeln!(out, "{line}")?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&audit)?)?;
+    } else {
+        for line in text(&audit) {
+            writeln!(out, "{line}")?;
+        }
+    }
+    Ok(if audit.is_good() { ExitCode::SUCCESS } else { EXIT_BAD.into() })
+}
+
+fn text(audit: &Audit) -> Vec<String> {
+    let width = width();
+    let mut out = Vec::new();
+    match &audit.prediction {
+        Some(of) => predicted(audit, of, width, &mut out),
+        None => out.push(format!("{}: no prediction", audit.name)),
+    }
+    heading("What happens if it fails", &mut out);
+    let mut rows: Vec<&Consequence> = audit.components.iter().collect();
+    if rows.len() > ROWS {
+        rows.sort_by_key(|row| row.lost.is_empty());
+    }
+    let (few, rest) = rows.split_at(rows.len().min(ROWS));
+    out.extend(table(&few.iter().map(|row| consequence(row)).collect::<Vec<_>>(), width));
+    if !rest.is_empty() {
+        out.push(format!("and {} more: --json shows all", rest.len()));
+    }
+    if let Some(count) = audit.pair_count.filter(|&count| count > 0.0) {
+        heading("Fatal together", &mut out);
+        let pairs = audit.pairs.iter().take(10).map(|[one, other]| format!("{one} and {other}"));
+        out.extend(pairs);
+        let more = count as usize - audit.pairs.len().min(10);
+        out.extend((more > 0).then(|| format!("and {more} more pairs")));
+    }
+    if !audit.findings.is_empty() {
+        heading("Findings", &mut out);
+        for finding in &audit.findings {
+            let style = match finding.severity {
+                Severity::Critical => BAD,
+                Severity::Warning => UNSURE,
+                Severity::Note => DIM,
+            };
+            let cells = [
+                Cell::new(finding.code, style),
+                Cell::new(format!("  {}: {}", finding.place, finding.text), PLAIN),
+            ];
+            out.push(line(&cells, None));
+            out.push(format!("    {}", finding.suggestion));
+        }
+    }
+    if !audit.changes.is_empty() {
+        heading("What a change buys, in minutes a year", &mut out);
+        let rows = audit.changes.iter().map(|change| {
+            let saves = change.saves.map_or_else(|| "?".to_owned(), |saves| format!("{:.1}", -saves));
+            let hosts = match change.hosts {
+                0 => String::new(),
+                1 => " (1 more machine)".to_owned(),
+                more => format!(" ({more} more machines)"),
+            };
+            vec![Cell::number(saves), Cell::new(change.text.clone() + &hosts, PLAIN)]
+        });
+        out.extend(table(&rows.collect::<Vec<_>>(), width));
+    }
+    out
+}
+
+/// Everything that is known of the components that are called so, or that have a word of their name in common with it.
+fn in_full(audit: &Audit, name: &str) -> Vec<String> {
+    let called = |row: &&Consequence| row.component.name.split([' ', ':']).any(|word| word == name);
+    let mut out = Vec::new();
+    for row in audit.components.iter().filter(called) {
+        if !out.is_empty() {
+            out.push(String::new());
+        }
+        out.push(line(
+            &[Cell::new(format!("{} {}", kind(row.component.kind), row.component.name), BOLD)],
+            None,
+        ));
+        let lost = if row.lost.is_empty() {
+            vec!["nothing until it is repaired".to_owned()]
+        } else {
+            row.lost.clone()
+        };
+        let person = if row.person { "needed" } else { "not needed" };
+        let facts = [
+            ("lost", lost),
+            ("impact", row.impact.clone()),
+            ("takes over", row.takes_over.clone()),
+            ("noticed", row.noticed.clone()),
+            ("a person is", vec![person.to_owned()]),
+        ];
+        for (what, told) in facts {
+            let first = std::iter::once(what).chain(std::iter::repeat(""));
+            out.extend(first.zip(&told).map(|(what, told)| format!("  {what:12}{told}")));
+        }
+    }
+    out
+}
+
+fn heading(text: &str, out: &mut Vec<String>) {
+    out.push(String::new());
+    out.push(line(&[Cell::new(text, BOLD)], None));
+}
+
+fn predicted(audit: &Audit, of: &Prediction, width: Option<usize>, out: &mut Vec<String>) {
+    let [worst, likely, best] = of.availability;
+    let style = if of.certain {
+        GOOD
+    } else if of.reachable {
+        UNSURE
+    } else {
+        BAD
+    };
+    out.push(line(
+        &[
+            Cell::new(format!("{}: ", audit.name), PLAIN),
+            Cell::new(format!("{} predicted", likely.percent(1)), style),
+            Cell::new(
+                format!(
+                    ", between {} and {}; promised {}",
+                    worst.percent(1),
+                    best.percent(1),
+                    audit.objective.as_stated()
+                ),
+                PLAIN,
+            ),
+        ],
+        None,
+    ));
+    out.push(format!(
+        "{:.1} minutes of downtime a year, between {:.1} and {:.1}; the promise allows {:.1}",
+        of.minutes_per_year.likely, of.minutes_per_year.low, of.minutes_per_year.high, of.objective_minutes
+    ));
+    out.push(
+        "Figures for failures and repairs are defaults, not observations: docs/availability.md".to_owned(),
+    );
+    heading("What takes most, in minutes a year", out);
+    let rows = of.contributions.iter().map(|of| {
+        vec![Cell::number(format!("{:.1}", of.minutes_per_year)), Cell::new(of.cause.clone(), PLAIN)]
+    });
+    out.extend(table(&rows.collect::<Vec<_>>(), width));
+}
+
+fn kind(of: ComponentKind) -> &'static str {
+    match of {
+        ComponentKind::Region => "region",
+        ComponentKind::Zone => "zone",
+        ComponentKind::Host => "host",
+        ComponentKind::LoadBalancer => "nines",
+        ComponentKind::Member => "member",
+        ComponentKind::Instance => "instance",
+        ComponentKind::Coordination => "coordination",
+        ComponentKind::Shared => "shared",
+    }
+}
+
+fn consequence(row: &Consequence) -> Vec<Cell> {
+    let (verdict, style) = match (row.lost.is_empty(), row.gap) {
+        (false, _) => ("lost until repaired".to_owned(), BAD),
+        (true, gap) if gap > 0.0 => (format!("up to {gap:.2} s"), UNSURE),
+        (true, _) => ("nothing".to_owned(), GOOD),
+    };
+    let told = if row.lost.is_empty() { row.takes_over.join("; ") } else { row.lost.join("; ") };
+    vec![
+        Cell::new(kind(row.component.kind), DIM),
+        Cell::new(row.component.name.clone(), PLAIN),
+        Cell::new(verdict, style),
+        Cell::new(told, PLAIN),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_and_accepted_is_read() {
+        assert_eq!(needs("web=2"), Ok(("web".to_owned(), 2)));
+        assert!(needs("web").is_err() && needs("web=some").is_err());
+        assert_eq!(accepted("zone a=no other"), Ok(("zone a".to_owned(), "no other".to_owned())));
+        assert!(accepted("zone a").is_err() && accepted("zone a= ").is_err());
+    }
+}
