@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nines_admin::api::DatabaseVerb;
 use nines_lab::{Furniture, Inside, Running};
 use nines_rehearsal::StageError;
 use nines_rehearsal::stage::Victim;
@@ -74,9 +75,12 @@ impl LabStage {
     }
 
     /// What `nines switchover` does, to whichever host takes it.
-    pub(super) async fn switch_over(&mut self, _host: HostId, victim: Victim<'_>) -> Result<(), StageError> {
+    pub(super) async fn switch_over(&mut self, host: HostId, victim: Victim<'_>) -> Result<(), StageError> {
         let database = victim.database.unwrap_or_default();
-        Err(format!("this version of nines has no switchover, of {database} or any other database").into())
+        let daemon = self.daemons.iter().find(|daemon| daemon.host == host);
+        let daemon = daemon.ok_or("no nines runs there")?;
+        daemon.client.database(database, DatabaseVerb::Switchover { to: None, force: false }).await?;
+        Ok(())
     }
 
     /// SIGTERM to what nines left running, SIGKILL to what does not heed it.

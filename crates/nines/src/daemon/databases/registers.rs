@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use nines_control::failover::{Host, Id, Input, Outcome, Register, Value};
+use nines_control::failover::{Id, Input, Outcome, Register, Value};
 use nines_coordination::{Change, Entry, Error, Key, KeyError, Registers, Revision};
 
 /// The registers of one database, and at which revisions they were last seen: the store wants its own kind of revision back.
@@ -21,6 +21,10 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    pub(super) fn won(&self) -> bool {
+        matches!(self.result, Ok(nines_coordination::Outcome::Won(_)))
+    }
+
     /// Nothing is known to have been asked of the register.
     pub(super) fn failed(&self) -> bool {
         self.result.is_err()
@@ -42,28 +46,12 @@ impl Shelf {
     }
 
     fn key(&self, register: &Register) -> Result<Key, KeyError> {
-        let name = match register {
-            Register::Rule => "rule".to_owned(),
-            Register::Lease => "lease".to_owned(),
-            Register::Wish => "wish".to_owned(),
-            Register::Pledge(host) => format!("pledges/{host}"),
-            Register::Vitals(host) => format!("vitals/{host}"),
-        };
-        Key::new(format!("databases/{}/{name}", self.database))
+        Key::new(format!("databases/{}/{register}", self.database))
     }
 
     fn register(&self, key: &Key) -> Option<Register> {
         let name = key.as_str().strip_prefix("databases/")?.strip_prefix(&self.database)?.strip_prefix('/')?;
-        match name {
-            "rule" => Some(Register::Rule),
-            "lease" => Some(Register::Lease),
-            "wish" => Some(Register::Wish),
-            _ => match name.split_once('/')? {
-                ("pledges", host) => Some(Register::Pledge(Host::from(host))),
-                ("vitals", host) => Some(Register::Vitals(Host::from(host))),
-                _ => None,
-            },
-        }
+        Register::of_key(name)
     }
 
     /// What a change tells, as it was read; `Err` says what cannot be read.
@@ -76,15 +64,7 @@ impl Shelf {
 
     fn value(&mut self, register: Register, entry: &Entry) -> Result<(Register, u64, Value), String> {
         let value: Value = serde_json::from_slice(&entry.value).map_err(|error| error.to_string())?;
-        let fits = matches!(
-            (&register, &value),
-            (Register::Rule, Value::Rule(_))
-                | (Register::Lease, Value::Lease(_))
-                | (Register::Wish, Value::Wish(_))
-                | (Register::Pledge(_), Value::Pledge(_))
-                | (Register::Vitals(_), Value::Vitals(_))
-        );
-        if !fits {
+        if !value.fits(&register) {
             return Err("it holds something else".to_owned());
         }
         let revision = entry.revision.get();

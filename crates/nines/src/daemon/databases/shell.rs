@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 
 use nines_admin::api::{DatabaseVerb, Problem};
 use nines_control::event;
-use nines_control::failover::{self, Effect, Failover, Gate as Wanted, Host, Input, Kind, Output, Report};
+use nines_control::failover::{
+    self, Effect, Failover, Gate as Wanted, Host, Input, Kind, Outcome, Output, Register, Report, Value, Verb,
+};
 use nines_control::status::DatabaseStatus;
 use nines_coordination::{Error, Registers, Seen, Watch};
 use nines_database::hands::{self, Hands, Leaving, Records, Told};
 use nines_system::{DatabaseId, System};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::door::Door;
@@ -30,6 +32,9 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// A change that failed is told to the machine no sooner than this after it was asked for, so that it does not spin.
 const FAILED: Duration = Duration::from_millis(50);
 
+/// For the store to take what the operator wants, and how often it is tried where others want something too.
+const WISH_WITHIN: Duration = Duration::from_secs(3);
+const WISH_TRIES: u32 = 5;
 /// A database that flaps fails over no more than once in this time.
 const APART: Duration = Duration::from_secs(60);
 
@@ -50,9 +55,17 @@ pub(super) struct Shell {
 
 /// What takes time, and has ended.
 enum Ended {
+    Wished(Asked, Value, Answer),
     Opened(Result<Registers, Error>),
     Set(Answer),
     Remembered(anyhow::Result<()>),
+}
+
+/// What the operator asked for.
+struct Asked {
+    verb: Verb,
+    reply: oneshot::Sender<Result<String, Problem>>,
+    tries: u32,
 }
 
 /// The machine and all that it works with, once PostgreSQL is in hand.
@@ -216,13 +229,50 @@ impl Shell {
                 life.give(Input::Leave);
             }
             Order::Verb { verb, reply } => {
-                let _ = reply.send(self.verb(life, &verb));
+                self.wish(life, Asked { verb: translated(verb), reply, tries: 0 });
             }
         }
     }
 
-    fn verb(&mut self, _life: &mut Life, _verb: &DatabaseVerb) -> Result<String, Problem> {
-        Err(Problem::new("not wired"))
+    /// Puts what the operator wants into the store, if it can be wanted.
+    fn wish(&mut self, life: &mut Life, asked: Asked) {
+        let wish = life.machine.wish(&asked.verb);
+        let (Some(store), Ok((revision, wish))) = (&life.store, &wish) else {
+            let why = wish.err().unwrap_or_else(|| "the coordination store has not answered yet".to_owned());
+            let _ = asked.reply.send(Err(Problem::new(format!("{}: {why}", self.name))));
+            return;
+        };
+        let value = Value::Wish(wish.clone());
+        let deadline = Instant::now() + WISH_WITHIN;
+        let set = store.shelf.set(0, Register::Wish, *revision, &value, deadline);
+        life.begun.spawn(async move { Ended::Wished(asked, value, set.await) });
+    }
+
+    fn wished(&mut self, life: &mut Life, mut asked: Asked, value: Value, answer: Answer) {
+        let won = answer.won();
+        let Some(store) = &mut life.store else { return };
+        let (inputs, error) = store.shelf.answered(answer);
+        for input in inputs {
+            match input {
+                Input::Set { outcome: Outcome::Done(revision), .. } => {
+                    let (register, value) = (Register::Wish, value.clone());
+                    life.give(Input::Changed { register, revision, value });
+                }
+                Input::Set { .. } => {}
+                news => life.give(news),
+            }
+        }
+        asked.tries += 1;
+        match error {
+            Some(error) => drop(asked.reply.send(Err(Problem::new(format!("{}: {error}", self.name))))),
+            None if won => drop(asked.reply.send(Ok(follows(&asked.verb)))),
+            // Somebody wished something else meanwhile.
+            None if asked.tries < WISH_TRIES => self.wish(life, asked),
+            None => {
+                let why = format!("{}: others wish too; ask again", self.name);
+                let _ = asked.reply.send(Err(Problem::new(why)));
+            }
+        }
     }
 
     fn seen(&mut self, life: &mut Life, seen: Seen) {
@@ -283,6 +333,7 @@ impl Shell {
                     life.give(input);
                 }
             }
+            Ended::Wished(asked, value, answer) => self.wished(life, asked, value, answer),
             Ended::Remembered(Ok(())) => {}
             Ended::Remembered(Err(error)) => self.complain(format!("{error:#}")),
         }
@@ -385,6 +436,26 @@ async fn seen(store: &mut Option<Open>) -> Seen {
     match store {
         Some(store) => store.watch.next().await,
         None => std::future::pending().await,
+    }
+}
+
+fn translated(verb: DatabaseVerb) -> Verb {
+    match verb {
+        DatabaseVerb::Switchover { to, force } => Verb::Switchover { to: to.map(Host::from), force },
+        DatabaseVerb::Pause => Verb::Pause,
+        DatabaseVerb::Resume => Verb::Resume,
+        DatabaseVerb::Reinit { host } => Verb::Reinit { host: Host::from(host) },
+    }
+}
+
+/// What the operator is told.
+fn follows(verb: &Verb) -> String {
+    match verb {
+        Verb::Switchover { to: Some(to), .. } => format!("hands over to {to}"),
+        Verb::Switchover { to: None, .. } => "hands over to the best standby".to_owned(),
+        Verb::Pause => "is paused: it serves on, and nobody takes over until it is resumed".to_owned(),
+        Verb::Resume => "is taken care of again".to_owned(),
+        Verb::Reinit { host } => format!("{host} sets its data aside and copies the primary's"),
     }
 }
 
