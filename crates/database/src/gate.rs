@@ -18,6 +18,7 @@ mod exchange;
 mod frame;
 mod guarded;
 mod listen;
+mod local;
 mod permit;
 mod questions;
 mod refusal;

@@ -9,12 +9,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::clock;
 use super::exchange::Exchange;
 use super::guarded::{Face, Guarded};
+use super::local::Local;
 use super::permit::Right;
 use super::questions;
 use super::refusal::{Fatal, Refused};
@@ -220,7 +221,7 @@ impl Session {
         self.worker.shared.told().engine.clone().ok_or_else(|| unreachable(&"it does not run"))
     }
 
-    async fn connect(&self) -> Result<UnixStream, Stop> {
+    async fn connect(&self) -> Result<Local, Stop> {
         let engine = self.engine()?;
         match timeout(CONNECT, unix(&engine.socket)).await {
             Ok(Ok(stream)) => Ok(stream),
@@ -289,9 +290,9 @@ fn unreachable(why: &dyn std::fmt::Display) -> Stop {
     Stop::Refused(Refused::Unreachable, Fatal::unreachable(&why.to_string()))
 }
 
-async fn unix(path: &Path) -> io::Result<UnixStream> {
+async fn unix(path: &Path) -> io::Result<Local> {
     loop {
-        match UnixStream::connect(path).await {
+        match Local::connect(path).await {
             // PostgreSQL has as many waiting as it takes.
             Err(error) if error.kind() == ErrorKind::WouldBlock => sleep(CONNECT_PAUSE).await,
             outcome => return outcome,
