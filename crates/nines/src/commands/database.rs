@@ -88,7 +88,7 @@ pub(crate) fn switchover(args: SwitchoverArgs) -> anyhow::Result<ExitCode> {
             }
             let news = client.events(events, Duration::ZERO).await.unwrap_or_default();
             let mut refusals = news.iter().filter(|event| event.kind == Kind::Refused);
-            if let Some(event) = refusals.find(|event| event.subject.starts_with(&format!("{database}/"))) {
+            if let Some(event) = refusals.find(|event| event.subject == database) {
                 tell(format_args!("nines: {database}: {}", event.why));
                 return Ok(ExitCode::from(EXIT_BAD));
             }

@@ -23,7 +23,7 @@ use shell::Shell;
 #[derive(Debug)]
 pub(super) struct Happened {
     pub(super) kind: Kind,
-    /// `orders/db1`.
+    /// `orders`.
     pub(super) subject: String,
     pub(super) why: String,
 }

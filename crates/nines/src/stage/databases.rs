@@ -19,6 +19,9 @@ const SERVER: &str = "postgres";
 /// How long what nines left running may take to end after SIGTERM, before it is killed: as a machine has it that goes down.
 const SHUTDOWN: Duration = Duration::from_secs(10);
 
+/// How long a switchover may take: longer than the program itself gives it by default.
+const SWITCHOVER: Duration = Duration::from_secs(15);
+
 /// Whether this system's databases can run here at all.
 pub(super) fn possible(inside: &Inside, system: &System) -> Result<(), StageError> {
     if !system.databases.is_empty() && inside.has_one_user() {
@@ -80,7 +83,18 @@ impl LabStage {
         let daemon = self.daemons.iter().find(|daemon| daemon.host == host);
         let daemon = daemon.ok_or("no nines runs there")?;
         daemon.client.database(database, DatabaseVerb::Switchover { to: None, force: false }).await?;
-        Ok(())
+        let begin = Instant::now();
+        loop {
+            let status = daemon.client.status().await?;
+            let primary = status.databases.into_iter().find(|it| it.name == database).and_then(|it| it.primary);
+            if primary.is_some_and(|primary| primary != self.system[host].name) {
+                return Ok(());
+            }
+            if begin.elapsed() > SWITCHOVER {
+                return Err(format!("{database} was not handed over within {} s", SWITCHOVER.as_secs()).into());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// SIGTERM to what nines left running, SIGKILL to what does not heed it.

@@ -1,6 +1,7 @@
 //! Everybody who uses the system while a case is played: clients that ask, and writers where a database is looked at.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use nines_system::Secret;
 
@@ -10,7 +11,6 @@ use crate::plan::{Component, Door, Writes};
 use crate::record::Record;
 use crate::stage::{Enter, Stage};
 use crate::writers::{Found, Login, Place, Way, WriteLoad, WriteRecord, Writers, find};
-use std::time::Duration;
 
 pub(super) struct Crowd {
     clients: Clients,

@@ -419,7 +419,7 @@ impl Shell {
     }
 
     fn say(&self, kind: event::Kind, why: String) {
-        let subject = format!("{}/{}", self.name, self.me);
+        let subject = self.name.clone();
         // Who does not read for so long has other troubles than this event.
         let _ = self.news.try_send(Happened { kind, subject, why });
     }
