@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nines_control::failover::{Failure, Host, Term};
+use nines_control::failover::{Failure, Host, Origin, Term};
 use nines_control::gate::{Ancestry, Branch};
 
 use crate::hands::body::Body;
 use crate::hands::config::{self, Part};
 use crate::hands::place::{self, Place};
-use crate::hands::process::Program;
+use crate::hands::process::{Process, Program};
 use crate::hands::server::Stop;
 use crate::hands::state::{Busy, new_id};
 use crate::hands::{ask, fail, history, lock};
@@ -22,7 +22,13 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// How long it may take to write its new timeline down, which pg_rewind goes by.
 const CHECKPOINT_WITHIN: Duration = Duration::from_secs(60);
 
-pub(super) async fn rejoin(body: &Arc<Body>, primary: &Host, term: Term) -> Result<(), Failure> {
+/// `afresh`: copied, whatever is there.
+pub(super) async fn rejoin(
+    body: &Arc<Body>,
+    primary: &Host,
+    term: Term,
+    afresh: bool,
+) -> Result<(), Failure> {
     let (at, ancestry) = source(body, primary, term).await?;
     let branches = ancestry.branches.unwrap_or_default();
     let own_system = lock(&body.memory).system.clone();
@@ -34,10 +40,15 @@ pub(super) async fn rejoin(body: &Arc<Body>, primary: &Host, term: Term) -> Resu
             body.place.pgdata.display()
         )));
     }
+    if body.state().origin == Origin::Foreign && Process::server_of(&body.place.pgdata).is_some() {
+        return Err(fail(
+            "somebody else's PostgreSQL runs with the data here: shut it down, and they are set aside",
+        ));
+    }
     let lacks_log = lock(&body.memory).lacks_log;
     let quieted = quiet(body, term).await;
     let state = body.change(|state| state.source = Some((primary.clone(), term))).await?;
-    if let (Ok(()), true, Some(end)) = (&quieted, state.counts() && !lacks_log, state.end) {
+    if let (Ok(()), true, Some(end)) = (&quieted, state.counts() && !lacks_log && !afresh, state.end) {
         if history::is_part(&state.history, end.lsn, &branches) {
             attach::forget(body);
             return attach::go_by(

@@ -40,7 +40,6 @@ const APART: Duration = Duration::from_secs(60);
 
 pub(super) struct Shell {
     name: String,
-    me: Host,
     settings: failover::Settings,
     hands: hands::Settings,
     opening: Opening,
@@ -120,7 +119,6 @@ impl Shell {
             opening: Opening::of(system, coordination, &database.data)?,
             lag: database.lag,
             name,
-            me,
             door,
             orders,
             news,
