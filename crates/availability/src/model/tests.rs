@@ -90,6 +90,20 @@ fn a_pool_that_needs_all_of_its_members_is_no_redundancy() {
 }
 
 #[test]
+fn what_the_same_hosts_have_in_common_counts_once() {
+    let common = |service: &Service| {
+        let model = Model::of(service, &Assumptions::default(), Case::Likely);
+        model.kinds.iter().filter(|kind| matches!(kind, Kind::CommonCause(_))).count()
+    };
+    // Load balancers, application servers, and what are both the database's hosts and the quorum's.
+    assert_eq!(common(&shop()), 3);
+    let mut apart = shop();
+    apart.hosts.push(Host { name: "etcd3".into(), zone: 2, by_name: false });
+    apart.quorum.iter_mut().for_each(|quorum| quorum.members[2].host = Some(8));
+    assert_eq!(common(&apart), 4);
+}
+
+#[test]
 fn a_region_is_one_more_thing_that_zones_share() {
     let mut service = shop();
     service.zones.iter_mut().for_each(|zone| zone.region = Some("north".into()));
