@@ -73,8 +73,10 @@ fn a_zone_that_takes_more_hosts_than_confirm_stops_the_takeover() {
     service.hosts.extend(["db4", "db5"].map(|name| Host { name: name.into(), zone: 1, by_name: false }));
     service.databases[0].hosts.extend([8, 9]);
     // db2, db4 and db5 are in b: with all of them, whatever two confirmed is gone.
-    service.databases[0].confirm = 2;
+    (service.databases[0].confirm, service.databases[0].strict) = (2, false);
     assert_eq!(single_points(&service), [Kind::Zone(1)]);
+    service.databases[0].confirm = 3;
+    assert_eq!(single_points(&service), []);
 }
 
 #[test]
