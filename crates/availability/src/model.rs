@@ -97,6 +97,8 @@ struct Builder<'a> {
     hosts: Vec<(NodeId, NodeId)>,
     zones: Vec<NodeId>,
     regions: Vec<(String, NodeId)>,
+    /// What these hosts have in common, once for each set of hosts.
+    in_common: Vec<(Vec<usize>, NodeId)>,
 }
 
 impl Model {
@@ -120,6 +122,7 @@ impl Model {
             hosts: Vec::new(),
             zones: Vec::new(),
             regions: Vec::new(),
+            in_common: Vec::new(),
         };
         builder.places();
         builder.functions();
@@ -264,9 +267,14 @@ impl Builder<'_> {
         if apart.len() < 2 {
             return node;
         }
-        let host = &self.rates.of.host;
-        let rate = self.rates.per_hour(host) * self.rates.common_cause();
-        let common = self.event(Kind::CommonCause(name.to_owned()), rate, host.repair);
+        let known = self.in_common.iter().find(|(hosts, _)| *hosts == apart).map(|(_, common)| *common);
+        let common = known.unwrap_or_else(|| {
+            let host = &self.rates.of.host;
+            let rate = self.rates.per_hour(host) * self.rates.common_cause();
+            let common = self.event(Kind::CommonCause(name.to_owned()), rate, host.repair);
+            self.in_common.push((apart, common));
+            common
+        });
         self.model.tree.any([node, common])
     }
 

@@ -73,8 +73,10 @@ fn a_zone_that_takes_more_hosts_than_confirm_stops_the_takeover() {
     service.hosts.extend(["db4", "db5"].map(|name| Host { name: name.into(), zone: 1, by_name: false }));
     service.databases[0].hosts.extend([8, 9]);
     // db2, db4 and db5 are in b: with all of them, whatever two confirmed is gone.
-    service.databases[0].confirm = 2;
+    (service.databases[0].confirm, service.databases[0].strict) = (2, false);
     assert_eq!(single_points(&service), [Kind::Zone(1)]);
+    service.databases[0].confirm = 3;
+    assert_eq!(single_points(&service), []);
 }
 
 #[test]
@@ -87,6 +89,20 @@ fn a_pool_that_needs_all_of_its_members_is_no_redundancy() {
     service.pools[0].needed = 1;
     service.pools[0].refuses_below = 3;
     assert_eq!(single_points(&service).len(), 6);
+}
+
+#[test]
+fn what_the_same_hosts_have_in_common_counts_once() {
+    let common = |service: &Service| {
+        let model = Model::of(service, &Assumptions::default(), Case::Likely);
+        model.kinds.iter().filter(|kind| matches!(kind, Kind::CommonCause(_))).count()
+    };
+    // Load balancers, application servers, and what are both the database's hosts and the quorum's.
+    assert_eq!(common(&shop()), 3);
+    let mut apart = shop();
+    apart.hosts.push(Host { name: "etcd3".into(), zone: 2, by_name: false });
+    apart.quorum.iter_mut().for_each(|quorum| quorum.members[2].host = Some(8));
+    assert_eq!(common(&apart), 4);
 }
 
 #[test]
