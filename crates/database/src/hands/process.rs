@@ -157,7 +157,8 @@ fn is_at_work(pid: i32, directory: &Path, programs: &[&str]) -> bool {
     let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     // Of a program that was replaced by an upgrade.
     let name = name.trim_end_matches(" (deleted)");
-    let same = |one: &fs::Metadata, other: &fs::Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
+    let same =
+        |one: &fs::Metadata, other: &fs::Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
     programs.contains(&name)
         && matches!((fs::metadata(proc.join("cwd")), fs::metadata(directory)), (Ok(one), Ok(other)) if same(&one, &other))
 }
