@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|text: &str| {
     match nines_system::parse("system.toml", text) {
         Ok(system) => {
-            let explained = nines_system::explain(&system);
+            let explained = nines_system::explain_with_secrets(&system);
             assert_eq!(
                 nines_system::parse("explained.toml", &explained).ok().as_ref(),
                 Some(&system),

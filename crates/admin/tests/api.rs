@@ -85,6 +85,7 @@ fn sample() -> Status {
         phase: Phase::Serving,
         file: FileStatus { path: "shop.toml".to_owned(), generation: 2, loaded_us: 0, refused: None },
         wish: Wish::Ready,
+        databases: Vec::new(),
         virtual_ips: vec![VirtualIpStatus {
             name: "front/10.0.1.100".to_owned(),
             state: Standing::Master,

@@ -39,13 +39,22 @@ pub enum Kind {
     Address,
     /// A listener opened or closed.
     Listener,
-    /// This host became the one that answers on a virtual address.
+    /// This host became the one that answers on a virtual address, or the primary of a database that serves.
     Taken,
     /// It ceased to be.
     Released,
+    /// This host tries to take a database over, or to hand it over.
+    Takeover,
+    /// It can't, and what is missing.
+    Refused,
+    /// The hosts of whom some must hold each write of a database are others than before.
+    Cohort,
+    /// This host follows a primary, again or another one.
+    Following,
     /// This host would take a virtual address over, or would not any more, or only if no other can.
     Standby,
-    /// Something is wrong with a virtual address: two masters, a stranger that answers, nobody who does.
+    /// Something is wrong with a virtual address (two masters, a stranger that answers, nobody who does), or with a
+    /// database (its server fails, somebody meddled).
     Conflict,
     /// The file was loaded again, or refused.
     Reload,
@@ -54,7 +63,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::Up,
         Self::Down,
         Self::Ejected,
@@ -66,6 +75,10 @@ impl Kind {
         Self::Listener,
         Self::Taken,
         Self::Released,
+        Self::Takeover,
+        Self::Refused,
+        Self::Cohort,
+        Self::Following,
         Self::Standby,
         Self::Conflict,
         Self::Reload,
@@ -86,6 +99,10 @@ impl Kind {
             Self::Listener => "listener",
             Self::Taken => "taken",
             Self::Released => "released",
+            Self::Takeover => "takeover",
+            Self::Refused => "refused",
+            Self::Cohort => "cohort",
+            Self::Following => "following",
             Self::Standby => "standby",
             Self::Conflict => "conflict",
             Self::Reload => "reload",

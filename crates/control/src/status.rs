@@ -28,6 +28,9 @@ pub struct Status {
     pub listeners: Vec<ListenerStatus>,
     #[serde(default)]
     pub virtual_ips: Vec<VirtualIpStatus>,
+    /// Those that this host has an instance of.
+    #[serde(default)]
+    pub databases: Vec<DatabaseStatus>,
     pub pools: Vec<PoolStatus>,
     pub statistics: Statistics,
     /// Events since the daemon started, by kind.
@@ -122,6 +125,52 @@ pub enum Standing {
 
 fn ready() -> Wish {
     Wish::Ready
+}
+
+/// A database as one of its hosts sees it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DatabaseStatus {
+    /// `orders`.
+    pub name: String,
+    /// What this host's instance is now.
+    pub role: DatabaseRole,
+    /// By the rule that is in force, as far as is known here; 0 before the first.
+    pub term: u64,
+    /// By the same rule.
+    pub primary: Option<String>,
+    /// Whether this host's gate lets clients write now: it is the primary, and within its lease.
+    pub serves: bool,
+    /// All hosts of the database, this one too. What is known of others depends on whether this one is the primary.
+    pub members: Vec<DatabaseMember>,
+    /// Nothing is under way: no candidacy, handover, change of who confirms, copy.
+    pub settled: bool,
+    /// What is wrong with it now, each in a sentence.
+    pub problems: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DatabaseMember {
+    pub host: String,
+    pub role: DatabaseRole,
+    /// From the primary, now. Always false of the primary itself.
+    pub streaming: bool,
+    /// How many bytes of the log it has not confirmed; none where that is not known here.
+    pub lag: Option<u64>,
+    /// Whether it is one of those of whom some must hold each write, the primary too.
+    pub in_cohort: bool,
+}
+
+/// What an instance of a database is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DatabaseRole {
+    Primary,
+    Standby,
+    /// It does not run.
+    Stopped,
+    /// It doesn't answer, or nobody here knows.
+    #[default]
+    Unknown,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -441,6 +441,7 @@ impl Daemon {
             wish: self.wish,
             listeners: self.data_plane.listeners(),
             virtual_ips: self.addresses.status(),
+            databases: Vec::new(),
             pools: self.pools.status(Instant::now()),
             statistics: self.data_plane.statistics(),
             events: self.journal.counts().clone(),

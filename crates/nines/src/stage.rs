@@ -71,7 +71,7 @@ impl LabStage {
         let program = std::env::current_exe()?.into_os_string();
         fs::create_dir_all(SOCKETS)?;
         let mut programs: BTreeMap<HostId, Vec<Program>> = BTreeMap::new();
-        for pool in &system.pools {
+        for pool in system.pools.iter().filter(|pool| pool.reaches.is_none()) {
             for member in &pool.members {
                 let address = SocketAddr::new(lab.address(member.host), member.port);
                 let host = &system[member.host].name;

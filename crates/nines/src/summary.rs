@@ -1,5 +1,7 @@
 //! A system in a few lines: what `nines check` answers about a file that is right.
 
+mod databases;
+
 use nines_system::{
     Balance, HashKey, HostPattern, Listener, Pool, Probe, Protocol, Route, System, VirtualIp,
 };
@@ -25,11 +27,12 @@ pub(crate) fn text(system: &System) -> String {
             rows.extend(held(system, virtual_ip));
         }
     }
-    for pool in &system.pools {
+    for pool in system.pools.iter().filter(|pool| pool.reaches.is_none()) {
         let members = pool.members.iter().map(|member| member.name.as_str());
         rows.push((format!("pool {}", pool.name), names(members, "members")));
         rows.push((String::new(), format!("{}, {}", checked(pool), balanced(pool))));
     }
+    rows.extend(databases::rows(system));
     let width = rows.iter().map(|(what, _)| what.chars().count()).max().unwrap_or(0);
     let rows = rows.iter().map(|(what, about)| format!("{what:width$}   {about}\n"));
     format!("{}: the file is right\n\n{}", system.name, rows.collect::<String>())
@@ -43,6 +46,7 @@ pub(crate) fn json(system: &System) -> Value {
             "bind": bind(listener),
             "protocol": protocol(listener),
             "pools": listener.protocol.pools().iter().map(|&pool| &system[pool].name).collect::<Vec<_>>(),
+            "database": databases::reached(system, listener),
         })
     };
     let virtual_ip = |virtual_ip: &VirtualIp| {
@@ -68,7 +72,7 @@ pub(crate) fn json(system: &System) -> Value {
             "virtual_ips": load_balancer.virtual_ips.iter().map(virtual_ip).collect::<Vec<_>>(),
         })
     });
-    let pools = system.pools.iter().map(|pool| {
+    let pools = system.pools.iter().filter(|pool| pool.reaches.is_none()).map(|pool| {
         json!({
             "name": pool.name,
             "members": pool.members.iter().map(|member| &member.name).collect::<Vec<_>>(),
@@ -81,6 +85,8 @@ pub(crate) fn json(system: &System) -> Value {
         "hosts": hosts.collect::<Vec<_>>(),
         "load_balancers": load_balancers.collect::<Vec<_>>(),
         "pools": pools.collect::<Vec<_>>(),
+        "databases": databases::json(system),
+        "coordination": databases::coordination(system),
     })
 }
 
@@ -109,7 +115,7 @@ fn protocol(listener: &Listener) -> &'static str {
 
 fn listens(system: &System, listener: &Listener) -> String {
     let to = match &listener.protocol {
-        Protocol::Tcp(tcp) => system[tcp.pool].name.clone(),
+        Protocol::Tcp(tcp) => databases::target(system, tcp.pool),
         Protocol::Http(http) => {
             let routes = http.routes.iter().map(|route| match pattern(route).as_str() {
                 "" => system[route.pool].name.clone(),

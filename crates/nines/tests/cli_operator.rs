@@ -111,6 +111,7 @@ fn sample() -> Status {
         },
         wish: Wish::Ready,
         virtual_ips: Vec::new(),
+        databases: Vec::new(),
         listeners: vec![ListenerStatus {
             name: "front/http-80".to_owned(),
             address: "0.0.0.0:80".to_owned(),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use nines_control::status::{Health, MemberStatus, Phase, Standing, Status, Wish};
-use nines_system::{Probe, System};
+use nines_control::status::{Health, MemberStatus, Phase, PoolStatus, Standing, Status, Wish};
+use nines_system::{Pool, Probe, System};
 
 use crate::plan;
 
@@ -12,6 +12,8 @@ use crate::plan;
 pub struct Expected {
     /// Pools without active checks, whose members nobody calls up.
     pub unchecked: BTreeSet<String>,
+    /// Pools that reach a database: of their members one serves everything, and it may be another from time to time.
+    pub databases: BTreeSet<String>,
     pub virtual_ips: Vec<ExpectedHolder>,
 }
 
@@ -26,7 +28,9 @@ pub struct ExpectedHolder {
 
 impl Expected {
     pub fn of(system: &System) -> Self {
-        let unchecked = system.pools.iter().filter(|pool| pool.check.probe == Probe::None);
+        let named = |of: &dyn Fn(&&Pool) -> bool| {
+            system.pools.iter().filter(of).map(|pool| pool.name.clone()).collect()
+        };
         let mut virtual_ips = Vec::new();
         for balancer in &system.load_balancers {
             virtual_ips.extend(balancer.virtual_ips.iter().map(|it| {
@@ -39,7 +43,11 @@ impl Expected {
                 }
             }));
         }
-        Self { unchecked: unchecked.map(|pool| pool.name.clone()).collect(), virtual_ips }
+        Self {
+            unchecked: named(&|pool| pool.check.probe == Probe::None),
+            databases: named(&|pool| pool.reaches.is_some()),
+            virtual_ips,
+        }
     }
 }
 
@@ -63,7 +71,8 @@ pub fn missing(all: &[Status], expected: &Expected) -> Vec<String> {
             missing.push(format!("{}: listener {} is closed", status.host, listener.name));
         }
         let used: BTreeSet<&String> = status.listeners.iter().flat_map(|listener| &listener.pools).collect();
-        for pool in status.pools.iter().filter(|pool| used.contains(&pool.name)) {
+        let used = |pool: &&PoolStatus| used.contains(&pool.name) && !expected.databases.contains(&pool.name);
+        for pool in status.pools.iter().filter(used) {
             let sick = pool.members.iter().filter_map(|member| {
                 let why = sick(member, expected.unchecked.contains(&pool.name))?;
                 Some(format!("{}/{} is {why}", pool.name, member.name))

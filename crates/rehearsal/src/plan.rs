@@ -140,7 +140,9 @@ impl Plan {
             }
         }
         cases.extend(system.host_ids().flat_map(|host| load_balancers::cases(system, host)));
-        cases.extend(system.pool_ids().filter_map(|pool| whole_pool(system, pool)));
+        cases.extend(server_pools(system).filter_map(|pool| whole_pool(system, pool)));
+        left_out
+            .extend(only_databases(system).map(|host| (host, "databases are not rehearsed yet".to_owned())));
         Self { cases, left_out }
     }
 
@@ -251,9 +253,26 @@ fn members_on(system: &System, at: impl Fn(HostId) -> bool) -> Vec<String> {
         let here = pool.members.iter().filter(|member| at(member.host));
         here.map(|member| format!("{}/{}", pool.name, member.name)).collect()
     };
-    system.pools.iter().flat_map(of).collect()
+    server_pools(system).flat_map(|pool| of(&system[pool])).collect()
+}
+
+/// Pools that reach a database have no servers of their own.
+fn server_pools(system: &System) -> impl Iterator<Item = PoolId> {
+    system.pool_ids().filter(|&pool| system[pool].reaches.is_none())
+}
+
+/// Hosts that have a database and nothing else that is broken.
+fn only_databases(system: &System) -> impl Iterator<Item = String> {
+    let hosts = system.host_ids().filter(|&host| {
+        system.databases_on(host).next().is_some()
+            && system.load_balancers_on(host).next().is_none()
+            && pools_with(system, host).is_empty()
+    });
+    hosts.map(|host| system[host].name.clone())
 }
 
 fn pools_with(system: &System, host: HostId) -> Vec<PoolId> {
-    system.pool_ids().filter(|&pool| system[pool].members.iter().any(|member| member.host == host)).collect()
+    server_pools(system)
+        .filter(|&pool| system[pool].members.iter().any(|member| member.host == host))
+        .collect()
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use nines_simulator::failover::{Mistake, Options, Report, run};
+use nines_simulator::failover::{Begins, Mistake, Options, Report, run};
 
 #[allow(clippy::disallowed_methods, reason = "an Instant can be had in no other way")]
 fn play(seed: u64, options: &Options) -> Report {
@@ -64,12 +64,13 @@ fn the_same_seed_plays_the_same() {
 
 /// Each breaks this promise within so many seeds.
 fn each_is_found(mistakes: &[(Mistake, &str)], within: u64) {
-    for (mistake, promise) in mistakes {
-        let options = Options { mistake: Some(*mistake), trace_lines: 0, ..Options::default() };
-        let found =
-            |seed: &u64| play(*seed, &options).violation.is_some_and(|found| found.promise == *promise);
-        assert!((0..within).any(|seed| found(&seed)), "{mistake:?} does not break: {promise}");
-    }
+    mistakes.iter().for_each(|(mistake, promise)| is_found(*mistake, promise, within, None));
+}
+
+fn is_found(mistake: Mistake, promise: &str, within: u64, begins: Option<Begins>) {
+    let options = Options { mistake: Some(mistake), trace_lines: 0, begins, ..Options::default() };
+    let found = |seed: &u64| play(*seed, &options).violation.is_some_and(|found| found.promise == promise);
+    assert!((0..within).any(|seed| found(&seed)), "{mistake:?} does not break: {promise}");
 }
 
 #[test]
@@ -84,6 +85,12 @@ fn every_mistake_in_recruiting_is_found_within_forty_seeds() {
         (Mistake::FollowsWithAnyHistory, "no acknowledged write is lost"),
     ];
     each_is_found(&mistakes, 40);
+}
+
+#[test]
+fn every_mistake_at_the_beginning_is_found() {
+    is_found(Mistake::MakesAnother, "no database is begun anew", 20, Some(Begins::Emptied(0)));
+    is_found(Mistake::ForgetsOrigin, "no acknowledged write is lost", 100, Some(Begins::Confused));
 }
 
 #[test]

@@ -1,20 +1,29 @@
 //! A system written out as a file in which no default is left unsaid.
 
+mod databases;
+mod hidden;
+
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::kind::{Absent, Section};
 use crate::model::{
-    AccessLog, Balance, Check, HashKey, HostPattern, HttpListener, HttpProbe, Listener, LoadBalancer,
-    Network, Passive, Pool, Probe, Protocol, ProxyVersion, Retries, Route, System, Trust, VirtualIp,
+    Access, AccessLog, Balance, Check, HashKey, HostPattern, HttpListener, HttpProbe, Listener, LoadBalancer,
+    Network, Passive, Pool, PoolId, Probe, Protocol, ProxyVersion, Retries, Route, System, Trust, VirtualIp,
     VrrpAuthentication, VrrpChecksum, VrrpKey, VrrpVersion, WhenTooFew,
 };
 use crate::shape;
 use crate::units::{write_bytes, write_duration, write_share};
 
-/// The system as a file with every default filled in. [`crate::parse`] makes the same system of it.
+/// The system as a file with every default filled in, for people to read: passwords and keys are not in it, and the reader
+/// says so to whoever uses it as a file.
 pub fn explain(system: &System) -> String {
+    explain_with_secrets(&hidden::hidden(system))
+}
+
+/// The same with passwords and keys. [`crate::parse`] makes the same system of it.
+pub fn explain_with_secrets(system: &System) -> String {
     let mut file = Table::new(&shape::SYSTEM)
         .set("name", text(&system.name))
         .set("objective", text(&system.objective.text))
@@ -33,8 +42,15 @@ pub fn explain(system: &System) -> String {
     for load_balancer in &system.load_balancers {
         file.push_str(&explain_load_balancer(system, load_balancer));
     }
-    for pool in &system.pools {
+    // Those that reach a database follow from it.
+    for pool in system.pools.iter().filter(|pool| pool.reaches.is_none()) {
         file.push_str(&explain_pool(pool));
+    }
+    for database in &system.databases {
+        file.push_str(&databases::explain_database(system, database));
+    }
+    if let Some(coordination) = &system.coordination {
+        file.push_str(&databases::explain_coordination(system, coordination));
     }
     file
 }
@@ -126,9 +142,8 @@ fn explain_listener(system: &System, listener: &Listener, header: &str) -> Strin
         .set("bind", text(&bind))
         .set("accept_proxy", listener.accept_proxy.to_string());
     match &listener.protocol {
-        Protocol::Tcp(tcp) => table
+        Protocol::Tcp(tcp) => explain_target(system, tcp.pool, table)
             .set("protocol", text("tcp"))
-            .set("pool", text(&system[tcp.pool].name))
             .set("limits", limits.finish())
             .set("idle", time(tcp.idle)),
         Protocol::Http(http) => {
@@ -138,6 +153,19 @@ fn explain_listener(system: &System, listener: &Listener, header: &str) -> Strin
         }
     }
     .finish(header)
+}
+
+fn explain_target(system: &System, pool: PoolId, table: Table) -> Table {
+    match system[pool].reaches {
+        None => table.set("pool", text(&system[pool].name)),
+        Some((database, access)) => {
+            let access = match access {
+                Access::ReadWrite => "read-write",
+                Access::ReadOnly => "read-only",
+            };
+            table.set("database", text(&system[database].name)).set("access", text(access))
+        }
+    }
 }
 
 fn explain_http(system: &System, http: &HttpListener, table: Table) -> Table {

@@ -82,10 +82,15 @@ impl<'a> Fields<'a> {
         self.table?.get_key_value(name).map(|(key, _)| key.span())
     }
 
+    /// Whether the key is not there, and no other was probably meant to be it.
+    pub(crate) fn is_missed(&self, name: &str) -> bool {
+        self.get(name).is_none() && !self.meant.contains(&name)
+    }
+
     /// The value of a required key; its absence is noted.
     pub(crate) fn require(&self, name: &str) -> Option<Item<'a>> {
         let item = self.get(name);
-        if item.is_none() && !self.meant.contains(&name) {
+        if self.is_missed(name) {
             let key = self.section.key(name);
             let title = format!("{} has no `{name}`", self.section.what);
             self.notes.add(
@@ -151,13 +156,13 @@ impl<'a> Fields<'a> {
     }
 
     /// Bytes.
-    pub(crate) fn size(&self, name: &str) -> u32 {
+    pub(crate) fn size<T: TryFrom<u64>>(&self, name: &str) -> T {
         let Kind::Size { min, max } = self.section.key(name).kind else { unreachable!("`{name}` is a size") };
         self.get(name)
             .and_then(|item| item.size(min, max))
             .or_else(|| units::bytes(self.default(name)).ok())
-            .and_then(|size| u32::try_from(size).ok())
-            .expect("the shape's defaults are right")
+            .and_then(|size| T::try_from(size).ok())
+            .expect("the shape's defaults fit the model")
     }
 
     /// A fraction.

@@ -63,6 +63,8 @@ pub(crate) enum Kind {
     Table(&'static Section),
     /// A table whose keys are names that the operator chooses.
     Named(&'static Kind),
+    /// A text, a number, true or false; or a table of such, whose names are joined by a dot.
+    Setting,
     /// Any of these forms.
     Either(&'static [Kind]),
     /// Has its place, but does nothing yet.
@@ -132,6 +134,7 @@ impl Kind {
             Kind::Text(_) | Kind::Word(_) => "a text in quotes".to_owned(),
             Kind::List(_) => "a list".to_owned(),
             Kind::Table(_) | Kind::Named(_) => "a table".to_owned(),
+            Kind::Setting => "a text, a number, true or false".to_owned(),
             Kind::Either(kinds) => kinds.iter().map(Kind::wanted).collect::<Vec<_>>().join(" or "),
             Kind::Later => "left out".to_owned(),
         }
@@ -154,6 +157,7 @@ impl Kind {
                 format!("{{ name = {} }}", kinds.last().map_or_else(String::new, Kind::example))
             }
             Kind::Named(kind) => format!("{{ name = {} }}", kind.example()),
+            Kind::Setting => "\"256MB\"".to_owned(),
             Kind::Either(kinds) => kinds.first().map_or_else(String::new, Kind::example),
             Kind::Later => String::new(),
         }

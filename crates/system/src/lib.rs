@@ -16,7 +16,7 @@ mod schema;
 mod shape;
 mod units;
 
-pub use explain::explain;
+pub use explain::{explain, explain_with_secrets};
 pub use mistake::{Mark, Mistake, Mistakes, Span, nearest};
 pub use model::*;
 pub use read::{parse, parse_with_warnings};

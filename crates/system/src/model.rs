@@ -214,7 +214,7 @@ pub enum VrrpChecksum {
 }
 
 /// How advertisements prove where they come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum VrrpAuthentication {
     None,
     /// Version 2: up to eight characters in clear text (RFC 2338), for old peers.
@@ -223,12 +223,28 @@ pub enum VrrpAuthentication {
     Keys(Vec<VrrpKey>),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct VrrpKey {
     /// Unique among the keys.
     pub id: u8,
     /// 32 to 64 ASCII characters; the bytes themselves are the key.
     pub key: String,
+}
+
+impl fmt::Debug for VrrpAuthentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Password(_) => f.write_str("Password(…)"),
+            Self::Keys(keys) => f.debug_tuple("Keys").field(keys).finish(),
+        }
+    }
+}
+
+impl fmt::Debug for VrrpKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VrrpKey").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -85,6 +85,7 @@ fn value(kind: &Kind) -> String {
         },
         Kind::Table(_) => "a table (below)".to_owned(),
         Kind::Named(kind) => format!("names, each with {}", value(kind)),
+        Kind::Setting => "a text, a number, `true` or `false`".to_owned(),
         Kind::Either(kinds) => kinds.iter().map(value).collect::<Vec<_>>().join("; or "),
         Kind::Later => String::new(),
     }

@@ -67,6 +67,10 @@ fn kind(shape: &Kind) -> Map<String, Value> {
         Kind::List(item) => json!({ "type": "array", "items": kind(item) }),
         Kind::Table(table) => return section(table),
         Kind::Named(item) => json!({ "type": "object", "additionalProperties": kind(item) }),
+        Kind::Setting => json!({
+            "type": ["string", "number", "boolean", "object"],
+            "additionalProperties": { "type": ["string", "number", "boolean"] },
+        }),
         Kind::Either(kinds) => json!({ "anyOf": kinds.iter().map(kind).collect::<Vec<_>>() }),
         Kind::Later => json!({}),
     })

@@ -3,10 +3,14 @@
 //! The reader takes its known keys, bounds and defaults from here, and so do the JSON Schema and the reference in
 //! `docs/system-file.md`: none of them can know a key that another does not.
 
+mod databases;
 mod virtual_ips;
 
 use std::time::Duration;
 
+pub(crate) use databases::{
+    COORDINATION, DATABASE, DATABASE_USER, EMBEDDED, ETCD_TLS, ETCD_USER_TABLE, GATE_TLS, SECRET_FILE,
+};
 pub(crate) use virtual_ips::{VIRTUAL_IP, VRRP_KEY};
 
 use crate::kind::{Absent, Key, Kind, Section, Syntax};
@@ -34,6 +38,7 @@ static NAME: Syntax = Syntax { what: "a name", example: "shop" };
 static ZONE_NAME: Syntax = Syntax { what: "the name of a zone", example: "a" };
 static HOST_NAME: Syntax = Syntax { what: "the name of a host", example: "lb1" };
 static POOL_NAME: Syntax = Syntax { what: "the name of a pool", example: "web" };
+static DATABASE_NAME: Syntax = Syntax { what: "the name of a database", example: "orders" };
 static ADDRESS: Syntax = Syntax { what: "an IP address or a DNS name", example: "10.0.1.21" };
 static MEMBER: Syntax = Syntax { what: "a host and a port", example: "app1:8080" };
 static BIND: Syntax = Syntax { what: "an address and a port, or a port alone", example: ":80" };
@@ -90,11 +95,15 @@ pub(crate) static SYSTEM: Section = Section {
         key("pools", Kind::Named(&Kind::Table(&POOL)), "Interchangeable application servers, all active.")
             .also(&["backends", "backend", "upstreams", "upstream"])
             .otherwise("none"),
-        key("databases", Kind::Later, "PostgreSQL with failover."),
-        key("caches", Kind::Later, "Redis or Valkey with failover."),
+        key("databases", Kind::Named(&Kind::Table(&DATABASE)), "PostgreSQL with failover.")
+            .also(&["postgresql", "postgres", "clusters"])
+            .otherwise("none"),
+        key("coordination", Kind::Table(&COORDINATION), "Where the hosts of databases agree.")
+            .also(&["dcs", "etcd", "etcd3", "consensus"])
+            .otherwise("none; needed as soon as there is a database"),
+        key("caches", Kind::Later, "Failover for Redis or Valkey."),
         key("services", Kind::Later, "Single processes that one host of several runs."),
         key("dns", Kind::Later, "Health-checked DNS answers."),
-        key("coordination", Kind::Later, "Where leases are kept."),
     ],
 };
 
@@ -158,9 +167,21 @@ pub(crate) static LISTENER: Section = Section {
         key("name", Kind::Text(&NAME), "What status and metrics call it.")
             .otherwise("protocol and port: `http-80`"),
         key("bind", Kind::Text(&BIND), "A port of every address (`:80`), or of one (`10.0.1.10:80`).").also(&["listen", "port", "address"]).required(),
-        key("protocol", Kind::Word(&["http", "tcp"]), "What is spoken.").also(&["mode"]).or("http"),
+        key("protocol", Kind::Word(&["http", "tcp"]), "What is spoken.")
+            .also(&["mode"])
+            .otherwise("`\"http\"`; `\"tcp\"` with `database`"),
         key("pool", Kind::Text(&POOL_NAME), "The pool that gets everything that no route takes.")
             .otherwise("only what a route takes is served"),
+        key("database", Kind::Text(&DATABASE_NAME), "TCP: the database that gets everything, in place of `pool`.")
+            .also(&["db"])
+            .otherwise("none"),
+        key(
+            "access",
+            Kind::Word(&["read-write", "read-only"]),
+            "With `database`: `read-write`: the primary; `read-only`: a standby that is no further behind than the \
+             database's `lag`, or the primary.",
+        )
+        .or("read-write"),
         key("routes", Kind::List(&Kind::Table(&ROUTE)), "HTTP: which requests go to which pool.")
             .otherwise("none"),
         key("accept_proxy", Kind::Flag, "Each connection must begin with a PROXY protocol header (v1 or v2).")
@@ -175,7 +196,7 @@ pub(crate) static LISTENER: Section = Section {
             .otherwise("their defaults"),
         key("limits", Kind::Table(&LISTENER_LIMITS), "How much a client may send.").otherwise("their defaults"),
         key("idle", millis(1, 7 * DAY), "TCP: a connection on which nobody says anything this long is closed.")
-            .or("10min"),
+            .otherwise("`\"10min\"`; `\"7d\"` with `database`, whose clients keep connections for later"),
     ],
 };
 

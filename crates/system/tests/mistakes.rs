@@ -1124,15 +1124,15 @@ error: `10.0.0.0/33` is not a network
 
 mistake! {
     a_section_of_a_later_version:
-    "[pools.web]" => "[databases.main]\n\n[pools.web]",
+    "[pools.web]" => "[caches.main]\n\n[pools.web]",
     r#"
-error: `databases` is not in this version yet
+error: `caches` is not in this version yet
   --> shop.toml:13:2
    |
-13 | [databases.main]
-   |  ^^^^^^^^^ comes in a later version
+13 | [caches.main]
+   |  ^^^^^^ comes in a later version
    |
-   = help: take it out for now; it will say: PostgreSQL with failover
+   = help: take it out for now; it will say: failover for Redis or Valkey
 "#
 }
 

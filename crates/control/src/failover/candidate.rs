@@ -1,6 +1,8 @@
 //! Taking over: the lease first, so that one tries at a time; then the intent, so that all hosts see it; then recruits, and
 //! with enough of them the next term.
 
+use std::collections::BTreeSet;
+
 use super::{Failover, Host, Intent, Kind, Lease, Position, Recruits, Register, Rule, Term, Value, Verdict};
 
 impl Failover {
@@ -56,7 +58,7 @@ impl Failover {
             term,
             holder: Some(self.settings.me.clone()),
             beat: self.known.lease.value.beat + 1,
-            end: self.report.as_ref().and_then(|report| report.position),
+            end: self.position(),
         };
         self.set(Register::Lease, Value::Lease(lease));
     }
@@ -90,7 +92,7 @@ impl Failover {
         }
     }
 
-    fn recruits(&self, term: Term, fit: bool) -> Recruits {
+    pub(super) fn recruits(&self, term: Term, fit: bool) -> Recruits {
         let pledges = self.known.pledges.iter().filter(|(_, one)| one.value.term == term);
         let wanted = pledges.filter(|(_, one)| one.value.fit || !fit);
         wanted.filter_map(|(host, one)| Some((host.clone(), one.value.position?))).collect()
@@ -108,25 +110,12 @@ impl Failover {
     }
 
     /// Says what is missing, once it has lacked it for as long as hosts may take to answer.
-    fn lack(
-        &mut self,
-        rule: &Rule,
-        missing: &[(usize, std::collections::BTreeSet<Host>)],
-        recruits: &Recruits,
-    ) {
+    fn lack(&mut self, rule: &Rule, missing: &[(usize, BTreeSet<Host>)], recruits: &Recruits) {
         let (since, _) = *self.lacking.get_or_insert((self.now, false));
         if !self.is_due(since + self.settings.lease) {
             return;
         }
-        let mut parts: Vec<String> = Vec::new();
-        for (count, of) in missing {
-            let names: Vec<&str> = of.iter().map(Host::name).collect();
-            parts.push(format!("{count} of {}", names.join(", ")));
-        }
-        let mut why = format!("{} is missing", rule.primary);
-        if !parts.is_empty() {
-            why = format!("{why}, and without it {}", parts.join(" and "));
-        }
+        let why = Self::in_words(rule, missing);
         let best = recruits.values().max().map_or_else(|| "nothing".to_owned(), ToString::to_string);
         let end = self.known.lease.value.end;
         self.say(
@@ -136,5 +125,19 @@ impl Failover {
                 end.map_or_else(String::new, |end| format!(", the lease's latest holder: {end}"))
             ),
         );
+    }
+
+    /// Who is missing.
+    pub(super) fn in_words(rule: &Rule, missing: &[(usize, BTreeSet<Host>)]) -> String {
+        let mut parts: Vec<String> = Vec::new();
+        for (count, of) in missing {
+            let names: Vec<&str> = of.iter().map(Host::name).collect();
+            parts.push(format!("{count} of {}", names.join(", ")));
+        }
+        let primary = &rule.primary;
+        if parts.is_empty() {
+            return format!("{primary} is missing");
+        }
+        format!("{primary} is missing, and without it {}", parts.join(" and "))
     }
 }

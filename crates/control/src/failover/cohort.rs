@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::{Cohort, Durability, Effect, Failover, Host, Kind, Lsn, Report, Rule};
+use super::{Cohort, Durability, Effect, Failover, Host, Kind, Lsn, Origin, Report, Rule};
 
 /// Everything that any cohort but this one acknowledged ends before there.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ impl Failover {
         if self.doing.is_some() {
             return;
         }
-        if report.synchronous.as_ref() != Some(&rule.cohort) {
+        if report.synchronous.as_ref() != Some(&rule.cohort) || report.origin != Origin::Ruled {
             let (term, cohort) = (rule.term, rule.cohort.clone());
             return self.begin(Effect::SetSynchronous { term, cohort });
         }

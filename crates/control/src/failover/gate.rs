@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Disk, Failover, Gate, Kind, Role, Term};
+use super::{Disk, Failover, Gate, Kind, Origin, Role, Term};
 
 /// The lease, as far as this process itself knows that it has it.
 #[derive(Debug, Clone)]
@@ -39,6 +39,9 @@ impl Failover {
         let Some(report) = self.fresh() else { return Err("its engine doesn't answer") };
         if report.role != Role::Primary || report.serves != Some(rule.term) {
             return Err("its engine is not the primary of this term");
+        }
+        if report.origin != Origin::Ruled {
+            return Err("its engine goes by no rule yet");
         }
         if report.disk != Disk::Well {
             return Err("its disk is full or stalled");

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::{Effect, Failover, Host, Kind, Position, Register, Rule, Term, Value, Wish};
+use super::{Effect, Failover, HandingOver, Host, Kind, Position, Register, Rule, Term, Value, Wish};
 
 #[derive(Debug, Clone)]
 pub(super) struct Handover {
@@ -29,6 +29,18 @@ enum Stage {
 impl Handover {
     pub(super) fn is_holding(&self) -> bool {
         self.stage == Stage::Holding
+    }
+
+    /// To whom, since when no write is taken, in how long at the latest.
+    pub(super) fn status(&self, now: Instant) -> HandingOver {
+        let stage = match self.stage {
+            Stage::Holding => "transactions that are open may end",
+            Stage::Idle => "looks where the log ends",
+            Stage::Catching { .. } => "the target is to have everything",
+            Stage::Asked { .. } => "the target is to pledge itself",
+        };
+        let left = self.until.saturating_duration_since(now);
+        HandingOver { to: Some(self.to.clone()), stage: stage.to_owned(), left: Some(left) }
     }
 
     /// Whether the rule has gone another way.

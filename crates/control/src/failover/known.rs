@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::register::{Host, Lease, Pledge, Register, Revision, Value, Wish};
+use super::register::{Host, Lease, Pledge, Register, Revision, Value, Vitals, Wish};
 use super::rule::Rule;
 use super::{Id, Outcome};
 
@@ -45,6 +45,8 @@ pub(super) struct Known {
     pub(super) lease_changed: Instant,
     pub(super) pledges: BTreeMap<Host, Seen<Pledge>>,
     pub(super) wish: Seen<Wish>,
+    /// With the time at which they were last seen to change.
+    pub(super) vitals: BTreeMap<Host, (Seen<Option<Vitals>>, Instant)>,
     /// At most one for each register.
     asked: Vec<Asked>,
 }
@@ -58,6 +60,7 @@ impl Known {
             lease_changed: now,
             pledges: BTreeMap::new(),
             wish: Seen::default(),
+            vitals: BTreeMap::new(),
             asked: Vec::new(),
         }
     }
@@ -75,6 +78,12 @@ impl Known {
             }
             (Register::Wish, Value::Wish(wish)) => {
                 self.wish.take(revision, wish);
+            }
+            (Register::Vitals(host), Value::Vitals(vitals)) => {
+                let (seen, changed) = self.vitals.entry(host).or_insert_with(|| (Seen::default(), now));
+                if seen.take(revision, Some(vitals)) {
+                    *changed = now;
+                }
             }
             // Somebody wrote something else there: as if it had not been read.
             _ => {}
@@ -105,10 +114,15 @@ impl Known {
             Register::Lease => self.lease.revision,
             Register::Pledge(host) => self.pledges.get(host).map_or(0, |seen| seen.revision),
             Register::Wish => self.wish.revision,
+            Register::Vitals(host) => self.vitals.get(host).map_or(0, |(seen, _)| seen.revision),
         }
     }
 
     pub(super) fn pledge(&self, host: &Host) -> Pledge {
         self.pledges.get(host).map_or_else(Pledge::default, |seen| seen.value)
+    }
+
+    pub(super) fn vitals(&self, host: &Host) -> Option<&Vitals> {
+        self.vitals.get(host).and_then(|(seen, _)| seen.value.as_ref())
     }
 }

@@ -50,6 +50,10 @@ pub struct Failover {
     /// This process has told the store that what an earlier one pledged went with its disk.
     pub(super) fenced: bool,
     pub(super) leaving: bool,
+    /// When it last said how it is.
+    pub(super) told_vitals: Option<Instant>,
+    /// The longest that its engine ever took to become a primary, as far as this process knows.
+    pub(super) promoted_in: Option<Duration>,
     /// The latest of what is said only when it changes.
     said: BTreeMap<Kind, String>,
     outbox: VecDeque<Output>,
@@ -89,6 +93,8 @@ impl Failover {
             retry_at: now,
             fenced: false,
             leaving: false,
+            told_vitals: None,
+            promoted_in: None,
             said: BTreeMap::new(),
             outbox: VecDeque::from([Output::Gate(Gate::Close { why: "starts" })]),
             wake: None,
@@ -134,6 +140,7 @@ impl Failover {
         // What must be shut is shut before anything else is asked for.
         self.set_gate();
         self.decide();
+        self.tell_vitals();
         self.set_gate();
     }
 
@@ -162,8 +169,11 @@ impl Failover {
     }
 
     fn decide(&mut self) {
-        let Some(rule) = self.known.rule.value.clone() else { return };
-        if !self.known.read || self.report.is_none() || !self.fence() {
+        if !self.known.read || self.report.is_none() {
+            return;
+        }
+        let Some(rule) = self.known.rule.value.clone() else { return self.found() };
+        if !self.fence() || self.is_foreign() {
             return;
         }
         self.forget_what_is_over(&rule);
@@ -196,7 +206,7 @@ impl Failover {
         if self.held.as_ref().is_some_and(|held| !is_mine(held.term)) {
             self.held = None;
         }
-        if self.candidacy.is_some_and(|term| !is_mine(term)) {
+        if self.candidacy.is_none_or(|term| !is_mine(term)) {
             self.candidacy = None;
             self.lacking = None;
         }
@@ -225,7 +235,13 @@ impl Failover {
         self.reported_at = self.now;
         self.report = Some(report);
         match result {
-            Ok(()) => self.was_done(&doing.effect),
+            Ok(()) => {
+                if doing.effect.makes_a_primary() {
+                    let took = self.now.saturating_duration_since(doing.since);
+                    self.promoted_in = self.promoted_in.max(Some(took));
+                }
+                self.was_done(&doing.effect);
+            }
             Err(failure) => {
                 self.retry_at = self.now + self.settings.retry_after;
                 if matches!(doing.effect, Effect::Promote { .. } | Effect::Continue { .. }) {
@@ -277,16 +293,25 @@ impl Failover {
 
     /// Whether it could serve, as far as its engine goes.
     pub(super) fn is_fit(&mut self) -> bool {
-        let able = self.unable_until.is_none_or(|until| self.is_due(until));
-        if able {
+        if self.unable_until.is_some_and(|until| self.is_due(until)) {
             self.unable_until = None;
         }
         // It goes stale without anything happening.
         let _ = self.is_due(self.reported_at + self.settings.lease + Duration::from_nanos(1));
-        let usable = |report: &Report| {
-            report.disk == Disk::Well && report.position.is_some() && report.role != Role::Unknown
-        };
-        able && !self.leaving && self.fresh().is_some_and(usable)
+        self.why_unfit().is_none()
+    }
+
+    pub(super) fn why_unfit(&self) -> Option<&'static str> {
+        let Some(report) = self.fresh() else { return Some("nothing is heard of its engine") };
+        match report {
+            _ if self.leaving => Some("it is about to stop"),
+            Report { disk: Disk::Full, .. } => Some("its disk is full"),
+            Report { disk: Disk::Stalled, .. } => Some("its disk is stalled"),
+            Report { role: Role::Unknown, .. } => Some("its engine doesn't answer"),
+            _ if self.position().is_none() => Some("it has no data that count"),
+            _ if self.unable_until.is_some() => Some("its engine has just failed"),
+            _ => None,
+        }
     }
 
     /// The lowest term that this host may still confirm for: the disk's word, or the store's if the disk is new.

@@ -11,6 +11,7 @@
 
 mod candidate;
 mod cohort;
+mod first;
 mod gate;
 mod handover;
 mod known;
@@ -19,14 +20,17 @@ mod machine;
 mod member;
 mod register;
 mod rule;
+mod status;
+mod vitals;
 
 use std::time::{Duration, Instant};
 
 pub use machine::Failover;
 pub use register::{
-    Host, Intent, Lease, Lsn, Pledge, Position, Register, Revision, Switchover, Term, Value, Wish,
+    Host, Intent, Lease, Lsn, Pledge, Position, Register, Revision, Switchover, Term, Value, Vitals, Wish,
 };
 pub use rule::{Cohort, Recruits, Rule, Verdict};
+pub use status::{Forecast, HandingOver, LeaseStatus, Member, Status, TakingOver};
 
 /// What this host is told about a database.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,12 +122,16 @@ pub struct Report {
     /// Where its durable data end. `None`: it has none that count, since there are none, a copy is not complete, or
     /// somebody made it a primary without an order.
     pub position: Option<Position>,
+    /// Whose these data are.
+    pub origin: Origin,
     /// The highest term it durably recorded; 0 if it never did, or its disk is new.
     pub pledged: Term,
     /// The term that it was made a primary for, by order. Durable; gone with [`Effect::Pledge`] and [`Effect::Follow`].
     pub serves: Option<Term>,
     /// What it is set to follow.
     pub source: Option<(Host, Term)>,
+    /// It gets its source's log now, and has heard of it within about a lease.
+    pub streams: bool,
     /// Its source says that their histories are not the same.
     pub diverged: bool,
     /// The rule that every commit waits for.
@@ -133,7 +141,24 @@ pub struct Report {
     pub disk: Disk,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// How a host came by its data. Durable, and gone with them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// It has none, or a rule was in force when any effect but the next two was last carried out.
+    #[default]
+    Ruled,
+    /// [`Effect::Initialise`] made them, and no other effect but [`Effect::Measure`] was carried out since.
+    Initialised,
+    /// The operator wants a database to begin with them (`nines adopt`), and no effect but [`Effect::Measure`] was carried
+    /// out since.
+    Adopted,
+    /// Somebody else put them there. No effect touches them but [`Effect::Rejoin`], which sets them aside.
+    Foreign,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Role {
     Primary,
     Standby,

@@ -1,6 +1,8 @@
 //! One host of a database, told what happens: what it asks for, and in which order.
 
 mod arithmetic;
+mod first;
+mod status;
 mod takeover;
 
 use std::time::{Duration, Instant};
@@ -43,9 +45,11 @@ fn standby(term: Term, lsn: Lsn) -> Report {
     Report {
         role: Role::Standby,
         position: Some(Position { term: 1, lsn }),
+        origin: Origin::Ruled,
         pledged: term,
         serves: None,
         source: Some((host("a"), term)),
+        streams: true,
         diverged: false,
         synchronous: None,
         standbys: Vec::new(),
@@ -58,6 +62,7 @@ fn primary(term: Term, lsn: Lsn, standbys: &[(&str, Lsn)]) -> Report {
         role: Role::Primary,
         serves: Some(term),
         source: None,
+        streams: false,
         synchronous: Some(rule().cohort),
         standbys: standbys.iter().map(|(name, lsn)| (host(name), *lsn)).collect(),
         ..standby(term, lsn)
@@ -72,27 +77,41 @@ struct Scene {
     report: Report,
     /// What it has asked for since it was last looked at.
     asked: Vec<Output>,
+    /// What it told of itself.
+    told: Vec<Vitals>,
 }
 
 impl Scene {
     #[allow(clippy::disallowed_methods, reason = "an Instant can be had in no other way")]
-    fn new(me: &str, report: Report) -> Self {
+    fn before(me: &str) -> Self {
         let now = Instant::now();
         let machine = Failover::new(now, settings(me));
-        let mut scene = Self { now, machine, revision: 10, report: report.clone(), asked: Vec::new() };
+        Self { now, machine, revision: 10, report: standby(1, 100), asked: Vec::new(), told: Vec::new() }
+    }
+
+    fn new(me: &str, report: Report) -> Self {
+        let mut scene = Self::before(me);
         let lease = Lease { term: 1, holder: Some(host("a")), beat: 1, end: None };
         scene.give(Input::Registers(vec![
             (Register::Rule, 1, Value::Rule(rule())),
             (Register::Lease, 2, Value::Lease(lease)),
         ]));
-        scene.give(Input::Engine(report));
+        scene.engine(report);
         scene
     }
 
     fn give(&mut self, input: Input) {
         self.machine.handle(self.now, input);
         while let Some(output) = self.machine.poll() {
-            self.asked.push(output);
+            match output {
+                Output::Set { id, value: Value::Vitals(vitals), .. } => {
+                    self.told.push(vitals);
+                    self.revision += 1;
+                    let outcome = Outcome::Done(self.revision);
+                    self.machine.handle(self.now, Input::Set { id, outcome });
+                }
+                output => self.asked.push(output),
+            }
         }
     }
 
@@ -321,7 +340,7 @@ fn who_was_promoted_by_hand_never_serves() {
 #[test]
 fn while_paused_nothing_new_begins() {
     let mut scene = Scene::new("b", standby(1, 100));
-    scene.changed(Register::Wish, Value::Wish(Wish { paused: true, switchover: None }));
+    scene.changed(Register::Wish, Value::Wish(Wish { paused: true, ..Wish::default() }));
     scene.pass(5 * LEASE);
     assert!(scene.asked.iter().all(|one| matches!(one, Output::Gate(_))), "{:?}", scene.asked);
     scene.changed(Register::Wish, Value::Wish(Wish::default()));

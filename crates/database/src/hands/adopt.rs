@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nines_control::failover::{Failure, Term};
+use nines_control::failover::{Failure, Origin, Term};
 use rustix::process::Signal;
 use tokio::sync::mpsc;
 
@@ -107,7 +107,7 @@ async fn take(
     body.servant.files("the data's id", move || place::put(&path, &own, None, true)).await?;
     body.change(|state| {
         state.id = Some(id);
-        state.pledged = term;
+        (state.pledged, state.origin) = (term, if primary { Origin::Adopted } else { Origin::Ruled });
         state.serves = primary.then_some(term);
         state.history = branches;
     })

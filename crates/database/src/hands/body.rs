@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use nines_control::failover::{Cohort, Failure, Position, Term};
+use nines_control::failover::{Cohort, Failure, Origin, Position, Term};
 use nines_control::gate::Ancestry;
 use nines_system::GateTls;
 use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
@@ -137,6 +137,12 @@ impl Body {
             self.note_change();
         }
         Ok(state)
+    }
+
+    /// Of data that are nothing of nines': the file stays as it is, until something is done about them.
+    pub(super) fn is_of_others(&self) {
+        *lock(&self.state) = State { origin: Origin::Foreign, ..State::default() };
+        self.note_change();
     }
 
     /// Grows whenever what a report is made of is not what it was.

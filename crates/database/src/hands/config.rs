@@ -30,8 +30,7 @@ const OWN: &[(&str, &str)] = &[
     ("unix_socket_directories", "the socket is where only nines can reach it"),
     ("unix_socket_permissions", "the socket is where only nines can reach it"),
     ("unix_socket_group", "the socket is where only nines can reach it"),
-    ("hot_standby", "nines asks standbys how far they are"),
-    ("wal_log_hints", "a former primary is rewound by them"),
+    ("cluster_name", "it is the host's name"),
     ("synchronous_standby_names", "it is what `confirm` and `durability` say"),
     ("primary_conninfo", "whom a standby follows is decided by nines"),
     ("primary_slot_name", "whom a standby follows is decided by nines"),
@@ -47,8 +46,6 @@ const OWN: &[(&str, &str)] = &[
     ("recovery_min_apply_delay", "a standby must be able to take over at once"),
     ("restore_command", "an archive may have what no primary of a term has written"),
     ("restart_after_crash", "whether it is started again is decided by nines"),
-    ("max_wal_senders", "it follows from the number of hosts"),
-    ("max_replication_slots", "it follows from the number of hosts"),
     ("wal_retrieve_retry_interval", "a standby must return at once"),
     ("wal_receiver_timeout", "it follows from the lease"),
     ("wal_sender_timeout", "it follows from the lease"),
@@ -64,7 +61,6 @@ const OWN: &[(&str, &str)] = &[
     ("ssl", "it is the database's `tls`"),
     ("ssl_cert_file", "it is the database's `tls`"),
     ("ssl_key_file", "it is the database's `tls`"),
-    ("password_encryption", "clients show SCRAM-SHA-256"),
     ("include", "all settings are in one place"),
     ("include_dir", "all settings are in one place"),
     ("include_if_exists", "all settings are in one place"),
@@ -80,6 +76,12 @@ const VALUES: &[(&str, &[&str], &str)] = &[
         "less acknowledges before a standby has flushed it",
     ),
     ("wal_level", &["replica", "logical"], "standbys need it"),
+    ("hot_standby", &["on", "true", "yes", "1"], "nines asks standbys how far they are"),
+    ("wal_log_hints", &["on", "true", "yes", "1"], "a former primary is rewound by them"),
+    ("password_encryption", &["scram-sha-256"], "clients show it"),
+    ("data_sync_retry", &["off", "false", "no", "0"], "a failed flush would be taken for a good one"),
+    ("zero_damaged_pages", &["off", "false", "no", "0"], "it throws data away"),
+    ("ignore_invalid_pages", &["off", "false", "no", "0"], "it throws data away"),
 ];
 
 /// Why that may not be set so, if it may not.
@@ -176,6 +178,7 @@ pub(super) fn render(
         "# Written by nines, whole, whenever something changes: what you change here is lost.\n\
          # The system file's `parameters` are the place for settings.\n",
     );
+    let senders = (2 * settings.hosts.len() + 4).max(10).to_string();
     let mut set = |name: &str, value: &str| {
         let _ = writeln!(text, "{name} = {}", quote(value));
     };
@@ -187,6 +190,8 @@ pub(super) fn render(
         ("log_line_prefix", "%m [%p] %q%u@%d "),
         ("hot_standby_feedback", "off"),
         ("max_standby_streaming_delay", "5s"),
+        ("max_wal_senders", &senders),
+        ("max_replication_slots", &senders),
     ] {
         set(name, value);
     }
@@ -196,8 +201,8 @@ pub(super) fn render(
     for (name, value) in &settings.parameters {
         set(name, value);
     }
-    let senders = (2 * settings.hosts.len() + 4).max(10).to_string();
     let patience = format!("{}ms", milliseconds(settings));
+    let asks = format!("{}ms", (settings.lease * 4 / 3).as_millis().max(1000));
     let sockets = place.run();
     let (address, tls) = match settings.tls {
         GateTls::PassThrough { .. } => ("127.0.0.1", true),
@@ -217,10 +222,10 @@ pub(super) fn render(
         ("restart_after_crash", "off"),
         ("recovery_target_timeline", "latest"),
         ("restore_command", ""),
-        ("max_wal_senders", &senders),
-        ("max_replication_slots", &senders),
+        ("cluster_name", settings.me.name()),
         ("wal_retrieve_retry_interval", "100ms"),
-        ("wal_receiver_timeout", &patience),
+        // It asks for an answer when half of it is over.
+        ("wal_receiver_timeout", &asks),
         ("wal_sender_timeout", &patience),
         ("wal_receiver_status_interval", "1s"),
         ("logging_collector", "off"),

@@ -12,7 +12,7 @@ mod synchronous;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nines_control::failover::{Disk, Effect, Failure, Term};
+use nines_control::failover::{Disk, Effect, Failure, Origin, Term};
 
 use super::body::Body;
 use super::fail;
@@ -30,6 +30,10 @@ const CHECKPOINT: Duration = Duration::from_millis(200);
 pub(super) async fn carry_out(body: &Arc<Body>, effect: &Effect) -> Result<(), Failure> {
     body.at(effect.word());
     tidy::settle_promotion(body).await?;
+    tidy::spot_stray(body).await?;
+    if body.state().origin == Origin::Foreign && !matches!(effect, Effect::Rejoin { .. } | Effect::Measure) {
+        return Err(fail("somebody else put the data there: they are not touched"));
+    }
     match effect {
         Effect::Initialise => initialise::initialise(body).await,
         Effect::Pledge { term } => pledge(body, *term).await,
@@ -57,7 +61,7 @@ pub(super) async fn carry_out(body: &Arc<Body>, effect: &Effect) -> Result<(), F
                 return Err(fail("it is no running primary"));
             }
             body.change(|state| {
-                state.pledged = *term;
+                (state.pledged, state.origin) = (*term, Origin::Ruled);
                 state.serves = Some(*term);
             })
             .await?;

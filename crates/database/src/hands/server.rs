@@ -55,6 +55,8 @@ impl Body {
 
     /// Puts all settings there; what a server that goes by them says when it is asked for `nines.revision`.
     pub(super) async fn write_settings(&self, part: &Part) -> Result<String, Failure> {
+        let pgdata = self.place.pgdata.clone();
+        self.servant.files("ALTER SYSTEM's settings", move || take_back_own(&pgdata)).await?;
         let revision = state::new_id().map_err(fail)?;
         let adopted = self.adopted.load(Ordering::SeqCst);
         let conf = config::render(&self.settings, &self.place, part, &revision, adopted, self.port);
@@ -268,13 +270,15 @@ fn arrange(place: &Place, primary: bool, history: &[nines_control::gate::Branch]
     history::sync(pgdata)?;
     history::establish(&place.wal(), history)?;
     place::put(&pgdata.join("postgresql.conf"), &config::pointer(place), None, false)?;
+    Ok(())
+}
+
+/// What somebody set by `ALTER SYSTEM` would win over everything.
+fn take_back_own(pgdata: &Path) -> io::Result<()> {
     let auto = pgdata.join("postgresql.auto.conf");
     let text = fs::read_to_string(&auto).unwrap_or_default();
     let kept = config::without_own(&text);
-    if kept != text {
-        place::put(&auto, &kept, None, false)?;
-    }
-    Ok(())
+    if kept == text { Ok(()) } else { place::put(&auto, &kept, None, false) }
 }
 
 fn remove(path: &Path) -> io::Result<()> {

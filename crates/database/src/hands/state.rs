@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use nines_control::failover::{Cohort, Host, Position, Term};
+use nines_control::failover::{Cohort, Host, Origin, Position, Term};
 use serde::{Deserialize, Serialize};
 
 use super::history::History;
@@ -22,6 +22,8 @@ pub(super) struct State {
     /// `None`: there are no data.
     pub(super) id: Option<String>,
     pub(super) pledged: Term,
+    #[serde(default)]
+    pub(super) origin: Origin,
     pub(super) serves: Option<Term>,
     pub(super) source: Option<(Host, Term)>,
     /// Which branches the data follow, or are about to.
@@ -86,6 +88,7 @@ impl State {
     /// Whether the data are somebody's history, whole and of ordered terms only.
     pub(super) fn counts(&self) -> bool {
         self.id.is_some()
+            && self.origin != Origin::Foreign
             && !self.stray
             && matches!(self.busy, None | Some(Busy::Promoting { .. }))
             && !self.history.is_empty()

@@ -29,6 +29,7 @@ pub(super) async fn tidy(body: &Arc<Body>) -> Result<(), Refusal> {
     body.set_server(Process::server_of(&body.place.pgdata).map(Arc::new));
     body.tell_gate();
     settle_promotion(body).await?;
+    spot_stray(body).await?;
     let state = body.state();
     if !state.counts() {
         return Ok(());
@@ -68,8 +69,10 @@ async fn has_data(body: &Arc<Body>) -> Result<bool, Refusal> {
     }
     if !half && (id.is_none() || id != state.id) {
         let what = if id.is_some() { "they belong to another state file" } else { "nines did not make them" };
-        let how = "nothing was changed; nines adopt takes them over, or move them away";
-        return Err(Refusal::at(&pgdata, format!("there are data, and {what}: {how}")));
+        let how = "nothing of them is touched; nines adopt takes them over, nines reinit sets them aside for a copy";
+        body.note(format!("{}: there are data, and {what}: {how}", pgdata.display())).await;
+        body.is_of_others();
+        return Ok(false);
     }
     check_version(body, &pgdata)?;
     check_owner(body, &pgdata)?;
@@ -131,6 +134,25 @@ async fn is_promoted(body: &Body, term: Term) -> Result<bool, Failure> {
     Ok(history.is_some() && body.control_file().await?.timeline == term)
 }
 
+/// Data that somebody promoted by hand never count again. PostgreSQL takes `standby.signal` away before the first write of a primary; who put it
+/// back is found out by the timeline.
+pub(super) async fn spot_stray(body: &Body) -> Result<(), Failure> {
+    let state = body.state();
+    if !state.counts() || state.serves.is_some() || state.busy.is_some() {
+        return Ok(());
+    }
+    let mut stray = !body.place.standby_signal().exists();
+    if !stray && body.server().is_none() {
+        let timeline = body.control_file().await?.timeline;
+        stray = !state.history.iter().any(|branch| branch.term == timeline);
+    }
+    if stray {
+        body.change(|state| (state.stray, state.end) = (true, None)).await?;
+        body.note("somebody made it a primary by hand: what it has does not count any more").await;
+    }
+    Ok(())
+}
+
 /// A server that an earlier nines started goes on as what the state says that it is.
 async fn take_over(body: &Arc<Body>, state: &State) -> Result<(), Failure> {
     let session = body.session().await?;
@@ -164,10 +186,6 @@ async fn take_over(body: &Arc<Body>, state: &State) -> Result<(), Failure> {
 
 /// Where the data of a server end that doesn't run: exactly, if nothing could be asked about it before.
 async fn find_end(body: &Arc<Body>, state: &State) -> Result<(), Failure> {
-    if state.serves.is_none() && !body.place.standby_signal().exists() {
-        // It would not be there if somebody had promoted it.
-        return body.change(|state| state.stray = true).await.map(drop);
-    }
     if state.serves.is_none() && state.source.is_none() && state.end.is_none() {
         let session = stand_still(body).await?;
         let end = history::position(&state.history, body.end(&session).await?);

@@ -53,7 +53,8 @@ const QUERY: &str = "SELECT pg_is_in_recovery(), \
      pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(), \
      current_setting('synchronous_standby_names'), \
      (SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup'), \
-     (SELECT status FROM pg_stat_wal_receiver), \
+     (SELECT round(1000 * extract(epoch FROM clock_timestamp() - last_msg_receipt_time)) FROM pg_stat_wal_receiver \
+      WHERE status = 'streaming'), \
      (SELECT string_agg(name, ',') FROM pg_settings WHERE pending_restart), \
      round(1000 * extract(epoch FROM now() - pg_last_xact_replay_timestamp()))::bigint, \
      round(1000 * extract(epoch FROM now() - pg_postmaster_start_time()))::bigint, \
@@ -170,7 +171,8 @@ fn read(body: &Body, rows: &[Row]) -> Option<Seen> {
         received: lsn(3),
         replayed: lsn(4)?,
         has_read_all: text(6).is_some_and(has_read_all),
-        streams: text(7) == Some("streaming"),
+        // By one clock; if it is set, then once in the wrong.
+        streams: text(7).and_then(span).is_some_and(|heard| heard <= body.settings.lease.mul_f64(1.2)),
         behind: text(9).and_then(span),
     })
 }
@@ -205,9 +207,11 @@ fn conclude(body: &Body, seen: &Seen) -> Report {
             Seen::Standby { .. } => Role::Standby,
         },
         position,
+        origin: state.origin,
         pledged: state.pledged,
         serves: state.serves,
         source: state.source.clone(),
+        streams: matches!(seen, Seen::Standby { streams: true, .. }),
         diverged: memory.diverged,
         synchronous: proven,
         standbys: match seen {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nines_control::failover::{Effect, Role};
 use rustix::process::Signal;
 
-use crate::support::{LONG, World, cohort, is_standby_of, is_there};
+use crate::support::{LONG, Member, World, cohort, is_standby_of, is_there};
 
 #[tokio::test]
 async fn servers_that_run_are_taken_in_hand_again_and_nothing_is_interrupted() {
@@ -16,7 +16,7 @@ async fn servers_that_run_are_taken_in_hand_again_and_nothing_is_interrupted() {
     let mut hosts = world.with_standbys().await;
     let both = cohort(&["db1", "db2"], 2);
     hosts[0].done(Effect::SetSynchronous { term: 1, cohort: both.clone() }).await;
-    let pids: Vec<i32> = hosts.iter().map(|host| host.pid()).collect();
+    let pids: Vec<i32> = hosts.iter().map(Member::pid).collect();
     let client = hosts[0].client().await;
     for host in &mut hosts {
         host.end();
@@ -28,7 +28,7 @@ async fn servers_that_run_are_taken_in_hand_again_and_nothing_is_interrupted() {
     client.simple_query("INSERT INTO rows VALUES (1)").await.unwrap();
     let end = hosts[0].written().await;
     hosts[1].has(end).await;
-    assert_eq!(hosts.iter().map(|host| host.pid()).collect::<Vec<_>>(), pids);
+    assert_eq!(hosts.iter().map(Member::pid).collect::<Vec<_>>(), pids);
     // And what was pledged holds.
     hosts[1].done(Effect::Pledge { term: 6 }).await;
     hosts[1].end();

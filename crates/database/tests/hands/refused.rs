@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::chown;
 
-use nines_control::failover::Effect;
+use nines_control::failover::{Effect, Origin, Role};
 use nines_database::hands::{Hands, Settings};
 use nines_system::Secret;
 use rustix::process::Signal;
@@ -47,11 +47,34 @@ async fn what_is_foreign_or_wrong_is_refused_with_what_to_do_and_left_as_it_is()
     let pgdata = fine.data.join("pgdata");
     fs::create_dir_all(&pgdata).unwrap();
     fs::write(pgdata.join("theirs"), "theirs").unwrap();
-    let why = refusal(fine.clone()).await;
-    assert!(why.contains("nines did not make them") && why.contains("nines adopt"), "{why}");
     assert_eq!(fs::read_to_string(pgdata.join("theirs")).unwrap(), "theirs");
     fs::write(fine.data.join("nines.json"), "{\"format\": 99}").unwrap();
     assert!(refusal(fine.clone()).await.contains("newer nines"));
+}
+
+#[tokio::test]
+async fn data_of_somebody_elses_are_not_touched_until_they_are_to_be_replaced() {
+    if !is_there() {
+        return;
+    }
+    let world = World::new(&["db1", "db2"]);
+    let theirs = world.path().join("db2/pgdata/theirs");
+    fs::create_dir_all(theirs.parent().unwrap()).unwrap();
+    fs::write(&theirs, "theirs").unwrap();
+    let mut hosts = vec![world.host("db1").await, world.host("db2").await];
+    let report = hosts[1].report().await;
+    assert_eq!((report.role, report.origin, report.position), (Role::Stopped, Origin::Foreign, None));
+    assert!(hosts[1].notes.iter().any(|note| note.contains("nines adopt")), "{:?}", hosts[1].notes);
+    for effect in [Effect::Initialise, Effect::Pledge { term: 3 }] {
+        let failure = hosts[1].perform(effect).await.unwrap_err();
+        assert!(failure.0.contains("not touched"), "{failure:?}");
+    }
+    assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
+    assert!(!world.path().join("db2/nines.json").exists());
+    world.form(&mut hosts).await;
+    assert_eq!(hosts[1].report().await.origin, Origin::Ruled);
+    let aside = hosts[1].settings.data.join(&hosts[1].aside()[0]);
+    assert_eq!(fs::read_to_string(aside.join("theirs")).unwrap(), "theirs");
 }
 
 #[tokio::test]

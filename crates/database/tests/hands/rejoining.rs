@@ -90,7 +90,7 @@ async fn a_standby_whose_log_is_gone_at_the_primary_says_so_and_is_copied() {
     for name in ["db1", "db2"] {
         let mut settings = world.settings(name);
         for (name, value) in
-            [("wal_keep_size", "0"), ("max_slot_wal_keep_size", "1MB"), ("max_wal_size", "32MB")]
+            [("wal_keep_size", "0"), ("max_slot_wal_keep_size", "48MB"), ("max_wal_size", "32MB")]
         {
             settings.parameters.push((name.to_owned(), value.to_owned()));
         }
@@ -99,7 +99,7 @@ async fn a_standby_whose_log_is_gone_at_the_primary_says_so_and_is_copied() {
     }
     world.form(&mut hosts).await;
     hosts[1].done(Effect::Pledge { term: 1 }).await;
-    for _ in 0..4 {
+    for _ in 0..8 {
         hosts[0].sql("INSERT INTO rows VALUES (1)").await;
         hosts[0].sql("SELECT pg_switch_wal()").await;
         hosts[0].sql("CHECKPOINT").await;

@@ -75,9 +75,15 @@ fn print(events: &[Event], json: bool) -> anyhow::Result<Option<u64>> {
 
 fn line(event: &Event) -> String {
     let style = match event.kind {
-        Kind::Up | Kind::Returned | Kind::Taken => GOOD,
-        Kind::Down | Kind::Ejected | Kind::Spared | Kind::Conflict => BAD,
-        Kind::Wish | Kind::Serving | Kind::Address | Kind::Released | Kind::Standby => UNSURE,
+        Kind::Up | Kind::Returned | Kind::Taken | Kind::Following => GOOD,
+        Kind::Down | Kind::Ejected | Kind::Spared | Kind::Conflict | Kind::Refused => BAD,
+        Kind::Wish
+        | Kind::Serving
+        | Kind::Address
+        | Kind::Released
+        | Kind::Standby
+        | Kind::Takeover
+        | Kind::Cohort => UNSURE,
         Kind::Listener | Kind::Reload | Kind::Daemon => PLAIN,
     };
     let cells = [

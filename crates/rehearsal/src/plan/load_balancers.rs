@@ -6,7 +6,7 @@ use std::time::Duration;
 use nines_system::{HostId, LoadBalancer, System, VirtualIp};
 
 use super::doors::doors;
-use super::{Case, Component, ComponentKind, Door, Promise, promise_of};
+use super::{Case, Component, ComponentKind, Door, Promise, promise_of, server_pools};
 use crate::fault::Fault;
 
 /// A gap this many advertisements long is promised, where an address moves. The protocol takes three and a part of one.
@@ -21,7 +21,7 @@ pub(super) fn cases(system: &System, host: HostId) -> Vec<Case> {
         return Vec::new();
     }
     let shared: Vec<(&LoadBalancer, &VirtualIp)> = shared(system, host).collect();
-    let mut doors = doors(system, |of| of == host, &system.pool_ids().collect::<Vec<_>>());
+    let mut doors = doors(system, |of| of == host, &server_pools(system).collect::<Vec<_>>());
     if !shared.is_empty() {
         // What does not move with the address is nobody's to promise.
         doors.retain(|door| {

@@ -23,6 +23,7 @@ pub(crate) fn status(members: Vec<MemberStatus>) -> Status {
         file: FileStatus { path: String::new(), generation: 1, loaded_us: 0, refused: None },
         wish: Wish::Ready,
         virtual_ips: Vec::new(),
+        databases: Vec::new(),
         listeners: vec![ListenerStatus {
             name: "front/http-80".to_owned(),
             address: "0.0.0.0:80".to_owned(),

@@ -8,13 +8,14 @@ pub(in crate::failover) use settled::Due;
 use std::any::Any;
 use std::collections::BTreeMap;
 
-use nines_control::failover::{Cohort, Host, Lsn, Position, Register, Rule, Term};
+use nines_control::failover::{Cohort, Host, Lsn, Origin, Position, Register, Rule, Term};
 
-use super::engine::Engine;
+use super::engine::{Engine, OnDisk};
 use super::history::BranchId;
 use super::message::{Message, Note};
+use super::mistake::Mistake;
 use super::node::Node;
-use super::scene::Scene;
+use super::scene::{Begins, Scene};
 use super::shell::Shell;
 use super::store::Store;
 use crate::{Fault, Happened, HostIndex, Time, World};
@@ -41,6 +42,7 @@ type Databases = World<Node>;
 #[derive(Debug)]
 pub(super) struct Checker {
     scene: Scene,
+    mistake: Option<Mistake>,
     /// Of each branch, up to where writes were acknowledged.
     acknowledged: BTreeMap<BranchId, Lsn>,
     pub(super) writes: u64,
@@ -52,20 +54,24 @@ pub(super) struct Checker {
     /// Who was named the primary of each term.
     named: BTreeMap<Term, HostIndex>,
     /// The rule as it was before.
-    rule: Rule,
+    rule: Option<Rule>,
 }
 
 impl Checker {
-    pub(super) fn new(scene: Scene) -> Self {
+    pub(super) fn new(scene: Scene, mistake: Option<Mistake>) -> Self {
+        // What was there before counts as acknowledged.
+        let adopted = matches!(scene.begins, Begins::Adopted(_));
+        let rule = scene.first_rule();
         Self {
-            acknowledged: BTreeMap::new(),
+            acknowledged: adopted.then_some((0, 9)).into_iter().collect(),
             writes: 0,
             acknowledged_at: Time::ZERO,
             published: vec![0; scene.hosts],
             recruited: vec![0; scene.hosts],
-            rule: scene.first_rule(),
-            named: BTreeMap::from([(1, 0)]),
+            named: rule.iter().map(|rule| (rule.term, 0)).collect(),
+            rule,
             scene,
+            mistake,
         }
     }
 
@@ -105,6 +111,7 @@ impl Checker {
             self.one_that_acknowledges(world)?;
             self.no_rule_too_early(world)?;
             self.nobody_unnamed_serves(world)?;
+            self.status_agrees(world)?;
         }
         Ok(())
     }
@@ -118,25 +125,44 @@ impl Checker {
                 self.acknowledged_at = world.now();
             }
             Note::Set(Register::Rule) => {
-                let rule = store(world).rule();
+                let Some(rule) = store(world).rule() else { return Ok(()) };
                 self.enough_recruits(rule)?;
                 self.named.insert(rule.term, self.host(&rule.primary));
-                self.rule = rule.clone();
+                self.rule = Some(rule.clone());
             }
             Note::Set(Register::Pledge(name)) => {
                 let host = self.host(name);
                 let term = store(world).pledge(name).term;
                 self.published[host] = self.published[host].max(term);
             }
+            Note::Initialised => self.made_anew(world, node - self.scene.hosts)?,
             Note::Pledged(term) => self.recruited[node - self.scene.hosts] = *term,
             _ => {}
         }
         Ok(())
     }
 
+    /// A database is made only where none is; or by several at once, before the first rule tells which is the one.
+    fn made_anew(&self, world: &Databases, host: HostIndex) -> Checked {
+        if self.rule.is_some() {
+            return Ok(());
+        }
+        let is_there = |other: &HostIndex| {
+            let disk = &engine(world, *other).disk;
+            disk.history.is_some() && disk.origin != Origin::Initialised
+        };
+        match (0..self.scene.hosts).find(is_there) {
+            Some(other) => {
+                let what = format!("db{} makes one, and db{} has data", host + 1, other + 1);
+                Err(("no database is begun anew", what))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// A term is won by pledges of enough hosts with data, or given away by the primary itself.
     fn enough_recruits(&self, rule: &Rule) -> Checked {
-        let before = &self.rule;
+        let Some(before) = &self.rule else { return Ok(()) };
         if rule.term == before.term || rule.by == before.primary {
             return Ok(());
         }
@@ -168,7 +194,7 @@ impl Checker {
 
     /// Whoever may be recruited, in whatever way that the rule allows: what comes of it has every acknowledged write.
     fn nothing_is_lost(&self, world: &Databases) -> Checked {
-        let rule = store(world).rule();
+        let Some(rule) = store(world).rule() else { return Ok(()) };
         let hosts = self.scene.hosts;
         let mask = |cohort: &Cohort| {
             let members = cohort.members.iter().map(|member| 1_u32 << self.host(member));
@@ -208,9 +234,19 @@ impl Checker {
     /// Where its data end, and whether they have all that was acknowledged. `None`: they do not count.
     fn data(&self, world: &Databases, host: HostIndex) -> Option<(Position, bool)> {
         let disk = &engine(world, host).disk;
-        let history = disk.history.as_ref().filter(|_| !disk.stray)?;
+        let history = disk.history.as_ref().filter(|_| !disk.stray && self.is_of_rule(disk, host))?;
         let all = self.acknowledged.iter().all(|(branch, lsn)| history.contains(*branch, *lsn));
         Some((history.position(), all))
+    }
+
+    /// Those with which the database began count from when the rule says so.
+    fn is_of_rule(&self, disk: &OnDisk, host: HostIndex) -> bool {
+        let me = &self.scene.names[host];
+        let first = self.rule.as_ref().is_some_and(|rule| {
+            let alone = rule.cohorts().any(|cohort| cohort.copies == 1 && cohort.members.iter().eq([me]));
+            rule.primary == *me && disk.serves == Some(rule.term) && alone
+        });
+        disk.origin == Origin::Ruled || first
     }
 
     fn lacking(&self, world: &Databases, host: HostIndex) -> String {
@@ -267,13 +303,16 @@ impl Checker {
 
     /// The primary's engine goes by a cohort that the register demands recruits of.
     fn no_rule_too_early(&self, world: &Databases) -> Checked {
-        let rule: &Rule = store(world).rule();
+        let Some(rule) = store(world).rule() else { return Ok(()) };
         let host = self.host(&rule.primary);
         let disk = &engine(world, host).disk;
         if !disk.primary || disk.serves != Some(rule.term) {
             return Ok(());
         }
         let Some(goes_by) = &disk.synchronous else {
+            if !self.is_open(world, host) {
+                return Ok(());
+            }
             return Err(("the register demands what the engine goes by", format!("db{} by none", host + 1)));
         };
         if rule.cohorts().any(|cohort| cohort == goes_by) {
@@ -281,6 +320,23 @@ impl Checker {
         }
         let what = format!("db{} goes by {goes_by}, the register says {}", host + 1, rule.cohort);
         Err(("the register demands what the engine goes by", what))
+    }
+
+    /// What people are told: who says that it serves does, and nobody is promised who can't be.
+    fn status_agrees(&self, world: &Databases) -> Checked {
+        for host in (0..self.scene.hosts).filter(|host| world.is_running(*host)) {
+            let Some(status) = shell(world, host).status(world.local(host)) else { continue };
+            let held = status.why.as_deref() == Some("hands over");
+            if self.mistake.is_none() && !held && status.serves != self.is_open(world, host) {
+                return Err(("what people are told is so", format!("db{}: {status:?}", host + 1)));
+            }
+            let forecast = &status.if_primary_died;
+            let at_risk = forecast.at_risk.is_none_or(|bytes| bytes > 0);
+            if forecast.successor.is_some() && at_risk {
+                return Err(("what people are told is so", format!("db{}: {forecast:?}", host + 1)));
+            }
+        }
+        Ok(())
     }
 
     /// Who serves was named for the term it serves.

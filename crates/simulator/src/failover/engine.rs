@@ -6,14 +6,14 @@ mod effects;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use nines_control::failover::{Cohort, Disk, Effect, Host, Id, Lsn, Report, Role, Term};
+use nines_control::failover::{Cohort, Disk, Effect, Host, Id, Lsn, Origin, Report, Role, Term};
 use nines_control::random::Random;
 
 use super::history::History;
 use super::message::{Life, Message, Note, Order};
 use super::mistake::Mistake;
 use super::node::Node;
-use super::scene::Scene;
+use super::scene::{Begins, Scene};
 use crate::{Doing, HostIndex, Input, between};
 
 /// A standby that heard nothing for so long connects again; so long a primary believes that one is there.
@@ -25,6 +25,7 @@ const COPY_WITHIN: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone, Default)]
 pub(super) struct OnDisk {
     pub(super) history: Option<History>,
+    pub(super) origin: Origin,
     pub(super) pledged: Term,
     pub(super) primary: bool,
     pub(super) serves: Option<Term>,
@@ -34,12 +35,52 @@ pub(super) struct OnDisk {
     pub(super) synchronous: Option<Cohort>,
 }
 
+impl OnDisk {
+    fn first(scene: &Scene, me: HostIndex) -> Self {
+        let ruled = |primary: bool| Self {
+            history: Some(History::first()),
+            pledged: 1,
+            primary,
+            serves: primary.then_some(1),
+            source: (!primary).then_some((0, 1)),
+            synchronous: scene.first_rule().filter(|_| primary).map(|rule| rule.cohort),
+            ..Self::default()
+        };
+        match scene.begins {
+            Begins::Ruled => ruled(me == 0),
+            Begins::Blank | Begins::Confused => Self::default(),
+            Begins::Emptied(blank) if blank == me => Self::default(),
+            Begins::Emptied(_) => ruled(false),
+            Begins::Adopted(host) => {
+                let adopted = me == host;
+                // Some are standbys that lag, some have nothing.
+                let end = if adopted { 9 } else { 3 + me as u64 };
+                let follows = adopted || (me + host).is_multiple_of(2);
+                let history = follows.then(|| History::begun(0, 5, end));
+                let origin = if adopted { Origin::Adopted } else { Origin::Ruled };
+                let pledged = if follows { 5 } else { 0 };
+                let serves = adopted.then_some(5);
+                Self { history, origin, pledged, primary: adopted, serves, ..Self::default() }
+            }
+        }
+    }
+}
+
 /// A standby that streams from here.
 #[derive(Debug, Clone, Copy)]
 struct Session {
     id: u64,
     confirmed: Lsn,
     heard: Instant,
+}
+
+/// The connection to the source.
+#[derive(Debug, Clone, Copy)]
+struct Upstream {
+    session: u64,
+    heard: Instant,
+    /// It has sent something.
+    streams: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -63,8 +104,8 @@ pub(super) struct Engine {
     pub(super) condition: Disk,
     pub(super) up: bool,
     sessions: Vec<Option<Session>>,
-    /// Of the connection to the source, and when it was last heard.
-    upstream: Option<(u64, Instant)>,
+    upstream: Option<Upstream>,
+    now: Option<Instant>,
     diverged: bool,
     doing: Option<Effecting>,
     /// What was acknowledged to the gate in this run of the server.
@@ -78,16 +119,7 @@ pub(super) struct Engine {
 
 impl Engine {
     pub(super) fn new(scene: &Scene, me: HostIndex, seed: u64, mistake: Option<Mistake>) -> Self {
-        let primary = me == 0;
-        let disk = OnDisk {
-            history: Some(History::first()),
-            pledged: 1,
-            primary,
-            serves: primary.then_some(1),
-            source: (!primary).then_some((0, 1)),
-            synchronous: primary.then(|| scene.first_rule().cohort),
-            stray: false,
-        };
+        let disk = OnDisk::first(scene, me);
         Self {
             me,
             names: scene.names.clone(),
@@ -99,6 +131,7 @@ impl Engine {
             up: false,
             sessions: vec![None; scene.hosts],
             upstream: None,
+            now: None,
             diverged: false,
             doing: None,
             told: 0,
@@ -164,9 +197,11 @@ impl Engine {
         Report {
             role,
             position,
+            origin: disk.origin,
             pledged: disk.pledged,
             serves: disk.serves,
             source: disk.source.filter(|_| !skips).map(|(host, term)| (self.names[host].clone(), term)),
+            streams: self.streams(),
             diverged: self.diverged,
             synchronous: self.claims.clone().or(disk.synchronous.clone()).filter(|_| disk.primary),
             standbys: sessions
@@ -176,6 +211,11 @@ impl Engine {
         }
     }
 
+    fn streams(&self) -> bool {
+        let Some(now) = self.now else { return false };
+        self.upstream.is_some_and(|upstream| upstream.streams && now - upstream.heard <= SILENCE)
+    }
+
     fn tell(&mut self, doing: &mut Doing<Node>) {
         let (sequence, report) = (self.number(), Rc::new(self.report()));
         let at = self.doing.as_ref().map(|effecting| (effecting.life, effecting.id));
@@ -183,6 +223,7 @@ impl Engine {
     }
 
     pub(super) fn handle(&mut self, now: Instant, input: Input<Message, Order>, doing: &mut Doing<Node>) {
+        self.now = Some(now);
         match input {
             Input::Timer => {}
             Input::Order(order) => self.order(now, &order, doing),
@@ -256,10 +297,10 @@ impl Engine {
             }
             self.push(doing);
         } else if let (Some((source, term)), Some(history)) = (self.disk.source, self.disk.history.clone())
-            && self.upstream.is_none_or(|(_, heard)| now - heard > SILENCE)
+            && self.upstream.is_none_or(|upstream| now - upstream.heard > SILENCE)
         {
             let session = self.number();
-            self.upstream = Some((session, now - SILENCE / 2));
+            self.upstream = Some(Upstream { session, heard: now - SILENCE / 2, streams: false });
             doing.send(self.node(source), Message::Attach { session, term, history });
         }
     }
@@ -300,7 +341,7 @@ impl Engine {
                 }
             }
             Message::Diverged { session }
-                if self.upstream.is_some_and(|(known, _)| known == session) && !self.diverged =>
+                if self.upstream.is_some_and(|upstream| upstream.session == session) && !self.diverged =>
             {
                 self.diverged = true;
                 self.tell(doing);
@@ -355,11 +396,11 @@ impl Engine {
         doing: &mut Doing<Node>,
     ) {
         let streams = self.up && !self.disk.primary && self.disk.source == Some((from, term));
-        if !streams || self.upstream.is_none_or(|(known, _)| known != session) {
+        if !streams || self.upstream.is_none_or(|upstream| upstream.session != session) {
             return;
         }
         let Some(own) = &mut self.disk.history else { return };
-        self.upstream = Some((session, now));
+        self.upstream = Some(Upstream { session, heard: now, streams: true });
         if self.condition != Disk::Well {
             return;
         }

@@ -35,6 +35,11 @@ impl History {
         Self { branches: Rc::new(vec![Branch { id: 0, term: 1, from: 0 }]), end: 1 }
     }
 
+    /// Of a database that is made, or found.
+    pub(super) fn begun(id: BranchId, term: Term, end: Lsn) -> Self {
+        Self { branches: Rc::new(vec![Branch { id, term, from: 0 }]), end }
+    }
+
     pub(super) fn end(&self) -> Lsn {
         self.end
     }

@@ -112,10 +112,10 @@ impl fmt::Display for Message {
             Self::Poll { since } => write!(f, "what is new since {since}?"),
             Self::Changes { registers, upto } => write!(f, "{} changes up to {upto}", registers.len()),
             Self::Push { register, revision, value } => {
-                write!(f, "{} is {} at {revision}", Name(register), Content(value))
+                write!(f, "{} is {} at {revision}", register, Content(value))
             }
             Self::Cas { register, expected, value, .. } => {
-                write!(f, "set {} from {expected} to {}", Name(register), Content(value))
+                write!(f, "set {} from {expected} to {}", register, Content(value))
             }
             Self::CasDone { outcome, .. } => write!(f, "{outcome:?}"),
             Self::Do { effect, .. } => write!(f, "do {}", Wanted(effect)),
@@ -133,19 +133,6 @@ impl fmt::Display for Message {
             Self::Diverged { .. } => f.write_str("another history"),
             Self::Fetch { term, .. } => write!(f, "a copy for {term}, please"),
             Self::Copy { history, .. } => write!(f, "a copy at {}", history.position()),
-        }
-    }
-}
-
-struct Name<'a>(&'a Register);
-
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Register::Rule => f.write_str("rule"),
-            Register::Lease => f.write_str("lease"),
-            Register::Pledge(host) => write!(f, "pledge/{host}"),
-            Register::Wish => f.write_str("wish"),
         }
     }
 }
@@ -174,6 +161,14 @@ impl fmt::Display for Content<'_> {
                 write!(f, "[{}, has {at}{}]", pledge.term, if pledge.fit { "" } else { ", unfit" })
             }
             Value::Wish(wish) => write!(f, "{wish:?}"),
+            Value::Vitals(vitals) => {
+                let at = vitals.position.map_or_else(|| "nothing".to_owned(), |at| at.to_string());
+                write!(f, "[{:?} at {at}", vitals.role)?;
+                if let Some((host, term)) = &vitals.streams {
+                    write!(f, ", streams from {host} of {term}")?;
+                }
+                write!(f, "{}]", vitals.unfit.as_ref().map_or_else(String::new, |why| format!(", {why}")))
+            }
         }
     }
 }
@@ -191,7 +186,7 @@ impl fmt::Display for Wanted<'_> {
             Effect::Promote { term, cohort }
             | Effect::Continue { term, cohort }
             | Effect::SetSynchronous { term, cohort } => write!(f, " {term}, {cohort}"),
-            Effect::Measure => Ok(()),
+            Effect::Initialise | Effect::Measure => Ok(()),
         }
     }
 }
@@ -241,8 +236,11 @@ pub enum Order {
     Disk(nines_control::failover::Disk),
     PromoteByHand,
     Pause(bool),
-    /// `None`: whoever is best.
-    SwitchOver(Option<usize>),
+    SwitchOver {
+        /// `None`: whoever is best.
+        to: Option<usize>,
+        force: bool,
+    },
 }
 
 impl fmt::Display for Order {
@@ -259,7 +257,7 @@ impl fmt::Display for Order {
             Self::Disk(disk) => write!(f, "FAULT  that its disk is {disk:?}"),
             Self::PromoteByHand => f.write_str("FAULT  that somebody promotes it by hand"),
             Self::Pause(on) => write!(f, "a wish: paused {on}"),
-            Self::SwitchOver(to) => write!(f, "a wish: switch over to {to:?}"),
+            Self::SwitchOver { to, force } => write!(f, "a wish: switch over to {to:?}, by force {force}"),
         }
     }
 }
@@ -276,6 +274,8 @@ pub enum Note {
     /// The engine did what it was asked for, or lost what it had.
     Engine(String),
     Synchronous(Cohort),
+    /// It has made an empty database.
+    Initialised,
     /// It has recorded the term, and its data, which count, grow no further.
     Pledged(Term),
     Says(String),
@@ -286,9 +286,10 @@ impl fmt::Display for Note {
         match self {
             Self::Acknowledged { branch, lsn } => write!(f, "ACKNOWLEDGES {branch}:{lsn}"),
             Self::Gate(text) => write!(f, "GATE {text}"),
-            Self::Set(register) => write!(f, "SETS {}", Name(register)),
+            Self::Set(register) => write!(f, "SETS {}", register),
             Self::Engine(text) => write!(f, "ENGINE {text}"),
             Self::Synchronous(cohort) => write!(f, "ENGINE waits for {cohort}"),
+            Self::Initialised => f.write_str("ENGINE made a database"),
             Self::Pledged(term) => write!(f, "ENGINE is pledged to {term}"),
             Self::Says(text) => write!(f, "says: {text}"),
         }

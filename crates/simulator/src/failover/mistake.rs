@@ -27,4 +27,8 @@ pub enum Mistake {
     ServesAnyPrimary,
     /// Whoever takes over names another primary than the one that has the most.
     NamesTheWrongOne,
+    /// Makes a database where no rule is, whatever the others have.
+    MakesAnother,
+    /// What it made counts, though another one's rule was the first.
+    ForgetsOrigin,
 }

@@ -23,7 +23,7 @@ pub use check::Violation;
 pub use message::{Message, Note, Order};
 pub use mistake::Mistake;
 pub use node::{EngineNode, Node, StoreNode};
-pub use scene::Scene;
+pub use scene::{Begins, Scene};
 pub use shell::Shell;
 
 use crate::{Clock, Conditions, Fault, Happened, HostIndex, Time, World, chance};
@@ -43,11 +43,13 @@ pub struct Options {
     pub trace_lines: usize,
     /// What every host does wrong, to see that it is found.
     pub mistake: Option<Mistake>,
+    /// What is there when it begins, whatever the seed says.
+    pub begins: Option<Begins>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { rounds: 2, trace_lines: 80, mistake: None }
+        Self { rounds: 2, trace_lines: 80, mistake: None, begins: None }
     }
 }
 
@@ -77,7 +79,8 @@ pub fn run(origin: Instant, seed: u64, options: &Options) -> Report {
     // Room below it, since some look back a little.
     let origin = origin + Duration::from_secs(60);
     let mut random = Random::seeded(seed);
-    let scene = Scene::draw(&mut random);
+    let mut scene = Scene::draw(&mut random);
+    scene.begins = options.begins.unwrap_or(scene.begins);
     let mut programs = Vec::new();
     let clock = |host: HostIndex| Clock::new(origin, scene.drift_ppm[host]);
     for host in 0..scene.hosts {
@@ -91,7 +94,7 @@ pub fn run(origin: Instant, seed: u64, options: &Options) -> Report {
     let store = Store::new(scene.names.clone(), scene.first_rule());
     programs.push((Node::Store(Box::new(StoreNode(store))), Clock::new(origin, 0)));
     let world = World::new(random.next_u64(), programs, scene.lateness, options.trace_lines);
-    let checker = Checker::new(scene.clone());
+    let checker = Checker::new(scene.clone(), options.mistake);
     let mut play = Play { world, checker, random, scene, refused: 0, in_chaos: false };
     let violation = play.all(options).err();
     Report {
@@ -127,12 +130,23 @@ fn decisive(happened: &Happened<Node>) -> Option<HostIndex> {
 impl Play {
     fn all(&mut self, options: &Options) -> Result<(), Violation> {
         let everyone: Vec<HostIndex> = (0..self.scene.hosts).collect();
+        match self.scene.begins {
+            Begins::Ruled => {}
+            Begins::Confused => {
+                // Some stand still just as they have made one.
+                let (scene, world, random) = (&self.scene, &mut self.world, &mut self.random);
+                Nemesis { scene, world, random, disks: 0 }.beginning();
+                self.play_until(5 * self.scene.lease)?;
+            }
+            _ if chance(&mut self.random, 0.5) => self.chaos(0)?,
+            _ => {}
+        }
         self.calm(&everyone)?;
         for _ in 0..options.rounds {
-            self.chaos()?;
+            self.chaos(1)?;
             let some = self.majority();
             self.calm(&some)?;
-            self.chaos()?;
+            self.chaos(1)?;
             self.calm(&everyone)?;
             self.planned()?;
         }
@@ -148,10 +162,10 @@ impl Play {
         self.play_until(end)
     }
 
-    fn chaos(&mut self) -> Result<(), Violation> {
+    fn chaos(&mut self, disks: u32) -> Result<(), Violation> {
         let until = self.world.now() + 12 * self.scene.lease;
         let (scene, world, random) = (&self.scene, &mut self.world, &mut self.random);
-        Nemesis { scene, world, random, disks: 1 }.unleash(until);
+        Nemesis { scene, world, random, disks }.unleash(until);
         self.in_chaos = true;
         let played = self.play_until(until);
         self.in_chaos = false;

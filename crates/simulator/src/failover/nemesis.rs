@@ -42,9 +42,22 @@ impl Nemesis<'_> {
         while at < until {
             self.weather(at);
             let to = chance(self.random, 0.7).then(|| self.random.below(self.scene.hosts));
+            let force = chance(self.random, 0.5);
             at += of_any_size(self.random, lease / 10, lease);
-            self.world.order(at, 2 * self.scene.hosts, Order::SwitchOver(to));
+            self.world.order(at, 2 * self.scene.hosts, Order::SwitchOver { to, force });
             at += of_any_size(self.random, lease / 2, 3 * lease);
+        }
+    }
+
+    /// Some managers stand still for a while, soon.
+    pub(super) fn beginning(&mut self) {
+        let lease = self.scene.lease;
+        for host in 0..self.scene.hosts {
+            if chance(self.random, 0.5) {
+                let at = of_any_size(self.random, Duration::from_millis(1), lease / 2);
+                let end = at + of_any_size(self.random, lease / 2, 4 * lease);
+                self.during((at, end), Fault::Pause(host), Fault::Resume(host));
+            }
         }
     }
 
@@ -99,7 +112,8 @@ impl Nemesis<'_> {
             }
             16 | 17 => {
                 let to = chance(self.random, 0.7).then_some(host);
-                self.world.order(at, 2 * hosts, Order::SwitchOver(to));
+                let force = chance(self.random, 0.5);
+                self.world.order(at, 2 * hosts, Order::SwitchOver { to, force });
             }
             18 => {
                 self.world.order(at, 2 * hosts, Order::Pause(true));

@@ -12,10 +12,26 @@ use crate::{HostIndex, chance, of_any_size};
 /// The rate that a clock may be wrong by, as far as the hosts are told.
 const CLOCK_ERROR: f64 = 0.05;
 
+/// What is there when the run begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// A database, and its rule.
+    Ruled,
+    /// Nothing at all.
+    Blank,
+    /// Nothing, and the hosts' lists are not in the same order.
+    Confused,
+    /// A database that this host has, which the operator wants to be the first one's; some of the others follow it.
+    Adopted(HostIndex),
+    /// A database whose rule was lost; this host has no data.
+    Emptied(HostIndex),
+}
+
 /// Everything about a run that the seed decides beforehand.
 #[derive(Debug, Clone)]
 pub struct Scene {
     pub(super) hosts: usize,
+    pub(super) begins: Begins,
     pub(super) names: Rc<Vec<Host>>,
     pub(super) confirm: usize,
     pub(super) durability: Durability,
@@ -46,8 +62,17 @@ impl Scene {
             let share = if chance(random, 0.4) { share.signum() } else { share };
             (f64::from(worst) * share) as i32
         };
+        let some = random.below(hosts);
+        let begins = match random.below(10) {
+            0 => Begins::Blank,
+            1 => Begins::Confused,
+            2 => Begins::Adopted(some),
+            3 if chance(random, 0.3) => Begins::Emptied(some),
+            _ => Begins::Ruled,
+        };
         Self {
             hosts,
+            begins,
             names: Rc::new((0..hosts).map(|host| Host::from(format!("db{}", host + 1))).collect()),
             confirm,
             durability,
@@ -62,9 +87,13 @@ impl Scene {
     }
 
     pub(super) fn settings(&self, host: HostIndex) -> Settings {
+        let mut hosts = self.names.as_ref().clone();
+        if self.begins == Begins::Confused {
+            hosts.rotate_left(host);
+        }
         Settings {
             me: self.names[host].clone(),
-            hosts: self.names.as_ref().clone(),
+            hosts,
             confirm: self.confirm,
             durability: self.durability,
             lease: self.lease,
@@ -79,9 +108,10 @@ impl Scene {
     }
 
     /// Every host is a member, and the first one is the primary.
-    pub(super) fn first_rule(&self) -> Rule {
+    pub(super) fn first_rule(&self) -> Option<Rule> {
         let members = self.names.iter().cloned().collect();
-        Rule::first(self.names[0].clone(), Cohort { members, copies: self.confirm + 1 })
+        let rule = Rule::first(self.names[0].clone(), Cohort { members, copies: self.confirm + 1 });
+        (self.begins == Begins::Ruled).then_some(rule)
     }
 
     /// Whether all clocks are as good as the hosts believe.
@@ -94,8 +124,9 @@ impl fmt::Display for Scene {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} hosts, {} confirm, {:?}, lease {:?}, a write every {:?}, messages take up to {:?}, timers {:?} late",
+            "{} hosts, {:?}, {} confirm, {:?}, lease {:?}, a write every {:?}, messages take up to {:?}, timers {:?} late",
             self.hosts,
+            self.begins,
             self.confirm,
             self.durability,
             self.lease,

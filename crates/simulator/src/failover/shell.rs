@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use nines_control::failover::Input as Given;
 use nines_control::failover::{
-    Effect, Failover, Failure, Gate, Host, Id, Outcome, Output, Pledge, Position, Register, Report, Revision,
-    Role, Rule, Settings, Value,
+    Effect, Failover, Failure, Gate, Host, Id, Origin, Outcome, Output, Pledge, Position, Register, Report,
+    Revision, Role, Rule, Settings, Status, Value,
 };
 use nines_control::random::Random;
 
@@ -96,6 +96,11 @@ impl Shell {
         (now < until || ignores).then_some(until)
     }
 
+    /// What a person would see.
+    pub(super) fn status(&self, now: Instant) -> Option<Status> {
+        Some(self.process.as_ref()?.machine.status(now))
+    }
+
     pub(super) fn rule(&self) -> Option<&Rule> {
         self.process.as_ref()?.machine.rule()
     }
@@ -180,7 +185,7 @@ impl Shell {
             }
             Message::Report { sequence, doing: at, report } if self.is_news(sequence) => {
                 self.serve_any(now, &report);
-                let report = report.as_ref().clone();
+                let report = self.reported(&report);
                 match self.lost_effect(now, at) {
                     Some(id) => {
                         let result = Err(Failure("its host went down".to_owned()));
@@ -194,7 +199,7 @@ impl Shell {
                 if let Some(process) = &mut self.process {
                     process.effect = None;
                 }
-                let report = report.as_ref().clone();
+                let report = self.reported(&report);
                 self.give(now, Given::Done { id, result: result.as_ref().clone(), report }, doing);
             }
             Message::Committed { branch, lsn } if self.open_until(now).is_some() => {
@@ -300,8 +305,18 @@ impl Shell {
             (Some(Mistake::IgnoresOldRule), Value::Rule(rule)) if rule.taking.is_some() => {
                 Value::Rule(Rule { also: Vec::new(), ..rule.clone() })
             }
+            (Some(Mistake::MakesAnother), Value::Pledge(pledge)) if self.rule().is_none() => {
+                Value::Pledge(Pledge { term: 0, position: None, ..*pledge })
+            }
             _ => value.clone(),
         }
+    }
+
+    /// What the machine is told of its engine.
+    fn reported(&self, report: &Report) -> Report {
+        let forgets = self.mistake == Some(Mistake::ForgetsOrigin) && self.rule().is_some();
+        let origin = if forgets { Origin::Ruled } else { report.origin };
+        Report { origin, ..report.clone() }
     }
 
     /// What is written instead of what the machine wants.

@@ -18,15 +18,15 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn new(names: Rc<Vec<Host>>, rule: Rule) -> Self {
-        let registers = BTreeMap::from([(Register::Rule, (1, Value::Rule(rule)))]);
+    pub(super) fn new(names: Rc<Vec<Host>>, rule: Option<Rule>) -> Self {
+        let registers = rule.map(|rule| (Register::Rule, (1, Value::Rule(rule)))).into_iter().collect();
         Self { names, registers, latest: 1 }
     }
 
-    pub(super) fn rule(&self) -> &Rule {
+    pub(super) fn rule(&self) -> Option<&Rule> {
         match self.registers.get(&Register::Rule) {
-            Some((_, Value::Rule(rule))) => rule,
-            _ => unreachable!("it is there from the start"),
+            Some((_, Value::Rule(rule))) => Some(rule),
+            _ => None,
         }
     }
 
@@ -69,9 +69,10 @@ impl Store {
                 let wish = Wish { paused, ..self.wish() };
                 self.set(Register::Wish, Value::Wish(wish), doing);
             }
-            Input::Order(Order::SwitchOver(to)) => {
+            Input::Order(Order::SwitchOver { to, force }) => {
                 let to = to.map(|to| self.names[to].clone());
-                let switchover = Some(Switchover { term: self.rule().term, to });
+                let switchover =
+                    Some(Switchover { term: self.rule().map_or(0, |rule| rule.term), to, force });
                 let wish = Wish { switchover, ..self.wish() };
                 self.set(Register::Wish, Value::Wish(wish), doing);
             }

@@ -11,6 +11,7 @@ use super::HostId;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Database {
+    /// In small letters, as are those of its hosts: they are parts of registers' names.
     pub name: String,
     pub engine: Engine,
     /// Who has an instance of it; of those that may take over, the first tries first. At least one, each once.
@@ -20,15 +21,16 @@ pub struct Database {
     /// The same for clients that only read: a standby that is no further behind than `lag`, or the primary. Default: one above
     /// `port`.
     pub read_port: u16,
-    /// A directory of nines' own, on each host. Default `/var/lib/nines/NAME`.
+    /// A directory of nines' own, on each host. Absolute, at most 80 bytes long. Default `/var/lib/nines/NAME`.
     pub data: PathBuf,
-    /// How many standbys confirm each commit. Fewer than there are hosts. Default 1; 0 where there is one host.
+    /// How many standbys confirm each commit: at least 1, and fewer than there are hosts. Default 1. 0 only where there is one
+    /// host.
     pub confirm: usize,
     /// Default: strict.
     pub durability: Durability,
     /// How long the right to serve lasts without being renewed. Default 1.5 s.
     pub lease: Duration,
-    /// At most a third of the lease. Default 250 ms.
+    /// At most a third of the lease. Default: a sixth of it, 250 ms.
     pub heartbeat: Duration,
     /// A standby that is further behind serves no reads, in bytes of the log. Default 16 MiB.
     pub lag: u64,
@@ -57,14 +59,21 @@ pub struct PostgreSql {
     pub version: Option<u16>,
     /// The user of the operating system that it runs as, where nines runs as root. Default `postgres`.
     pub user: String,
-    /// Its settings, but those that nines must have in its own hands. In the file's order.
+    /// Its settings, but those that nines must have in its own hands. In the file's order, names in small letters, values as
+    /// `postgresql.conf` would have them between quotes.
     pub parameters: Vec<(String, String)>,
-    /// Lines of `pg_hba.conf` that come before the last one, which lets everybody in by password.
+    /// Lines of `pg_hba.conf` that come before the last one, which lets everybody in by password. They begin with `local`;
+    /// with [`GateTls::PassThrough`] also with `host` and its kin.
     pub access: Vec<String>,
     /// Roles that are made with the database, and databases that belong to them.
     pub users: Vec<DatabaseUser>,
     /// What standbys show the primary. `None` only where there is one host.
     pub replication_password: Option<Secret>,
+}
+
+impl PostgreSql {
+    /// The role that nines itself comes in as. No role of the file is called so, or `nines`, or begins with `nines_`.
+    pub const SUPERUSER: &'static str = "postgres";
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -131,14 +140,15 @@ pub enum GateTls {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Coordination {
-    /// What all registers' names begin with. Default: the system's name.
+    /// What all registers' names begin with: `a-z`, `0-9`, `-`, `_` and `.`. Default: the system's name in small letters.
     pub prefix: String,
     pub store: Store,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Store {
-    /// A directory, where one machine is all there is.
+    /// A directory, where one machine is all there is: the databases are on one host, or the file says that all of their hosts
+    /// are one machine.
     Embedded {
         path: PathBuf,
     },

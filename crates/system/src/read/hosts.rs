@@ -7,7 +7,7 @@ use super::texts;
 use crate::fields::Fields;
 use crate::item::Item;
 use crate::mistake::{Mistake, Span};
-use crate::model::{Host, HostAddress, Zone, ZoneId};
+use crate::model::{Host, HostAddress, HostId, Zone, ZoneId};
 use crate::shape;
 
 pub(crate) fn zones<'a>(system: &Fields<'a>) -> Named<'a, Zone> {
@@ -120,4 +120,37 @@ fn zone(name: &str, key: Span, zones: &Names<'_>, host: &Item<'_>, zone: Option<
             None
         }
     }
+}
+
+/// The hosts under `hosts` of a table that runs on several: those that could be read, and whether these are all.
+/// `of`: ``load balancer `front` ``.
+pub(super) fn own_hosts(of: &str, fields: &Fields<'_>, hosts: &Names<'_>) -> (Vec<HostId>, bool) {
+    let Some((list, items)) = fields.require("hosts").and_then(|list| Some((list, list.items()?))) else {
+        return (Vec::new(), false);
+    };
+    let mut own: Vec<(HostId, Span)> = Vec::new();
+    let mut whole = true;
+    for item in items {
+        let Some(id) = hosts.refer(&item).map(HostId) else {
+            whole = false;
+            continue;
+        };
+        match own.iter().find(|(other, _)| *other == id) {
+            Some((_, first)) => item.notes.add(
+                Mistake::new(format!("{of} has a host twice"), item.span(), "again")
+                    .and(first.clone(), "first")
+                    .help("take one out"),
+            ),
+            None => own.push((id, item.span())),
+        }
+    }
+    if own.is_empty() && whole {
+        list.note(
+            format!("{of} has no host"),
+            "empty",
+            format!("name the hosts that it runs on: hosts = {}", list.kind.example()),
+        );
+        whole = false;
+    }
+    (own.into_iter().map(|(id, _)| id).collect(), whole)
 }

@@ -1,81 +1,66 @@
 //! Load balancers: hosts, listeners and routes.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use toml::de::DeValue;
 
 use super::names::{Named, Names};
-use super::texts;
-use super::virtual_ips;
+use super::ports::{Bound, By, Ports};
+use super::reach::Reached;
+use super::{hosts, texts, virtual_ips};
 use crate::fields::Fields;
 use crate::item::Item;
 use crate::mistake::{Mistake, Notes, Span};
 use crate::model::{
-    Balance, ClientTimeouts, HashKey, Host, HostAddress, HostId, HostPattern, HttpListener, Listener,
-    LoadBalancer, Pool, PoolId, Protocol, Route, TcpListener, Trust,
+    Access, Balance, ClientTimeouts, Database, DatabaseId, HashKey, Host, HostId, HostPattern, HttpListener,
+    Listener, LoadBalancer, Pool, PoolId, Protocol, Route, TcpListener, Trust,
 };
 use crate::shape;
 
-/// A port that something listens on.
-struct Bound {
-    what: String,
-    hosts: Vec<HostId>,
-    address: Option<IpAddr>,
-    port: u16,
-    span: Span,
+/// Silence after which a TCP connection is closed, where the file says nothing.
+const IDLE: Duration = Duration::from_secs(600);
+/// The same of a database's clients, who keep connections for later.
+const DATABASE_IDLE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What load balancers send to, and what else of the file they are read with.
+pub(super) struct Around<'r, 'a> {
+    pub(super) hosts: &'r Named<'a, Host>,
+    pub(super) pools: &'r Named<'a, Pool>,
+    pub(super) databases: &'r Named<'a, Database>,
+    pub(super) ports: &'r mut Ports,
+    pub(super) reached: &'r mut Reached,
 }
 
 /// The load balancers, and what looks forgotten in them.
-pub(crate) fn load_balancers<'a>(
+pub(super) fn load_balancers<'a>(
     system: &Fields<'a>,
-    hosts: &Named<'a, Host>,
-    pools: &Named<'a, Pool>,
+    around: &mut Around<'_, 'a>,
 ) -> (Named<'a, LoadBalancer>, Vec<Mistake>) {
-    let mut bound = Vec::new();
-    let mut virtual_ips = virtual_ips::Reader::new(hosts);
+    let mut virtual_ips = virtual_ips::Reader::new(around.hosts);
     let load_balancers = Named::read("load balancer", "load_balancers", system, |name, key, item| {
         let fields = item.fields(&shape::LOAD_BALANCER)?.named(key);
-        load_balancer(name, &fields, hosts, pools, &mut bound, &mut virtual_ips)
+        load_balancer(name, &fields, around, &mut virtual_ips)
     });
-    for id in 0..pools.names.len() {
-        let Some(pool) = pools.get(id) else { continue };
-        for member in &pool.members {
-            let address = hosts.get(member.host.0).map(|host| &host.address);
-            let own = bound.iter().find(|own| {
-                let everywhere = own.address.is_none_or(|address| address.is_unspecified());
-                let same = everywhere || own.address.map(HostAddress::Ip).as_ref() == address;
-                own.hosts.contains(&member.host) && own.port == member.port && same
-            });
-            if let Some(own) = own {
-                let title = format!("member `{}` of pool `{}` is {}", member.name, pool.name, own.what);
-                system.notes().add(
-                    Mistake::new(title, pools.names.span(id), format!("has the member `{}`", member.name))
-                        .and(own.span.clone(), "takes this port on the same host")
-                        .help("one of them must have another port"),
-                );
-            }
-        }
-    }
     (load_balancers, virtual_ips.into_warnings())
 }
 
 fn load_balancer(
     name: &str,
     fields: &Fields<'_>,
-    hosts: &Named<'_, Host>,
-    pools: &Named<'_, Pool>,
-    bound: &mut Vec<Bound>,
+    around: &mut Around<'_, '_>,
     virtual_ips: &mut virtual_ips::Reader<'_, '_>,
 ) -> Option<LoadBalancer> {
-    let (hosts, all_hosts) = own_hosts(name, fields, &hosts.names);
+    let (hosts, all_hosts) =
+        hosts::own_hosts(&format!("load balancer `{name}`"), fields, &around.hosts.names);
     let admin = fields.get("admin").and_then(|item| {
         let socket = texts::socket(&item)?;
         let (address, port) = (Some(socket.ip()), socket.port());
-        let what = format!("`admin` of `{name}`");
-        bind(bound, Bound { what, hosts: hosts.clone(), address, port, span: item.span() }, item.notes);
+        let (what, by, span) = (format!("`admin` of `{name}`"), By::Nines, item.span());
+        around.ports.bind(Bound { what, by, hosts: hosts.clone(), address, port, span }, item.notes);
         Some(socket)
     });
-    let listeners = listeners(name, fields, pools, &hosts, bound);
+    let listeners = listeners(name, fields, &hosts, around);
     let hosts_place = fields.place("hosts");
     let of = virtual_ips::Balancer { name, hosts: &hosts, whole: all_hosts, hosts_place };
     let virtual_ips = virtual_ips.read(&of, fields);
@@ -91,43 +76,11 @@ fn load_balancer(
     })
 }
 
-/// The hosts that could be read, and whether these are all.
-fn own_hosts(name: &str, fields: &Fields<'_>, hosts: &Names<'_>) -> (Vec<HostId>, bool) {
-    let Some((list, items)) = fields.require("hosts").and_then(|list| Some((list, list.items()?))) else {
-        return (Vec::new(), false);
-    };
-    let mut own: Vec<(HostId, Span)> = Vec::new();
-    let mut whole = true;
-    for item in items {
-        let Some(id) = hosts.refer(&item).map(HostId) else {
-            whole = false;
-            continue;
-        };
-        match own.iter().find(|(other, _)| *other == id) {
-            Some((_, first)) => item.notes.add(
-                Mistake::new(format!("load balancer `{name}` has a host twice"), item.span(), "again")
-                    .and(first.clone(), "first")
-                    .help("take one out"),
-            ),
-            None => own.push((id, item.span())),
-        }
-    }
-    if own.is_empty() && whole {
-        list.note(
-            format!("load balancer `{name}` has no host"),
-            "empty",
-            "name the hosts that it runs on: hosts = [\"lb1\"]",
-        );
-    }
-    (own.into_iter().map(|(id, _)| id).collect(), whole)
-}
-
 fn listeners(
     load_balancer: &str,
     fields: &Fields<'_>,
-    pools: &Named<'_, Pool>,
     hosts: &[HostId],
-    bound: &mut Vec<Bound>,
+    around: &mut Around<'_, '_>,
 ) -> Option<Vec<Listener>> {
     let list = fields.require("listeners")?;
     let mut names: Vec<(String, Span)> = Vec::new();
@@ -138,18 +91,19 @@ fn listeners(
             whole = false;
             continue;
         };
-        let protocol = fields.word("protocol");
+        let protocol = protocol(&fields);
         let place = place(&fields, protocol);
         if let Some(place) = &place {
             let what = format!("listener `{}` of `{load_balancer}`", place.name);
             let (address, port, span) = (place.address, place.port, place.span.clone());
-            let free = bind(bound, Bound { what, hosts: hosts.to_vec(), address, port, span }, item.notes);
+            let new = Bound { what, by: By::Nines, hosts: hosts.to_vec(), address, port, span };
+            let free = around.ports.bind(new, item.notes);
             // The same port twice makes the same name twice, where nobody has chosen one.
             if free || place.name_span != place.span {
                 named(load_balancer, place, &mut names, item.notes);
             }
         }
-        match listener(&fields, protocol, place, pools) {
+        match listener(&fields, protocol, place, around) {
             Some(listener) => listeners.push(listener),
             None => whole = false,
         }
@@ -162,30 +116,6 @@ fn listeners(
         );
     }
     whole.then_some(listeners)
-}
-
-/// Notes when the port is already taken on a host that both share; tells whether it was free.
-fn bind(bound: &mut Vec<Bound>, new: Bound, notes: &Notes) -> bool {
-    let any = |address: Option<IpAddr>| address.is_none_or(|address| address.is_unspecified());
-    let taken = bound.iter().find(|old| {
-        old.port == new.port
-            && (old.address == new.address || any(old.address) || any(new.address))
-            && old.hosts.iter().any(|host| new.hosts.contains(host))
-    });
-    if let Some(old) = taken {
-        notes.add(
-            Mistake::new(
-                format!("port {} is used twice on the same host", new.port),
-                new.span.clone(),
-                new.what.clone(),
-            )
-            .and(old.span.clone(), format!("{} has it already", old.what))
-            .help("give one of them another port"),
-        );
-    }
-    let free = taken.is_none();
-    bound.push(new);
-    free
 }
 
 /// Where a listener listens, and what it is called; known even if nothing else of it could be read.
@@ -233,12 +163,12 @@ fn listener(
     fields: &Fields<'_>,
     protocol: &str,
     place: Option<Place>,
-    pools: &Named<'_, Pool>,
+    around: &mut Around<'_, '_>,
 ) -> Option<Listener> {
     let limits = fields.table("limits");
     let protocol = match protocol {
-        "tcp" => tcp(fields, &limits, pools),
-        _ => http(fields, &limits, &pools.names),
+        "tcp" => tcp(fields, &limits, around),
+        _ => http(fields, &limits, &around.pools.names),
     };
     let accept_proxy = fields.flag("accept_proxy");
     let connections = limits.whole("connections");
@@ -246,14 +176,39 @@ fn listener(
     Some(Listener { name, address, port, protocol: protocol?, accept_proxy, connections })
 }
 
-fn tcp(fields: &Fields<'_>, limits: &Fields<'_>, pools: &Named<'_, Pool>) -> Option<Protocol> {
+/// What is spoken where the file says it, or what follows from the rest.
+fn protocol(fields: &Fields<'_>) -> &'static str {
+    let database = fields.place("database");
+    match (fields.maybe_word("protocol"), database) {
+        (Some("http"), Some(database)) => {
+            let place = fields.place("protocol").unwrap_or_default();
+            fields.notes().add(
+                Mistake::new("a database does not speak HTTP", place, "HTTP")
+                    .and(database, "a database")
+                    .help("leave `protocol` out: it is \"tcp\" with `database`"),
+            );
+            "tcp"
+        }
+        (Some(said), _) => said,
+        (None, Some(_)) => "tcp",
+        (None, None) => "http",
+    }
+}
+
+fn tcp(fields: &Fields<'_>, limits: &Fields<'_>, around: &mut Around<'_, '_>) -> Option<Protocol> {
     for name in ["routes", "trust_forwarded", "timeouts"] {
         misplaced(fields, name, "HTTP");
     }
     for name in ["head_bytes", "headers"] {
         misplaced(limits, name, "HTTP");
     }
-    let idle = fields.time("idle");
+    let idle = fields.maybe_time("idle");
+    if let Some(item) = fields.get("database") {
+        let pool = to_database(fields, &item, around)?;
+        return Some(Protocol::Tcp(TcpListener { pool, idle: idle.unwrap_or(DATABASE_IDLE) }));
+    }
+    only_with_database(fields);
+    let pools = around.pools;
     let item = fields.require("pool")?;
     let pool = pools.names.refer(&item)?;
     if let Some(Balance::Hash(HashKey::Header(_) | HashKey::Cookie(_))) =
@@ -270,7 +225,36 @@ fn tcp(fields: &Fields<'_>, limits: &Fields<'_>, pools: &Named<'_, Pool>) -> Opt
             .help("hash \"client-address\", or make the listener's `protocol` \"http\""),
         );
     }
-    Some(Protocol::Tcp(TcpListener { pool: PoolId(pool), idle }))
+    Some(Protocol::Tcp(TcpListener { pool: PoolId(pool), idle: idle.unwrap_or(IDLE) }))
+}
+
+/// The pool by which a database is reached.
+fn to_database(fields: &Fields<'_>, item: &Item<'_>, around: &mut Around<'_, '_>) -> Option<PoolId> {
+    let access = match fields.word("access") {
+        "read-only" => Access::ReadOnly,
+        _ => Access::ReadWrite,
+    };
+    let pool = fields.place("pool");
+    if let Some(pool) = &pool {
+        fields.notes().add(
+            Mistake::new("a listener has either `pool` or `database`", item.span(), "one")
+                .and(pool.clone(), "the other")
+                .help("take one out"),
+        );
+    }
+    let database = around.databases.names.refer(item).map(DatabaseId)?;
+    let reached = around.reached.pool(database, access);
+    pool.is_none().then_some(reached)
+}
+
+/// Notes what says how a database is reached where none is.
+fn only_with_database(fields: &Fields<'_>) {
+    if let (Some(place), true) = (fields.key_place("access"), fields.is_missed("database")) {
+        fields.notes().add(
+            Mistake::new("`access` is for listeners with `database` only", place, "does nothing here")
+                .help("take it out, or name a database"),
+        );
+    }
 }
 
 /// Notes a key that does nothing with the listener's protocol.
@@ -288,6 +272,7 @@ fn misplaced(fields: &Fields<'_>, name: &str, protocol: &str) {
 
 fn http(fields: &Fields<'_>, limits: &Fields<'_>, pools: &Names<'_>) -> Option<Protocol> {
     misplaced(fields, "idle", "TCP");
+    only_with_database(fields);
     let routes = routes(fields, pools);
     let timeouts = fields.table("timeouts");
     let timeouts = ClientTimeouts {

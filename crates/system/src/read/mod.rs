@@ -1,10 +1,15 @@
 //! Text to model. Reading goes on after a mistake, so that all of them come out at once; a model comes out only
 //! when there was none.
 
+mod coordination;
+mod databases;
 mod hosts;
 mod load_balancers;
 mod names;
 mod pools;
+mod ports;
+mod reach;
+pub(crate) mod secrets;
 mod syntax;
 mod texts;
 mod unused;
@@ -12,6 +17,9 @@ mod virtual_ips;
 
 use toml::de::DeTable;
 
+use self::load_balancers::Around;
+use self::ports::Ports;
+use self::reach::Reached;
 use crate::fields::Fields;
 use crate::mistake::{Mistake, Mistakes, Notes};
 use crate::model::{Objective, System};
@@ -53,11 +61,29 @@ fn system(fields: &Fields<'_>) -> Option<(System, Vec<Mistake>)> {
     let objective = fields.share("objective");
     let zones = hosts::zones(fields);
     let hosts = hosts::hosts(fields, &zones.names);
-    let pools = pools::pools(fields, &hosts);
-    let (load_balancers, mut warnings) = load_balancers::load_balancers(fields, &hosts, &pools);
+    let (several, notes) = (zones.names.len(), fields.notes());
+    let mut pools = pools::pools(fields, &hosts);
+    let mut ports = Ports::default();
+    let databases = databases::databases(fields, &hosts, several, &pools.names, &mut ports);
+    let (coordination, mut warnings) =
+        coordination::coordination(fields, name, &hosts, several, &databases, &mut ports);
+    let mut reached = Reached::new(pools.names.len());
+    let mut around = Around {
+        hosts: &hosts,
+        pools: &pools,
+        databases: &databases.named,
+        ports: &mut ports,
+        reached: &mut reached,
+    };
+    let (load_balancers, of_virtual_ips) = load_balancers::load_balancers(fields, &mut around);
+    ports.check_members(&hosts, &pools, notes);
+    pools.extend(reached.pools(&databases.named, &hosts, notes));
+    warnings.extend(of_virtual_ips);
+    warnings.extend(databases.warnings);
     let (zones, zone_names) = zones.all();
     let (hosts, host_names) = hosts.all();
     let (pools, pool_names) = pools.all();
+    let (databases, _) = databases.named.all();
     let (load_balancers, _) = load_balancers.all();
     let system = System {
         name: name?.to_owned(),
@@ -66,8 +92,8 @@ fn system(fields: &Fields<'_>) -> Option<(System, Vec<Mistake>)> {
         hosts: hosts?,
         load_balancers: load_balancers?,
         pools: pools?,
-        databases: Vec::new(),
-        coordination: None,
+        databases: databases?,
+        coordination: coordination?,
     };
     warnings.extend(unused::warnings(&system, &zone_names, &host_names, &pool_names));
     Some((system, warnings))

@@ -107,6 +107,11 @@ impl<'a, T> Named<'a, T> {
         Self { names, list }
     }
 
+    /// Things that the file does not name come after those that it does.
+    pub(crate) fn extend(&mut self, further: Vec<T>) {
+        self.list.extend(further.into_iter().map(Some));
+    }
+
     pub(crate) fn get(&self, id: usize) -> Option<&T> {
         self.list.get(id)?.as_ref()
     }

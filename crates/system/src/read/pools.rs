@@ -292,7 +292,7 @@ fn balance(pool: &Fields<'_>) -> Option<Balance> {
     }
 }
 
-fn retries(fields: &Fields<'_>) -> Retries {
+pub(super) fn retries(fields: &Fields<'_>) -> Retries {
     let (silence_min, silence_max) = ordered(&fields.table("silence"), "min", "max");
     Retries {
         tries: fields.whole("tries"),
@@ -305,7 +305,7 @@ fn retries(fields: &Fields<'_>) -> Retries {
     }
 }
 
-fn limits(fields: &Fields<'_>) -> PoolLimits {
+pub(super) fn limits(fields: &Fields<'_>) -> PoolLimits {
     PoolLimits {
         connections: fields.maybe_whole("connections"),
         member_connections: fields.maybe_whole("member_connections"),
@@ -315,7 +315,7 @@ fn limits(fields: &Fields<'_>) -> PoolLimits {
     }
 }
 
-fn timeouts(fields: &Fields<'_>) -> PoolTimeouts {
+pub(super) fn timeouts(fields: &Fields<'_>) -> PoolTimeouts {
     PoolTimeouts {
         connect: fields.time("connect"),
         first_byte: fields.time("first_byte"),

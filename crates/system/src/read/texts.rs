@@ -55,7 +55,7 @@ pub(crate) fn address(item: &Item<'_>) -> Option<HostAddress> {
 }
 
 /// RFC 1123 names, with underscores let through; the last label must not be all digits, as in `10.0.0.256`.
-fn is_dns_name(text: &str) -> bool {
+pub(crate) fn is_dns_name(text: &str) -> bool {
     let name = text.strip_suffix('.').unwrap_or(text);
     let label = |label: &str| {
         (1..=63).contains(&label.len())

@@ -74,8 +74,8 @@ fn a_lease_of_somebody_who_may_serve_is_not_taken_at_once() {
 /// A primary that has shut its gate to hand over to b, and knows that b has everything.
 fn handing_over() -> Scene {
     let mut scene = Scene::serving();
-    let switchover = Some(Switchover { term: 1, to: Some(host("b")) });
-    scene.changed(Register::Wish, Value::Wish(Wish { paused: false, switchover }));
+    let switchover = Some(Switchover { term: 1, to: Some(host("b")), force: false });
+    scene.changed(Register::Wish, Value::Wish(Wish { switchover, ..Wish::default() }));
     assert!(matches!(scene.machine.gate(), Gate::Hold { .. }));
     scene.engine(primary(1, 150, &[("b", 140), ("c", 150)]));
     scene.give(Input::GateIdle);
@@ -119,8 +119,8 @@ fn a_switchover_whose_target_dies_ends_on_the_old_primary_in_the_next_term() {
 #[test]
 fn a_transaction_that_stays_open_ends_a_switchover_and_nothing_else() {
     let mut scene = Scene::serving();
-    let switchover = Some(Switchover { term: 1, to: None });
-    scene.changed(Register::Wish, Value::Wish(Wish { paused: false, switchover }));
+    let switchover = Some(Switchover { term: 1, to: None, force: false });
+    scene.changed(Register::Wish, Value::Wish(Wish { switchover, ..Wish::default() }));
     for _ in 0..8 {
         scene.pass(BEAT);
         while scene.is_wanted(&Register::Lease) {

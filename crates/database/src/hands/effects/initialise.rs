@@ -3,7 +3,7 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
-use nines_control::failover::{Disk, Failure};
+use nines_control::failover::{Disk, Failure, Origin};
 
 use crate::hands::body::Body;
 use crate::hands::config::Part;
@@ -43,7 +43,7 @@ async fn make(body: &Arc<Body>) -> Result<(), Failure> {
     install(body, &id, None).await?;
     body.change(|state| {
         state.id = Some(id);
-        (state.pledged, state.serves) = (1, Some(1));
+        (state.pledged, state.serves, state.origin) = (1, Some(1), Origin::Initialised);
         (state.source, state.cohort, state.end, state.busy) = (None, None, None, None);
         state.history = history::first();
     })

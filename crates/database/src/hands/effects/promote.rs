@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nines_control::failover::{Cohort, Failure, Term};
+use nines_control::failover::{Cohort, Failure, Origin, Term};
 
 use crate::hands::body::Body;
 use crate::hands::config::Part;
@@ -96,7 +96,7 @@ pub(in crate::hands) async fn complete(body: &Body, term: Term) -> Result<(), Fa
 
 /// It was the primary of this term, and may have stopped meanwhile.
 async fn go_on(body: &Arc<Body>, term: Term, cohort: &Cohort) -> Result<(), Failure> {
-    body.change(|state| state.pledged = term).await?;
+    body.change(|state| (state.pledged, state.origin) = (term, Origin::Ruled)).await?;
     if body.server().is_none() {
         let control = body.control_file().await?;
         let last = body.state().history.last().map_or(1, |branch| branch.term);

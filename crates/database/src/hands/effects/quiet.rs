@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nines_control::failover::{Failure, Position, Term};
+use nines_control::failover::{Failure, Origin, Position, Term};
 use rustix::process::Signal;
 
 use crate::hands::body::Body;
@@ -11,7 +11,7 @@ use crate::hands::config::Part;
 use crate::hands::process::{self, Process};
 use crate::hands::server::{SOON, Stop};
 use crate::hands::sql::Session;
-use crate::hands::{fail, history, users};
+use crate::hands::{fail, history, tidy, users};
 
 /// A standby that has not ceased to stream by then is killed.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -21,7 +21,12 @@ const NOBODY: Part = Part::Standby { source: None, term: 0 };
 /// Records the term, then ceases to be a primary, or to stream. When it ends, nothing is confirmed to anybody of a lower term any more,
 /// and the end is known.
 pub(in crate::hands) async fn quiet(body: &Arc<Body>, term: Term) -> Result<(), Failure> {
-    let before = body.change(|state| state.pledged = term).await?;
+    let before = body
+        .change(|state| {
+            state.pledged = term;
+            state.origin = Origin::Ruled;
+        })
+        .await?;
     body.door.close_replication();
     body.forget_proof();
     if !before.counts() {
@@ -33,7 +38,6 @@ pub(in crate::hands) async fn quiet(body: &Arc<Body>, term: Term) -> Result<(), 
     }
     let session = stand_still(body).await?;
     let end = body.end(&session).await?;
-    is_as_ordered(body, &session).await?;
     if before.serves.is_some() {
         users::drop_slots(&session).await?;
     }
@@ -56,6 +60,12 @@ pub(in crate::hands) async fn stand_still(body: &Arc<Body>) -> Result<Session, F
     }
     // What a primary would write when it shuts down would be of no use, and in its way.
     body.stop(Stop::AtOnce).await?;
+    if standby {
+        tidy::spot_stray(body).await?;
+        if !body.state().counts() {
+            return Err(fail("somebody made it a primary by hand"));
+        }
+    }
     body.start(NOBODY).await
 }
 
@@ -79,16 +89,6 @@ async fn cut_off(body: &Body, server: &Process) -> Result<Session, Failure> {
         }
         tokio::time::sleep(SOON).await;
     }
-}
-
-/// What runs must have the history that was ordered.
-async fn is_as_ordered(body: &Body, session: &Session) -> Result<(), Failure> {
-    if session.one("SELECT pg_is_in_recovery()").await?.as_deref() == Some("t") {
-        return Ok(());
-    }
-    body.stop(Stop::AtOnce).await?;
-    body.change(|state| state.stray = true).await?;
-    Err(fail("somebody made it a primary by hand"))
 }
 
 async fn settle(body: &Body, end: u64) -> Result<(), Failure> {

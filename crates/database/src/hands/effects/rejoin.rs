@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nines_control::failover::{Failure, Host, Term};
+use nines_control::failover::{Failure, Host, Origin, Term};
 use nines_control::gate::{Ancestry, Branch};
 
 use crate::hands::body::Body;
 use crate::hands::config::{self, Part};
 use crate::hands::place::{self, Place};
-use crate::hands::process::Program;
+use crate::hands::process::{Process, Program};
 use crate::hands::server::Stop;
 use crate::hands::state::{Busy, new_id};
 use crate::hands::{ask, fail, history, lock};
@@ -33,6 +33,11 @@ pub(super) async fn rejoin(body: &Arc<Body>, primary: &Host, term: Term) -> Resu
             own_system.unwrap_or_default(),
             body.place.pgdata.display()
         )));
+    }
+    if body.state().origin == Origin::Foreign && Process::server_of(&body.place.pgdata).is_some() {
+        return Err(fail(
+            "somebody else's PostgreSQL runs with the data here: shut it down, and they are set aside",
+        ));
     }
     let lacks_log = lock(&body.memory).lacks_log;
     let quieted = quiet(body, term).await;

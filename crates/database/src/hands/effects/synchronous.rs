@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nines_control::failover::{Cohort, Failure};
+use nines_control::failover::{Cohort, Failure, Origin};
 
 use crate::hands::body::Body;
 use crate::hands::config::{self, Part};
@@ -29,7 +29,7 @@ pub(in crate::hands) async fn set_synchronous(body: &Arc<Body>, cohort: &Cohort)
         let session = body.set(&Part::Primary { cohort: None }).await?;
         prove_that_it_waits(body, &session).await?;
     }
-    body.change(|state| state.cohort = Some(cohort.clone())).await?;
+    body.change(|state| (state.cohort, state.origin) = (Some(cohort.clone()), Origin::Ruled)).await?;
     let session = body.set(&Part::Primary { cohort: Some(cohort.clone()) }).await?;
     let shows = session.one("SELECT current_setting('synchronous_standby_names')").await?;
     if shows.as_deref() != Some(&names) {

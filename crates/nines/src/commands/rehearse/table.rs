@@ -2,7 +2,7 @@
 
 use nines_rehearsal::verdict::Verdict;
 use nines_rehearsal::{CaseReport, Fault, Report};
-use nines_system::{LoadBalancer, Pool, System};
+use nines_system::{Database, LoadBalancer, Pool, System};
 
 use crate::terminal::{self, BAD, Cell, DIM, GOOD, PLAIN, UNSURE, thousands};
 
@@ -16,7 +16,9 @@ pub(crate) fn headline(system: &System) -> String {
         |it: &LoadBalancer| format!("load balancer {} ({})", it.name, count(it.hosts.len(), "host"));
     parts.extend(system.load_balancers.iter().map(balancer));
     let pool = |pool: &Pool| format!("pool {} ({})", pool.name, count(pool.members.len(), "server"));
-    parts.extend(system.pools.iter().map(pool));
+    parts.extend(system.pools.iter().filter(|pool| pool.reaches.is_none()).map(pool));
+    let database = |it: &Database| format!("database {} ({})", it.name, count(it.hosts.len(), "host"));
+    parts.extend(system.databases.iter().map(database));
     parts.push(format!("objective {}", system.objective.text));
     parts.join(" · ")
 }

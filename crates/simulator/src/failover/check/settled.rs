@@ -1,6 +1,7 @@
 //! What must be so once a part of the hosts has been well for long enough.
 
 use super::{Checked, Checker, Databases, engine, store};
+use crate::failover::scene::Begins;
 use crate::{HostIndex, Time};
 
 /// What a set of hosts in health must come to.
@@ -17,7 +18,9 @@ pub(in crate::failover) enum Due {
 impl Checker {
     /// What is due of these hosts, by what is on their disks.
     pub(in crate::failover) fn due(&self, world: &Databases, well: &[HostIndex]) -> Due {
-        let rule = store(world).rule();
+        let Some(rule) = store(world).rule() else {
+            return if matches!(self.scene.begins, Begins::Emptied(_)) { Due::Refusal } else { Due::Writes };
+        };
         let there = |name: &nines_control::failover::Host| {
             let host = self.host(name);
             well.contains(&host) && self.data(world, host).is_some()
@@ -52,7 +55,7 @@ impl Checker {
             }
             return Ok(());
         }
-        let rule = store(world).rule();
+        let Some(rule) = store(world).rule() else { return err("there is no rule".to_owned()) };
         let primary = self.host(&rule.primary);
         if open != [primary] {
             return err(format!("open: {open:?}; the rule's primary is {}", rule.primary));

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use nines_control::failover::{Cohort, Disk, Effect, Failure, Id, Term};
+use nines_control::failover::{Cohort, Disk, Effect, Failure, Id, Origin, Term};
 
 use super::{COPY_WITHIN, Effecting, Engine, OnDisk};
-use crate::failover::history::BranchId;
+use crate::failover::history::{BranchId, History};
 use crate::failover::message::{Life, Message, Note, Order};
 use crate::failover::mistake::Mistake;
 use crate::failover::node::Node;
@@ -67,7 +67,7 @@ impl Engine {
             low.then(|| format!("pledged to {}", engine.disk.pledged)).map_or(Ok(()), Err)
         };
         match effect {
-            Effect::Initialise => return Err("there are data".to_owned()),
+            Effect::Initialise => self.initialise(doing)?,
             Effect::Pledge { term } => {
                 refuse(self, *term)?;
                 self.disk.pledged = *term;
@@ -77,15 +77,17 @@ impl Engine {
                 if self.mistake == Some(Mistake::SkipsPledge) && !self.disk.primary {
                     return Ok(());
                 }
-                self.disk = OnDisk { primary: false, serves: None, source: None, ..self.disk.clone() };
+                let origin = Origin::Ruled;
+                self.disk =
+                    OnDisk { origin, primary: false, serves: None, source: None, ..self.disk.clone() };
                 self.run();
             }
             Effect::Follow { primary, term } => {
                 refuse(self, *term)?;
                 let source = self.names.iter().position(|name| name == primary).unwrap_or(self.me);
-                let source = Some((source, *term));
-                self.disk =
-                    OnDisk { primary: false, serves: None, pledged: *term, source, ..self.disk.clone() };
+                let (source, origin) = (Some((source, *term)), Origin::Ruled);
+                let before = self.disk.clone();
+                self.disk = OnDisk { origin, primary: false, serves: None, pledged: *term, source, ..before };
                 self.run();
             }
             Effect::Rejoin { term, .. } => {
@@ -106,6 +108,7 @@ impl Engine {
                     return Err("it is no running primary".to_owned());
                 }
                 self.disk.pledged = *term;
+                self.disk.origin = Origin::Ruled;
                 self.disk.serves = Some(*term);
                 self.disk.synchronous = Some(cohort.clone());
                 self.sessions.fill(None);
@@ -127,8 +130,31 @@ impl Engine {
         Ok(())
     }
 
+    fn initialise(&mut self, doing: &mut Doing<Node>) -> Result<(), String> {
+        if self.disk.history.is_some() || self.disk.pledged > 0 {
+            return Err("there are data".to_owned());
+        }
+        if self.condition != Disk::Well {
+            return Err("no space left".to_owned());
+        }
+        let id: BranchId = self.number();
+        let end = 1 + (self.random.below(20) * self.random.below(20)) as u64;
+        self.disk = OnDisk {
+            history: Some(History::begun(id, 1, end)),
+            origin: Origin::Initialised,
+            pledged: 1,
+            primary: true,
+            serves: Some(1),
+            ..OnDisk::default()
+        };
+        self.run();
+        doing.note(Note::Initialised);
+        Ok(())
+    }
+
     fn synchronous(&mut self, cohort: Cohort, doing: &mut Doing<Node>) {
         doing.note(Note::Synchronous(cohort.clone()));
+        self.disk.origin = Origin::Ruled;
         self.disk.synchronous = Some(cohort);
         self.settle(doing);
     }
@@ -148,6 +174,7 @@ impl Engine {
             history.fork(id, term);
         }
         self.disk = OnDisk {
+            origin: Origin::Ruled,
             pledged: term,
             primary: true,
             serves: Some(term),

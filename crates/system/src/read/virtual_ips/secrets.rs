@@ -1,5 +1,6 @@
 //! How advertisements prove where they come from.
 
+use super::super::secrets::is_hidden;
 use crate::fields::Fields;
 use crate::item::Item;
 use crate::mistake::{Mistake, Span};
@@ -38,6 +39,9 @@ pub(super) fn authentication(
 
 fn password_of(fields: &Fields<'_>, item: &Item<'_>, version: Option<VrrpVersion>) -> Option<String> {
     let text = item.text()?;
+    if is_hidden(item) {
+        return None;
+    }
     if let (Some(VrrpVersion::V3), Some(key)) = (version, fields.key_place("password")) {
         let mistake = Mistake::new("`password` is for version 2 only", key, "version 3 has no place for it");
         let mistake = match fields.place("version") {
@@ -102,6 +106,9 @@ fn key(item: Item<'_>) -> Option<(VrrpKey, Span)> {
 
 fn secret(item: &Item<'_>) -> Option<String> {
     let text = item.text()?;
+    if is_hidden(item) {
+        return None;
+    }
     let elsewhere = ["hex:", "file:"].into_iter().find(|prefix| text.starts_with(prefix));
     if let Some(prefix) = elsewhere {
         item.note(
