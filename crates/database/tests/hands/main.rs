@@ -2,6 +2,8 @@
 //!
 //! Where PostgreSQL is not installed they are skipped, with a line that says so, unless `CI` is set.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
+
 mod adopting;
 mod broken;
 mod refused;

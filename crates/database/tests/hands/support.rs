@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -29,6 +30,37 @@ pub fn is_there() -> bool {
         eprintln!("skipped: no PostgreSQL is installed");
     }
     found
+}
+
+/// The newest version's.
+pub fn programs() -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").unwrap().flatten();
+    let newest = versions.filter_map(|it| it.file_name().to_str()?.parse::<u16>().ok()).max().unwrap();
+    Path::new("/usr/lib/postgresql").join(newest.to_string()).join("bin")
+}
+
+/// Runs it as PostgreSQL's user; whether it did well.
+pub fn as_postgres(command: &mut std::process::Command) -> bool {
+    if rustix::process::geteuid().is_root() {
+        let owner = fs::metadata("/var/lib/postgresql").unwrap();
+        command.uid(owner.uid()).gid(owner.gid());
+    }
+    command.stdout(std::process::Stdio::null()).current_dir("/").status().unwrap().success()
+}
+
+/// Where nobody comes through.
+pub struct Nobody;
+
+impl Nobody {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self)
+    }
+}
+
+impl Doorkeeper for Nobody {
+    fn close_replication(&self) {}
+
+    fn engine(&self, _: &Listens) {}
 }
 
 #[derive(Default)]
@@ -148,8 +180,16 @@ impl World {
         let door = Arc::new(Door::default());
         let gate = tokio::spawn(keep(door.clone(), listener));
         let name = settings.me.clone();
-        let mut member =
-            Member { name, settings, door, hands: None, next: 1, notes: Vec::new(), report: None, _gate: gate };
+        let mut member = Member {
+            name,
+            settings,
+            door,
+            hands: None,
+            next: 1,
+            notes: Vec::new(),
+            report: None,
+            _gate: gate,
+        };
         member.begin().await.unwrap();
         member
     }
@@ -160,11 +200,17 @@ impl World {
         for name in &self.names {
             members.push(self.host(name.name()).await);
         }
+        self.form(&mut members).await;
+        members
+    }
+
+    /// The first becomes the primary, the others copies of it.
+    pub async fn form(&self, members: &mut [Member]) {
         let primary = members[0].name.clone();
         members[0].done(Effect::Initialise).await;
         let alone = cohort(&[primary.name()], 1);
         members[0].done(Effect::SetSynchronous { term: 1, cohort: alone }).await;
-        members[0].wait("its users are made", |member| member.is_furnished()).await;
+        members[0].is_furnished().await;
         let (first, others) = members.split_first_mut().unwrap();
         first.sql("CREATE TABLE rows (id int)").await;
         for other in others {
@@ -174,7 +220,17 @@ impl World {
             let name = other.name.clone();
             assert_eq!(other.report().await.source, Some((primary.clone(), 1)), "{name}");
         }
-        members
+    }
+
+    /// A directory of PostgreSQL's user.
+    pub fn writable(&self, name: &str) -> PathBuf {
+        let path = self.path().join(name);
+        fs::create_dir(&path).unwrap();
+        if rustix::process::geteuid().is_root() {
+            let owner = fs::metadata("/var/lib/postgresql").map(|it| (it.uid(), it.gid())).unwrap();
+            std::os::unix::fs::chown(&path, Some(owner.0), Some(owner.1)).unwrap();
+        }
+        path
     }
 }
 
@@ -185,7 +241,9 @@ pub fn cohort(members: &[&str], copies: usize) -> Cohort {
 impl Member {
     /// As after a start of the program.
     pub async fn begin(&mut self) -> Result<(), Refusal> {
-        let hands = tokio::time::timeout(LONG, Hands::take(self.settings.clone(), self.door.clone())).await.unwrap()?;
+        let hands = tokio::time::timeout(LONG, Hands::take(self.settings.clone(), self.door.clone()))
+            .await
+            .unwrap()?;
         *self.door.records.lock().unwrap() = Some(hands.records());
         self.hands = Some(hands);
         self.report = None;
@@ -266,7 +324,13 @@ impl Member {
     pub async fn wait(&mut self, for_what: &str, is_so: impl Fn(&Self) -> bool) {
         let begin = Instant::now();
         while !is_so(self) {
-            assert!(begin.elapsed() < LONG, "{} waits: {for_what}; {:?} {:?}", self.name, self.report, self.notes);
+            assert!(
+                begin.elapsed() < LONG,
+                "{} waits: {for_what}; {:?} {:?}",
+                self.name,
+                self.report,
+                self.notes
+            );
             let _ = tokio::time::timeout(Duration::from_millis(20), self.hear()).await;
         }
     }
@@ -278,12 +342,17 @@ impl Member {
 
     /// Streams, and has all of this.
     pub async fn has(&mut self, end: Lsn) {
-        self.wait_for("has what the primary has", |report| report.position.is_some_and(|at| at.lsn >= end)).await;
+        self.wait_for("has what the primary has", |report| report.position.is_some_and(|at| at.lsn >= end))
+            .await;
     }
 
-    fn is_furnished(&self) -> bool {
-        let log = fs::read_to_string(self.settings.data.join("log/postgresql.log")).unwrap_or_default();
-        log.contains("checkpoint complete: wrote") && log.contains("force wait")
+    pub async fn is_furnished(&self) {
+        let begin = Instant::now();
+        let made = "SELECT 1 FROM pg_roles WHERE rolname = 'nines_replication'";
+        while self.sql(made).await.is_empty() {
+            assert!(begin.elapsed() < LONG, "{} makes no users: {:?}", self.name, self.notes);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     pub fn pid(&self) -> i32 {
@@ -302,7 +371,9 @@ impl Member {
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         let is_one = |pid: &i32| {
             let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            status.lines().any(|line| line.strip_prefix("PPid:").is_some_and(|it| it.trim() == postmaster.to_string()))
+            status
+                .lines()
+                .any(|line| line.strip_prefix("PPid:").is_some_and(|it| it.trim() == postmaster.to_string()))
         };
         std::iter::once(postmaster).chain(pids.filter(is_one)).collect()
     }
@@ -317,6 +388,16 @@ impl Member {
 
     pub async fn sql(&self, statement: &str) -> Vec<Vec<String>> {
         query(&self.client().await, statement).await
+    }
+
+    /// These are all that there are, as soon as they can be seen.
+    pub async fn sees(&self, expected: impl IntoIterator<Item = i32>) {
+        let expected: Vec<i32> = expected.into_iter().collect();
+        let begin = Instant::now();
+        while self.rows().await != expected {
+            assert!(begin.elapsed() < LONG, "{} has {:?}", self.name, self.rows().await);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     pub async fn rows(&self) -> Vec<i32> {
@@ -343,7 +424,8 @@ impl Member {
 }
 
 pub async fn query(client: &Client, statement: &str) -> Vec<Vec<String>> {
-    let messages = client.simple_query(statement).await.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+    let messages =
+        client.simple_query(statement).await.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
     let rows = messages.into_iter().filter_map(|message| match message {
         SimpleQueryMessage::Row(row) => {
             Some((0..row.len()).map(|at| row.get(at).unwrap_or("").to_owned()).collect())

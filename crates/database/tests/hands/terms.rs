@@ -55,7 +55,7 @@ async fn a_promotion_makes_the_timeline_of_its_term_with_all_rows() {
     }
     let end = hosts[2].written().await;
     hosts[1].has(end).await;
-    assert_eq!(hosts[1].rows().await, (1..=102).collect::<Vec<i32>>());
+    hosts[1].sees(1..=102).await;
 }
 
 #[tokio::test]
@@ -93,7 +93,8 @@ async fn the_end_of_a_primary_that_crashed_is_exact_and_it_can_go_on() {
     host.sql("INSERT INTO rows SELECT generate_series(1, 3000)").await;
     let end = host.written().await;
     host.signal(Signal::KILL);
-    host.wait_for("is seen to be gone", |report| report.role == Role::Stopped && report.serves == Some(1)).await;
+    host.wait_for("is seen to be gone", |report| report.role == Role::Stopped && report.serves == Some(1))
+        .await;
     // Of this very term: it goes on.
     let report = host.done(Effect::Promote { term: 1, cohort: alone.clone() }).await;
     assert_eq!((report.role, host.timeline().await), (Role::Primary, 1));
@@ -161,7 +162,7 @@ async fn a_promotion_by_hand_has_nothing_that_counts_and_comes_back_by_a_copy() 
     hosts[0].sql("INSERT INTO rows VALUES (1)").await;
     let end = hosts[0].written().await;
     hosts[1].has(end).await;
-    assert_eq!(hosts[1].rows().await, [1]);
+    hosts[1].sees([1]).await;
     assert_eq!(hosts[1].aside().len(), 1, "what was there is kept");
     assert_eq!(hosts[1].report().await.position.map(|Position { term, .. }| term), Some(1));
 }
