@@ -53,7 +53,7 @@ const QUERY: &str = "SELECT pg_is_in_recovery(), \
      pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(), \
      current_setting('synchronous_standby_names'), \
      (SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup'), \
-     (SELECT round(1000 * extract(epoch FROM clock_timestamp() - last_msg_receipt_time)) FROM pg_stat_wal_receiver \
+     (SELECT round(1000 * extract(epoch FROM clock_timestamp() - last_msg_receipt_time))::bigint::text FROM pg_stat_wal_receiver \
       WHERE status = 'streaming'), \
      (SELECT string_agg(name, ',') FROM pg_settings WHERE pending_restart), \
      round(1000 * extract(epoch FROM now() - pg_last_xact_replay_timestamp()))::bigint, \
@@ -117,7 +117,10 @@ impl Look {
         let both = async { tokio::join!(sql::knock(&body.place, body.port, patience), self.rows(body)) };
         match timeout(patience, both).await {
             Ok((Ok(()), Ok(rows))) => read(body, &rows).unwrap_or(Seen::Unknown),
-            Ok((_, Err(_)) | (Err(_), _)) | Err(_) => {
+            other => {
+                if let Ok((_, Err(Trouble::Failed(why)))) = other {
+                    tracing::warn!(why, "PostgreSQL doesn't say how it is");
+                }
                 // What was asked may still be answered: to nobody.
                 self.session = None;
                 if body.server().is_none() { Seen::Stopped } else { Seen::Unknown }

@@ -51,7 +51,7 @@ async fn a_server_that_runs_is_adopted_with_its_data_and_settings_and_gets_a_sta
     assert!(adopted.notes.iter().any(|note| note.contains("fsync")), "{:?}", adopted.notes);
     let again = adopt(world.settings("db1"), world.path()).await.unwrap_err();
     assert!(again.to_string().contains("already"), "{again}");
-    let mut hosts = vec![world.host("db1").await, world.host("db2").await];
+    let mut hosts = [world.host("db1").await, world.host("db2").await];
     let report = hosts[0].report().await;
     assert_eq!((report.role, report.serves, report.pledged), (Role::Stopped, Some(1), 1));
     hosts[0].done(Effect::Promote { term: 1, cohort: cohort(&["db1"], 1) }).await;

@@ -20,10 +20,10 @@ use tokio::task::AbortHandle;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 /// Of anything that is waited for; a slow machine has time.
-pub const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// Whether there is a PostgreSQL to test with.
-pub fn is_there() -> bool {
+pub(crate) fn is_there() -> bool {
     let found = Path::new("/usr/lib/postgresql").is_dir();
     assert!(found || std::env::var_os("CI").is_none(), "no PostgreSQL is installed");
     if !found {
@@ -33,14 +33,14 @@ pub fn is_there() -> bool {
 }
 
 /// The newest version's.
-pub fn programs() -> PathBuf {
+pub(crate) fn programs() -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").unwrap().flatten();
     let newest = versions.filter_map(|it| it.file_name().to_str()?.parse::<u16>().ok()).max().unwrap();
     Path::new("/usr/lib/postgresql").join(newest.to_string()).join("bin")
 }
 
 /// Runs it as PostgreSQL's user; whether it did well.
-pub fn as_postgres(command: &mut std::process::Command) -> bool {
+pub(crate) fn as_postgres(command: &mut std::process::Command) -> bool {
     if rustix::process::geteuid().is_root() {
         let owner = fs::metadata("/var/lib/postgresql").unwrap();
         command.uid(owner.uid()).gid(owner.gid());
@@ -49,10 +49,10 @@ pub fn as_postgres(command: &mut std::process::Command) -> bool {
 }
 
 /// Where nobody comes through.
-pub struct Nobody;
+pub(crate) struct Nobody;
 
 impl Nobody {
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self)
     }
 }
@@ -118,37 +118,37 @@ async fn pass(door: Arc<Door>, mut stream: TcpStream) -> Option<()> {
 }
 
 /// Hosts that know each other.
-pub struct World {
+pub(crate) struct World {
     directory: TempDir,
     peers: Peers,
     names: Vec<Host>,
 }
 
-pub struct Member {
-    pub name: Host,
-    pub settings: Settings,
+pub(crate) struct Member {
+    pub(crate) name: Host,
+    pub(crate) settings: Settings,
     door: Arc<Door>,
     hands: Option<Hands>,
     next: u64,
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// The latest.
-    pub report: Option<Report>,
+    pub(crate) report: Option<Report>,
     _gate: tokio::task::JoinHandle<()>,
 }
 
 impl World {
-    pub fn new(names: &[&str]) -> Self {
+    pub(crate) fn new(names: &[&str]) -> Self {
         let directory = tempfile::Builder::new().prefix("nines-hands-").tempdir().unwrap();
         // PostgreSQL's user has to get through.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         Self { directory, peers: Peers::default(), names: names.iter().map(|&name| name.into()).collect() }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    pub fn settings(&self, name: &str) -> Settings {
+    pub(crate) fn settings(&self, name: &str) -> Settings {
         Settings {
             database: "orders".to_owned(),
             me: name.into(),
@@ -169,11 +169,11 @@ impl World {
         }
     }
 
-    pub async fn host(&self, name: &str) -> Member {
+    pub(crate) async fn host(&self, name: &str) -> Member {
         self.host_with(self.settings(name)).await
     }
 
-    pub async fn host_with(&self, settings: Settings) -> Member {
+    pub(crate) async fn host_with(&self, settings: Settings) -> Member {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at: SocketAddr = listener.local_addr().unwrap();
         self.peers.set(settings.me.clone(), at);
@@ -195,7 +195,7 @@ impl World {
     }
 
     /// A primary of term 1, and standbys that are copies of it.
-    pub async fn with_standbys(&self) -> Vec<Member> {
+    pub(crate) async fn with_standbys(&self) -> Vec<Member> {
         let mut members = Vec::new();
         for name in &self.names {
             members.push(self.host(name.name()).await);
@@ -205,7 +205,7 @@ impl World {
     }
 
     /// The first becomes the primary, the others copies of it.
-    pub async fn form(&self, members: &mut [Member]) {
+    pub(crate) async fn form(&self, members: &mut [Member]) {
         let primary = members[0].name.clone();
         members[0].done(Effect::Initialise).await;
         let alone = cohort(&[primary.name()], 1);
@@ -223,7 +223,7 @@ impl World {
     }
 
     /// A directory of PostgreSQL's user.
-    pub fn writable(&self, name: &str) -> PathBuf {
+    pub(crate) fn writable(&self, name: &str) -> PathBuf {
         let path = self.path().join(name);
         fs::create_dir(&path).unwrap();
         if rustix::process::geteuid().is_root() {
@@ -234,13 +234,13 @@ impl World {
     }
 }
 
-pub fn cohort(members: &[&str], copies: usize) -> Cohort {
+pub(crate) fn cohort(members: &[&str], copies: usize) -> Cohort {
     Cohort { members: members.iter().map(|&name| Host::from(name)).collect(), copies }
 }
 
 impl Member {
     /// As after a start of the program.
-    pub async fn begin(&mut self) -> Result<(), Refusal> {
+    pub(crate) async fn begin(&mut self) -> Result<(), Refusal> {
         let hands = tokio::time::timeout(LONG, Hands::take(self.settings.clone(), self.door.clone()))
             .await
             .unwrap()?;
@@ -251,21 +251,21 @@ impl Member {
     }
 
     /// As if the program had been killed: nothing is done any more, PostgreSQL runs on.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         *self.door.records.lock().unwrap() = None;
         self.hands = None;
     }
 
-    pub fn hands(&self) -> &Hands {
+    pub(crate) fn hands(&self) -> &Hands {
         self.hands.as_ref().unwrap()
     }
 
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.settings.data.join("pgdata")
     }
 
     /// Begins it, and doesn't wait.
-    pub fn begin_to(&mut self, effect: Effect) -> u64 {
+    pub(crate) fn begin_to(&mut self, effect: Effect) -> u64 {
         self.next += 1;
         self.hands().perform(self.next, effect);
         self.next
@@ -284,7 +284,7 @@ impl Member {
         None
     }
 
-    pub async fn end_of(&mut self, id: u64) -> Result<Report, Failure> {
+    pub(crate) async fn end_of(&mut self, id: u64) -> Result<Report, Failure> {
         loop {
             if let Some((ended, result)) = self.hear().await
                 && ended == id
@@ -294,13 +294,13 @@ impl Member {
         }
     }
 
-    pub async fn perform(&mut self, effect: Effect) -> Result<Report, Failure> {
+    pub(crate) async fn perform(&mut self, effect: Effect) -> Result<Report, Failure> {
         let id = self.begin_to(effect);
         self.end_of(id).await
     }
 
     /// How it is after it, and how long that took.
-    pub async fn done(&mut self, effect: Effect) -> Report {
+    pub(crate) async fn done(&mut self, effect: Effect) -> Report {
         let begin = Instant::now();
         let word = effect.word();
         let report = self.perform(effect).await;
@@ -309,7 +309,7 @@ impl Member {
     }
 
     /// The next one, made after this was asked for.
-    pub async fn report(&mut self) -> Report {
+    pub(crate) async fn report(&mut self) -> Report {
         // What waits to be heard is old.
         while let Ok(Some(_) | None) = tokio::time::timeout(Duration::ZERO, self.hear()).await {}
         self.report = None;
@@ -321,7 +321,7 @@ impl Member {
         }
     }
 
-    pub async fn wait(&mut self, for_what: &str, is_so: impl Fn(&Self) -> bool) {
+    pub(crate) async fn wait(&mut self, for_what: &str, is_so: impl Fn(&Self) -> bool) {
         let begin = Instant::now();
         while !is_so(self) {
             assert!(
@@ -335,18 +335,18 @@ impl Member {
         }
     }
 
-    pub async fn wait_for(&mut self, for_what: &str, is_so: impl Fn(&Report) -> bool) -> Report {
+    pub(crate) async fn wait_for(&mut self, for_what: &str, is_so: impl Fn(&Report) -> bool) -> Report {
         self.wait(for_what, |member| member.report.as_ref().is_some_and(&is_so)).await;
         self.report.clone().unwrap()
     }
 
     /// Streams, and has all of this.
-    pub async fn has(&mut self, end: Lsn) {
+    pub(crate) async fn has(&mut self, end: Lsn) {
         self.wait_for("has what the primary has", |report| report.position.is_some_and(|at| at.lsn >= end))
             .await;
     }
 
-    pub async fn is_furnished(&self) {
+    pub(crate) async fn is_furnished(&self) {
         let begin = Instant::now();
         let made = "SELECT 1 FROM pg_roles WHERE rolname = 'nines_replication'";
         while self.sql(made).await.is_empty() {
@@ -355,17 +355,17 @@ impl Member {
         }
     }
 
-    pub fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
         file.lines().next().unwrap().parse().unwrap()
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         rustix::process::kill_process(Pid::from_raw(self.pid()).unwrap(), signal).unwrap();
     }
 
     /// All that PostgreSQL has running.
-    pub fn processes(&self) -> Vec<i32> {
+    pub(crate) fn processes(&self) -> Vec<i32> {
         let postmaster = self.pid();
         let entries = fs::read_dir("/proc").unwrap().flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -378,7 +378,7 @@ impl Member {
         std::iter::once(postmaster).chain(pids.filter(is_one)).collect()
     }
 
-    pub async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         let mut config = tokio_postgres::Config::new();
         config.host_path(self.settings.data.join("run")).user("postgres").dbname("postgres");
         let (client, connection) = config.connect(NoTls).await.unwrap();
@@ -386,12 +386,12 @@ impl Member {
         client
     }
 
-    pub async fn sql(&self, statement: &str) -> Vec<Vec<String>> {
+    pub(crate) async fn sql(&self, statement: &str) -> Vec<Vec<String>> {
         query(&self.client().await, statement).await
     }
 
     /// These are all that there are, as soon as they can be seen.
-    pub async fn sees(&self, expected: impl IntoIterator<Item = i32>) {
+    pub(crate) async fn sees(&self, expected: impl IntoIterator<Item = i32>) {
         let expected: Vec<i32> = expected.into_iter().collect();
         let begin = Instant::now();
         while self.rows().await != expected {
@@ -400,30 +400,30 @@ impl Member {
         }
     }
 
-    pub async fn rows(&self) -> Vec<i32> {
+    pub(crate) async fn rows(&self) -> Vec<i32> {
         let rows = self.sql("SELECT id FROM rows ORDER BY id").await;
         rows.into_iter().map(|row| row[0].parse().unwrap()).collect()
     }
 
-    pub async fn timeline(&self) -> Term {
+    pub(crate) async fn timeline(&self) -> Term {
         let name = self.sql("SELECT pg_walfile_name(pg_current_wal_lsn())").await;
         Term::from_str_radix(&name[0][0][..8], 16).unwrap()
     }
 
     /// Where the log of a primary ends now.
-    pub async fn written(&self) -> Lsn {
+    pub(crate) async fn written(&self) -> Lsn {
         let text = self.sql("SELECT pg_current_wal_flush_lsn() - '0/0'").await;
         text[0][0].parse().unwrap()
     }
 
-    pub fn aside(&self) -> Vec<String> {
+    pub(crate) fn aside(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.settings.data).unwrap().flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
         names.filter(|name| name.starts_with("set-aside-")).collect()
     }
 }
 
-pub async fn query(client: &Client, statement: &str) -> Vec<Vec<String>> {
+pub(crate) async fn query(client: &Client, statement: &str) -> Vec<Vec<String>> {
     let messages =
         client.simple_query(statement).await.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
     let rows = messages.into_iter().filter_map(|message| match message {
@@ -435,7 +435,7 @@ pub async fn query(client: &Client, statement: &str) -> Vec<Vec<String>> {
     rows.collect()
 }
 
-pub fn is_standby_of(report: &Report, host: &str, term: Term) -> bool {
+pub(crate) fn is_standby_of(report: &Report, host: &str, term: Term) -> bool {
     report.role == Role::Standby && report.source == Some((host.into(), term))
 }
 
