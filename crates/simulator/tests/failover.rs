@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use nines_simulator::failover::{Begins, Mistake, Options, Report, run};
+use nines_simulator::failover::{Begins, Blow, Mistake, Options, Report, gap, run};
 
 #[allow(clippy::disallowed_methods, reason = "an Instant can be had in no other way")]
 fn play(seed: u64, options: &Options) -> Report {
@@ -117,6 +117,28 @@ fn every_mistake_at_the_gate_is_found_within_a_hundred_seeds() {
         (Mistake::ServesAnyPrimary, "only who was named serves"),
     ];
     each_is_found(&mistakes, 100);
+}
+
+/// No step waits for a heartbeat or a timer where something that happened could drive it.
+#[test]
+fn what_the_decisions_themselves_cost_is_little() {
+    let silence = Duration::from_millis(1575);
+    let bounds = [
+        (Blow::ServerKilled, Duration::ZERO, 250),
+        (Blow::Stopped, Duration::ZERO, 250),
+        (Blow::SwitchOver, Duration::ZERO, 300),
+        (Blow::HostLost, silence, 500),
+        (Blow::ManagerKilled, silence, 500),
+        (Blow::Isolated, silence, 2500),
+    ];
+    for (blow, before, most) in bounds {
+        #[allow(clippy::disallowed_methods, reason = "an Instant can be had in no other way")]
+        let gap = gap(Instant::now(), blow, Duration::from_millis(50));
+        let most = before + Duration::from_millis(most);
+        println!("{blow:?}: no write for {:?}, open elsewhere after {:?}", gap.longest, gap.opened);
+        assert!(gap.opened.is_some_and(|opened| opened <= most), "{blow:?}: {}", gap.trace.join("\n"));
+        assert!(gap.longest <= most, "{blow:?}: {:?}\n{}", gap.longest, gap.trace.join("\n"));
+    }
 }
 
 #[test]

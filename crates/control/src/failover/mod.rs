@@ -96,7 +96,8 @@ pub enum Input {
     /// The end of an [`Output::Set`].
     Set { id: Id, outcome: Outcome },
     /// The latest about this host's engine; to be given at the start, at least with every heartbeat, and at once when its
-    /// role, its source or its disk changes.
+    /// role, its source, whether it streams or its disk changes; and, while the gate is shut after an [`Effect::Measure`], when
+    /// a standby confirms what was there.
     Engine(Report),
     /// The end of an [`Output::Do`], and how the engine is after it.
     Done { id: Id, result: Result<(), Failure>, report: Report },

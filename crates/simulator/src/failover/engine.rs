@@ -18,6 +18,9 @@ use crate::{Doing, HostIndex, Input, between};
 
 /// A standby that heard nothing for so long connects again; so long a primary believes that one is there.
 const SILENCE: Duration = Duration::from_millis(700);
+/// A standby whose source does not answer asks again, so often, before it waits for silence.
+const AGAIN: Duration = Duration::from_millis(40);
+const TRIES: u8 = 8;
 /// A copy for which nothing arrives is given up.
 const COPY_WITHIN: Duration = Duration::from_secs(3);
 
@@ -110,9 +113,12 @@ pub(super) struct Engine {
     doing: Option<Effecting>,
     /// What was acknowledged to the gate in this run of the server.
     told: Lsn,
+    /// Whoever confirms up to there, it is told at once.
+    measured: Option<Lsn>,
     numbers: u64,
     loses_disk: bool,
     promotes_within: Duration,
+    effects_take: Option<Duration>,
     /// What it says that it goes by, if that is not so.
     claims: Option<Cohort>,
 }
@@ -135,9 +141,11 @@ impl Engine {
             diverged: false,
             doing: None,
             told: 0,
+            measured: None,
             numbers: 0,
             loses_disk: false,
             promotes_within: scene.promotes_within,
+            effects_take: scene.effects_take,
             claims: None,
         }
     }
@@ -240,7 +248,11 @@ impl Engine {
                 self.beat(now, doing);
                 doing.later(self.beat, Order::Beat);
             }
-            Order::Finish(ticket) => self.finish(*ticket, doing),
+            Order::Finish(ticket) => self.finish(now, *ticket, doing),
+            Order::Again(tries) if *tries <= TRIES && self.upstream.is_some_and(|one| !one.streams) => {
+                self.connect(now, doing);
+                doing.later(AGAIN, Order::Again(tries + 1));
+            }
             Order::Die if self.up => {
                 self.stop();
                 self.tell(doing);
@@ -296,8 +308,17 @@ impl Engine {
                 *session = session.filter(|session| now - session.heard < SILENCE);
             }
             self.push(doing);
-        } else if let (Some((source, term)), Some(history)) = (self.disk.source, self.disk.history.clone())
-            && self.upstream.is_none_or(|upstream| now - upstream.heard > SILENCE)
+        } else if self.upstream.is_none_or(|upstream| now - upstream.heard > SILENCE) {
+            self.connect(now, doing);
+            doing.later(AGAIN, Order::Again(1));
+        }
+    }
+
+    /// To the source, as a standby.
+    fn connect(&mut self, now: Instant, doing: &mut Doing<Node>) {
+        if let (Some((source, term)), Some(history)) = (self.disk.source, self.disk.history.clone())
+            && self.up
+            && !self.disk.primary
         {
             let session = self.number();
             self.upstream = Some(Upstream { session, heard: now - SILENCE / 2, streams: false });
@@ -335,9 +356,13 @@ impl Engine {
             }
             Message::Confirm { session, end, .. } => {
                 if let Some(known) = self.sessions[from].as_mut().filter(|known| known.id == session) {
+                    let before = known.confirmed;
                     known.confirmed = known.confirmed.max(end);
                     known.heard = now;
                     self.settle(doing);
+                    if self.measured.is_some_and(|measured| before < measured && end >= measured) {
+                        self.tell(doing);
+                    }
                 }
             }
             Message::Diverged { session }

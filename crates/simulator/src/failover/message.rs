@@ -224,6 +224,8 @@ pub enum Order {
     Idle(u64),
     /// An effect ends.
     Finish(u64),
+    /// A source has not answered yet.
+    Again(u8),
     // From outside.
     /// The server stops; what manages it goes on.
     Die,
@@ -250,6 +252,7 @@ impl fmt::Display for Order {
             Self::Beat => f.write_str("that time passes"),
             Self::Client => f.write_str("that a client writes"),
             Self::Idle(_) => f.write_str("that no transaction is open"),
+            Self::Again(_) => f.write_str("that it is time to ask again"),
             Self::Finish(_) => f.write_str("that an effect ends"),
             Self::Die => f.write_str("FAULT  that its server is killed"),
             Self::Leave => f.write_str("that it is to stop"),

@@ -3,6 +3,7 @@
 
 mod check;
 mod engine;
+mod gap;
 mod history;
 mod message;
 mod mistake;
@@ -20,6 +21,7 @@ use nines_control::failover::{Disk, Register};
 use nines_control::random::Random;
 
 pub use check::Violation;
+pub use gap::{Blow, Gap, gap};
 pub use message::{Message, Note, Order};
 pub use mistake::Mistake;
 pub use node::{EngineNode, Node, StoreNode};
@@ -81,19 +83,7 @@ pub fn run(origin: Instant, seed: u64, options: &Options) -> Report {
     let mut random = Random::seeded(seed);
     let mut scene = Scene::draw(&mut random);
     scene.begins = options.begins.unwrap_or(scene.begins);
-    let mut programs = Vec::new();
-    let clock = |host: HostIndex| Clock::new(origin, scene.drift_ppm[host]);
-    for host in 0..scene.hosts {
-        let shell = Shell::new(&scene, host, seed ^ (host as u64 + 1), options.mistake);
-        programs.push((Node::Manager(Box::new(shell)), clock(host)));
-    }
-    for host in 0..scene.hosts {
-        let engine = Engine::new(&scene, host, seed ^ (host as u64 + 100), options.mistake);
-        programs.push((Node::Engine(Box::new(EngineNode(engine))), clock(host)));
-    }
-    let store = Store::new(scene.names.clone(), scene.first_rule());
-    programs.push((Node::Store(Box::new(StoreNode(store))), Clock::new(origin, 0)));
-    let world = World::new(random.next_u64(), programs, scene.lateness, options.trace_lines);
+    let world = populate(origin, seed, &scene, &mut random, options);
     let checker = Checker::new(scene.clone(), options.mistake);
     let mut play = Play { world, checker, random, scene, refused: 0, in_chaos: false };
     let violation = play.all(options).err();
@@ -109,6 +99,29 @@ pub fn run(origin: Instant, seed: u64, options: &Options) -> Report {
         trace: play.world.trace().lines(),
         scene: play.scene,
     }
+}
+
+/// The managers, then the engines, then the store.
+fn populate(
+    origin: Instant,
+    seed: u64,
+    scene: &Scene,
+    random: &mut Random,
+    options: &Options,
+) -> World<Node> {
+    let mut programs = Vec::new();
+    let clock = |host: HostIndex| Clock::new(origin, scene.drift_ppm[host]);
+    for host in 0..scene.hosts {
+        let shell = Shell::new(scene, host, seed ^ (host as u64 + 1), options.mistake);
+        programs.push((Node::Manager(Box::new(shell)), clock(host)));
+    }
+    for host in 0..scene.hosts {
+        let engine = Engine::new(scene, host, seed ^ (host as u64 + 100), options.mistake);
+        programs.push((Node::Engine(Box::new(EngineNode(engine))), clock(host)));
+    }
+    let store = Store::new(scene.names.clone(), scene.first_rule());
+    programs.push((Node::Store(Box::new(StoreNode(store))), Clock::new(origin, 0)));
+    World::new(random.next_u64(), programs, scene.lateness, options.trace_lines)
 }
 
 struct Play {

@@ -46,6 +46,8 @@ pub struct Scene {
     pub(super) longest_delay: Duration,
     /// A promotion takes no longer.
     pub(super) promotes_within: Duration,
+    /// Every effect takes so long, instead of any time.
+    pub(super) effects_take: Option<Duration>,
 }
 
 impl Scene {
@@ -83,6 +85,27 @@ impl Scene {
             lateness: of_any_size(random, Duration::from_micros(10), lease / 20),
             longest_delay: of_any_size(random, Duration::from_millis(2), 2 * lease),
             promotes_within: of_any_size(random, Duration::from_millis(2), lease / 2),
+            effects_take: None,
+        }
+    }
+
+    /// Three hosts with the settings that a file has by default, and nothing is left to chance.
+    pub(super) fn plain(effects_take: Duration) -> Self {
+        let hosts = 3;
+        Self {
+            hosts,
+            begins: Begins::Ruled,
+            names: Rc::new((0..hosts).map(|host| Host::from(format!("db{}", host + 1))).collect()),
+            confirm: 1,
+            durability: Durability::Strict,
+            lease: Duration::from_millis(1500),
+            heartbeat: Duration::from_millis(250),
+            writes_every: Duration::from_millis(5),
+            drift_ppm: vec![0; hosts],
+            lateness: Duration::ZERO,
+            longest_delay: Duration::from_millis(1),
+            promotes_within: effects_take,
+            effects_take: Some(effects_take),
         }
     }
 

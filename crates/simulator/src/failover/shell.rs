@@ -26,6 +26,7 @@ pub struct Shell {
     random: Random,
     mistake: Option<Mistake>,
     writes_every: Duration,
+    transactions_take: Option<Duration>,
     life: Life,
     process: Option<Process>,
 }
@@ -57,6 +58,7 @@ impl Shell {
             random: Random::seeded(seed),
             mistake,
             writes_every: scene.writes_every,
+            transactions_take: scene.effects_take.map(|_| Duration::from_millis(10)),
             life: 0,
             process: None,
         }
@@ -283,7 +285,8 @@ impl Shell {
                 process.holds += 1;
                 // Now and then somebody has a transaction open, and goes home.
                 let longest = if chance(&mut self.random, 0.2) { 60_000 } else { 200 };
-                let wait = between(&mut self.random, Duration::ZERO, Duration::from_millis(longest));
+                let any = between(&mut self.random, Duration::ZERO, Duration::from_millis(longest));
+                let wait = self.transactions_take.unwrap_or(any);
                 doing.later(wait, Order::Idle(process.holds));
             }
         }

@@ -1,11 +1,11 @@
 //! What the machine asks of the engine: it begins, takes its time, and ends; or its host, or whoever manages it, goes first.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nines_control::failover::{Cohort, Disk, Effect, Failure, Id, Origin, Term};
 
-use super::{COPY_WITHIN, Effecting, Engine, OnDisk};
+use super::{AGAIN, COPY_WITHIN, Effecting, Engine, OnDisk};
 use crate::failover::history::{BranchId, History};
 use crate::failover::message::{Life, Message, Note, Order};
 use crate::failover::mistake::Mistake;
@@ -22,7 +22,8 @@ impl Engine {
             _ => 4 * self.beat,
         };
         let shortest = Duration::from_millis(1);
-        let mut lasts = of_any_size(&mut self.random, shortest, longest.max(shortest));
+        let any = of_any_size(&mut self.random, shortest, longest.max(shortest));
+        let mut lasts = self.effects_take.unwrap_or(any);
         let ticket = self.number() * 2;
         if let Effect::Rejoin { primary, term, .. } = effect.as_ref()
             && *term >= self.disk.pledged
@@ -46,7 +47,7 @@ impl Engine {
         doing.later(lasts, Order::Finish(ticket));
     }
 
-    pub(super) fn finish(&mut self, ticket: u64, doing: &mut Doing<Node>) {
+    pub(super) fn finish(&mut self, now: Instant, ticket: u64, doing: &mut Doing<Node>) {
         let Some(effecting) = self.doing.take_if(|one| one.ticket == ticket) else { return };
         if self.condition == Disk::Stalled {
             // It hangs, like everything that writes.
@@ -55,6 +56,12 @@ impl Engine {
             return;
         }
         let result = self.carry_out(&effecting, doing);
+        if matches!(effecting.effect.as_ref(), Effect::Follow { .. } | Effect::Rejoin { .. })
+            && result.is_ok()
+        {
+            self.connect(now, doing);
+            doing.later(AGAIN, Order::Again(1));
+        }
         let (sequence, report) = (self.number(), Rc::new(self.report()));
         let (life, id, result) = (effecting.life, effecting.id, Rc::new(result.map_err(Failure)));
         doing.send(self.me, Message::Done { life, id, result, sequence, report });
@@ -125,7 +132,7 @@ impl Engine {
                 }
                 self.synchronous(cohort.clone(), doing);
             }
-            Effect::Measure => {}
+            Effect::Measure => self.measured = self.disk.history.as_ref().map(History::end),
         }
         Ok(())
     }
