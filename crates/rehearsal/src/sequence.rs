@@ -142,6 +142,11 @@ impl<S: Stage> Rehearsal<S> {
     pub async fn play(&mut self, case: &Case, watch: &mut Watch<'_>) -> Result<CaseReport, Error> {
         // What a fault of a load balancer costs depends on whether it is the one that answers.
         self.wait_until_healthy(case.component.kind == ComponentKind::LoadBalancer, watch).await?;
+        if let Some(writes) = &case.component.writes {
+            let done = self.stage.forget_failures(&writes.database).await;
+            done.map_err(|why| stage_error(&format!("resuming {}", writes.database), why))?;
+            self.wait_until_healthy(false, watch).await?;
+        }
         let crowd = Crowd::come(&self.stage, &case.component, &self.options).await?;
         let played = self.play_before(case, &crowd, watch).await;
         // Clients are stopped whatever happened: the next thing may be the taking down of their place.

@@ -39,6 +39,10 @@ pub trait Stage {
     /// Undoes what [`Stage::inflict`] did with the same arguments. What it starts need not answer yet.
     fn heal(&mut self, fault: Fault, victim: Victim<'_>) -> impl Future<Output = Result<(), StageError>>;
 
+    /// Lets a database fail over as if the cases before had not been: one that fails over again and again backs off. An operator
+    /// does it by pausing and resuming.
+    fn forget_failures(&mut self, database: &str) -> impl Future<Output = Result<(), StageError>>;
+
     /// Programs that have ended badly by themselves, and why: nobody starts them again.
     fn ended(&mut self) -> impl Future<Output = Vec<String>>;
 

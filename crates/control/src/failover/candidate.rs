@@ -52,7 +52,10 @@ impl Failover {
 
     /// A primary only seemed to be dead not long ago: another one that is silent may be alive as well.
     fn backs_off(&mut self) -> bool {
-        let Some((_, learned)) = self.known.seemed else { return false };
+        let Some((term, learned)) = self.known.seemed else { return false };
+        if term <= self.known.forgiven {
+            return false;
+        }
         let backs_off = !self.is_due(learned + self.settings.apart);
         if backs_off {
             let why = "the primary is silent, as one was that only seemed to be dead: waits, since the network may come and go";

@@ -49,6 +49,10 @@ pub(super) struct Known {
     pub(super) vitals: BTreeMap<Host, (Seen<Option<Vitals>>, Instant)>,
     /// The latest term that followed on a primary that only seemed to be dead, as it said itself, and when that was learned.
     pub(super) seemed: Option<(Term, Instant)>,
+    /// Up to this term the operator has looked at it: he resumed the database since.
+    pub(super) forgiven: Term,
+    /// He has just done so.
+    pub(super) resumed: bool,
     /// At most one for each register.
     asked: Vec<Asked>,
 }
@@ -64,6 +68,8 @@ impl Known {
             wish: Seen::default(),
             vitals: BTreeMap::new(),
             seemed: None,
+            forgiven: 0,
+            resumed: false,
             asked: Vec::new(),
         }
     }
@@ -80,7 +86,11 @@ impl Known {
                 self.pledges.entry(host).or_default().take(revision, pledge);
             }
             (Register::Wish, Value::Wish(wish)) => {
-                self.wish.take(revision, wish);
+                let paused = self.wish.value.paused;
+                if self.wish.take(revision, wish) && paused && !self.wish.value.paused {
+                    self.forgiven = self.seemed.map_or(self.forgiven, |(term, _)| term);
+                    self.resumed = true;
+                }
             }
             (Register::Vitals(host), Value::Vitals(vitals)) => {
                 if let Some(term) = vitals.deposed

@@ -236,6 +236,9 @@ impl Failover {
             self.candidacy = None;
             self.lacking = None;
         }
+        if std::mem::take(&mut self.known.resumed) {
+            self.deposed = None;
+        }
         if self.served.is_some_and(|term| term < rule.term) {
             self.served = None;
             if rule.primary != *me && rule.by != *me {

@@ -13,6 +13,7 @@ pub enum Verb {
     },
     /// Nothing new is begun, until it is resumed.
     Pause,
+    /// As if nothing had been: a takeover is not put off because of an earlier one, either.
     Resume,
     /// This host sets its data aside and comes back as a copy of the primary's.
     Reinit {
