@@ -35,7 +35,7 @@ fn every_promise_is_kept_in_another_hundred_seeds() {
 #[test]
 fn every_promise_is_kept_in_a_third_hundred_of_seeds_and_those_see_everything() {
     let reports = keep_every_promise(200..300);
-    let released: BTreeSet<Cause> = reports.iter().flat_map(|report| report.released.clone()).collect();
+    let released: BTreeSet<Cause> = reports.iter().flat_map(|report| report.seen.released.clone()).collect();
     for cause in [Cause::HigherPriority, Cause::Unfit, Cause::Leaving, Cause::Stall, Cause::Group] {
         assert!(released.contains(&cause), "nobody ceased to be the master because of {cause:?}");
     }
@@ -113,5 +113,5 @@ fn a_failing_seed_tells_what_led_to_it_and_how_to_see_it_again() {
     assert_eq!(report.trace.len(), 40);
     assert!(report.trace.iter().all(|line| text.contains(line)), "{text}");
     assert!(text.contains(&violation.what) && text.contains("priority"), "{text}");
-    assert!(text.ends_with("-- --seed 0 --trace"), "{text}");
+    assert!(text.ends_with("-- vrrp --seed 0 --trace"), "{text}");
 }

@@ -5,7 +5,6 @@ mod settled;
 
 pub(in crate::failover) use settled::Due;
 
-use std::any::Any;
 use std::collections::BTreeMap;
 
 use nines_control::failover::{Cohort, Host, Lsn, Origin, Position, Register, Rule, Term};
@@ -18,23 +17,7 @@ use super::node::Node;
 use super::scene::{Begins, Scene};
 use super::shell::Shell;
 use super::store::Store;
-use crate::{Fault, Happened, HostIndex, Time, World};
-
-/// A promise that was broken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    pub at: Time,
-    pub promise: &'static str,
-    pub what: String,
-}
-
-impl Violation {
-    pub(super) fn panicked(at: Time, with: &(dyn Any + Send)) -> Self {
-        let text = with.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| with.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Self { at, promise: "nothing panics", what: text.unwrap_or_default() }
-    }
-}
+use crate::{Fault, Happened, HostIndex, Time, Violation, World};
 
 type Checked = Result<(), (&'static str, String)>;
 type Databases = World<Node>;
@@ -115,7 +98,6 @@ impl Checker {
             self.one_that_acknowledges(world)?;
             self.no_rule_too_early(world)?;
             self.nobody_unnamed_serves(world)?;
-            self.status_agrees(world)?;
         }
         Ok(())
     }
@@ -139,6 +121,7 @@ impl Checker {
                 let term = store(world).pledge(name).term;
                 self.published[host] = self.published[host].max(term);
             }
+            Note::Gate(_) => self.status_agrees(world, node)?,
             Note::Initialised => self.made_anew(world, node - self.scene.hosts)?,
             Note::Pledged(term) => self.recruited[node - self.scene.hosts] = *term,
             _ => {}
@@ -327,18 +310,15 @@ impl Checker {
     }
 
     /// What people are told: who says that it serves does, and nobody is promised who can't be.
-    fn status_agrees(&self, world: &Databases) -> Checked {
-        for host in (0..self.scene.hosts).filter(|host| world.is_running(*host)) {
-            let Some(status) = shell(world, host).status(world.local(host)) else { continue };
-            let held = status.why.as_deref() == Some("hands over");
-            if self.mistake.is_none() && !held && status.serves != self.is_open(world, host) {
-                return Err(("what people are told is so", format!("db{}: {status:?}", host + 1)));
-            }
-            let forecast = &status.if_primary_died;
-            let at_risk = forecast.at_risk.is_none_or(|bytes| bytes > 0);
-            if forecast.successor.is_some() && at_risk {
-                return Err(("what people are told is so", format!("db{}: {forecast:?}", host + 1)));
-            }
+    fn status_agrees(&self, world: &Databases, host: HostIndex) -> Checked {
+        let Some(status) = shell(world, host).status(world.local(host)) else { return Ok(()) };
+        let held = status.why.as_deref() == Some("hands over");
+        if self.mistake.is_none() && !held && status.serves != self.is_open(world, host) {
+            return Err(("what people are told is so", format!("db{}: {status:?}", host + 1)));
+        }
+        let forecast = &status.if_primary_died;
+        if forecast.successor.is_some() && forecast.at_risk != Some(0) {
+            return Err(("what people are told is so", format!("db{}: {forecast:?}", host + 1)));
         }
         Ok(())
     }

@@ -14,13 +14,11 @@ mod shell;
 mod store;
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use nines_control::failover::{Disk, Register};
 use nines_control::random::Random;
 
-pub use check::Violation;
 pub use gap::{Blow, Gap, gap};
 pub use message::{Message, Note, Order};
 pub use mistake::Mistake;
@@ -28,7 +26,8 @@ pub use node::{EngineNode, Node, StoreNode};
 pub use scene::{Begins, Scene};
 pub use shell::Shell;
 
-use crate::{Clock, Conditions, Fault, Happened, HostIndex, Time, World, chance};
+use crate::play::play_until;
+use crate::{Clock, Conditions, Fault, Happened, HostIndex, Plot, Time, Violation, World, chance};
 use check::{Checker, Due};
 use engine::Engine;
 use nemesis::Nemesis;
@@ -37,68 +36,45 @@ use store::Store;
 /// Far more than happens in any part of a run that goes well.
 const STEPS: u32 = 1_000_000;
 
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Chaos, and calm in which all is well or a majority: so often.
-    pub rounds: u32,
-    /// The latest lines of what happened that a report keeps.
-    pub trace_lines: usize,
-    /// What every host does wrong, to see that it is found.
-    pub mistake: Option<Mistake>,
-    /// What is there when it begins, whatever the seed says.
-    pub begins: Option<Begins>,
-}
+pub type Options = crate::Options<Mistake>;
+pub type Report = crate::Report<Seen>;
 
-impl Default for Options {
-    fn default() -> Self {
-        Self { rounds: 2, trace_lines: 80, mistake: None, begins: None }
-    }
-}
-
-/// What came of one seed.
-#[derive(Debug, Clone)]
-pub struct Report {
-    pub seed: u64,
-    pub scene: Scene,
-    /// The same for the same seed and options.
-    pub fingerprint: u64,
-    pub events: u64,
-    /// Of the world's time.
-    pub lasted: Duration,
+/// What a run came across.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
     /// Acknowledgements that clients got.
     pub writes: u64,
     /// How often there was a new primary.
     pub terms: usize,
     /// How often there could not be one, since what might be missing was elsewhere.
     pub refused: u32,
-    pub violation: Option<Violation>,
-    /// The latest of what happened.
-    pub trace: Vec<String>,
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { writes, terms, refused } = self;
+        write!(f, "{writes} acknowledgements, {terms} terms, {refused} times refused")
+    }
 }
 
 /// Plays one seed to its end, or to the first broken promise. `origin`: any instant; nothing depends on which.
 pub fn run(origin: Instant, seed: u64, options: &Options) -> Report {
+    run_from(origin, seed, options, None)
+}
+
+/// The same, and it begins with this, whatever the seed says.
+pub fn run_from(origin: Instant, seed: u64, options: &Options, begins: Option<Begins>) -> Report {
     // Room below it, since some look back a little.
     let origin = origin + Duration::from_secs(60);
     let mut random = Random::seeded(seed);
     let mut scene = Scene::draw(&mut random);
-    scene.begins = options.begins.unwrap_or(scene.begins);
+    scene.begins = begins.unwrap_or(scene.begins);
     let world = populate(origin, seed, &scene, &mut random, options);
     let checker = Checker::new(scene.clone(), options.mistake);
     let mut play = Play { world, checker, random, scene, refused: 0, in_chaos: false };
     let violation = play.all(options).err();
-    Report {
-        seed,
-        fingerprint: play.world.trace().fingerprint(),
-        events: play.world.trace().count(),
-        lasted: play.world.now(),
-        writes: play.checker.writes,
-        terms: play.checker.terms(),
-        refused: play.refused,
-        violation,
-        trace: play.world.trace().lines(),
-        scene: play.scene,
-    }
+    let (writes, terms, refused) = (play.checker.writes, play.checker.terms(), play.refused);
+    Report::of((Plot::Failover, seed, &play.scene), &play.world, Seen { writes, terms, refused }, violation)
 }
 
 /// The managers, then the engines, then the store.
@@ -310,57 +286,20 @@ impl Play {
     }
 
     fn play_until(&mut self, end: Time) -> Result<(), Violation> {
-        let mut steps = 0;
-        while self.world.next_at().is_some_and(|next| next <= end) {
-            // So that the report tells how it came to that.
-            let stepped = catch_unwind(AssertUnwindSafe(|| self.world.step()));
-            stepped.map_err(|panicked| Violation::panicked(self.world.now(), panicked.as_ref()))?;
-            self.checker.observe(&self.world)?;
-            if self.in_chaos
-                && let Some(node) = self.world.happened().iter().find_map(decisive)
-                && chance(&mut self.random, 0.15)
+        let Self { world, checker, random, scene, in_chaos, .. } = self;
+        play_until(world, end, STEPS, |world| {
+            checker.observe(world)?;
+            if *in_chaos
+                && let Some(node) = world.happened().iter().find_map(decisive)
+                && chance(random, 0.15)
             {
-                let (scene, world, random) = (&self.scene, &mut self.world, &mut self.random);
                 Nemesis { scene, world, random, disks: 0 }.strike(node);
             }
-            steps += 1;
-            if steps > STEPS {
-                let what = format!("more than {STEPS} things happened before {end:?}");
-                return Err(Violation { at: self.world.now(), promise: "time goes on", what });
-            }
-        }
-        self.world.skip_to(end);
-        Ok(())
+            Ok(())
+        })
     }
 }
 
 fn order_well() -> Order {
     Order::Disk(Disk::Well)
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lasted = self.lasted.as_secs_f64();
-        let Some(violation) = &self.violation else {
-            return write!(
-                f,
-                "seed {}: {} events in {lasted:.1} s, {} acknowledgements, {} terms, {} times refused; \
-                 every promise kept",
-                self.seed, self.events, self.writes, self.terms, self.refused
-            );
-        };
-        writeln!(f, "seed {}:", self.seed)?;
-        write!(f, "{}", self.scene)?;
-        for line in &self.trace {
-            writeln!(f, "{line}")?;
-        }
-        writeln!(
-            f,
-            "BROKEN after {:.6} s: {}: {}",
-            violation.at.as_secs_f64(),
-            violation.promise,
-            violation.what
-        )?;
-        write!(f, "again: cargo run -p nines-simulator --example failover -- --seed {} --trace", self.seed)
-    }
 }

@@ -3,33 +3,16 @@
 mod moment;
 mod settled;
 
-use std::any::Any;
 use std::time::{Duration, Instant};
 
 use nines_control::vrrp::{HEALTHY, RouterIndex};
 
 use super::host::{Condition, LIFETIME, Note, Packet, VrrpHost};
 use super::scene::Scene;
-use crate::{Conditions, Fault, Happened, HostIndex, Time, World};
+use crate::{Conditions, Fault, Happened, HostIndex, Time, Violation, World};
 
 /// A host does not push a master aside for so long after it has failed itself (`control::vrrp`).
 pub(super) const PROBATION: Duration = Duration::from_secs(30);
-
-/// A promise that was broken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    pub at: Time,
-    pub promise: &'static str,
-    pub what: String,
-}
-
-impl Violation {
-    pub(super) fn panicked(at: Time, with: &(dyn Any + Send)) -> Self {
-        let text = with.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| with.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Self { at, promise: "nothing panics", what: text.unwrap_or_default() }
-    }
-}
 
 type Checked = Result<(), (&'static str, String)>;
 type Vips = World<VrrpHost>;

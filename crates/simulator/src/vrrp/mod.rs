@@ -8,54 +8,36 @@ mod scene;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use nines_control::random::Random;
 use nines_control::vrrp::Cause;
 
-pub use check::Violation;
 pub use host::{Condition, Note, Order, Packet, VrrpHost};
 pub use mistake::Mistake;
 pub use scene::Scene;
 
-use crate::{Chaos, Clock, Conditions, Fault, Happened, Time, World, chance, of_any_size};
+use crate::play::play_until;
+use crate::{Chaos, Clock, Conditions, Fault, Happened, Plot, Violation, World, chance, of_any_size};
 use check::Checker;
 
 /// Far more than happens in any part of a run that goes well.
 const STEPS: u32 = 2_000_000;
 
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Chaos, calm, planned changes: so often.
-    pub rounds: u32,
-    /// The latest lines of what happened that a report keeps.
-    pub trace_lines: usize,
-    /// What every host does wrong, to see that it is found.
-    pub mistake: Option<Mistake>,
-}
+pub type Options = crate::Options<Mistake>;
+pub type Report = crate::Report<Seen>;
 
-impl Default for Options {
-    fn default() -> Self {
-        Self { rounds: 2, trace_lines: 60, mistake: None }
-    }
-}
-
-/// What came of one seed.
-#[derive(Debug, Clone)]
-pub struct Report {
-    pub seed: u64,
-    pub scene: Scene,
-    /// The same for the same seed and options.
-    pub fingerprint: u64,
-    pub events: u64,
-    /// Of the world's time.
-    pub lasted: Duration,
+/// What a run came across.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
     /// Why routers ceased to be the master.
     pub released: BTreeSet<Cause>,
-    pub violation: Option<Violation>,
-    /// The latest of what happened.
-    pub trace: Vec<String>,
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "masters released for {} different causes", self.released.len())
+    }
 }
 
 /// Plays one seed to its end, or to the first broken promise. `origin`: any instant; nothing depends on which.
@@ -69,18 +51,9 @@ pub fn run(origin: Instant, seed: u64, options: &Options) -> Report {
     let programs = scene.drift_ppm.iter().enumerate().map(host).collect();
     let world = World::new(random.next_u64(), programs, scene.lateness, options.trace_lines);
     let checker = Checker::new(scene.clone());
-    let mut play = Play { world, checker, random, scene, released: BTreeSet::new() };
+    let mut play = Play { world, checker, random, scene, seen: Seen::default() };
     let violation = play.all(options).err();
-    Report {
-        seed,
-        fingerprint: play.world.trace().fingerprint(),
-        events: play.world.trace().count(),
-        lasted: play.world.now(),
-        released: play.released,
-        violation,
-        trace: play.world.trace().lines(),
-        scene: play.scene,
-    }
+    Report::of((Plot::Vrrp, seed, &play.scene), &play.world, play.seen, violation)
 }
 
 struct Play {
@@ -88,7 +61,7 @@ struct Play {
     checker: Checker,
     random: Random,
     scene: Scene,
-    released: BTreeSet<Cause>,
+    seen: Seen,
 }
 
 impl Play {
@@ -167,59 +140,26 @@ impl Play {
     }
 
     fn play_for(&mut self, time: Duration) -> Result<(), Violation> {
-        let end: Time = self.world.now() + time;
-        let mut steps = 0;
-        while self.world.next_at().is_some_and(|next| next <= end) {
-            // So that the report tells how it came to that.
-            let stepped = catch_unwind(AssertUnwindSafe(|| self.world.step()));
-            stepped.map_err(|panicked| Violation::panicked(self.world.now(), panicked.as_ref()))?;
-            self.checker.observe(&self.world)?;
-            steps += 1;
-            if steps > STEPS {
-                let what = format!("more than {STEPS} things happened within {time:?}");
-                return Err(Violation { at: self.world.now(), promise: "time goes on", what });
+        let Self { world, checker, seen, .. } = self;
+        let end = world.now() + time;
+        play_until(world, end, STEPS, |world| {
+            checker.observe(world)?;
+            if world.happened().iter().any(|one| matches!(one, Happened::Noted(..))) {
+                seen.look(world);
             }
-            if self.world.happened().iter().any(|one| matches!(one, Happened::Noted(..))) {
-                self.look();
-            }
-        }
-        self.world.skip_to(end);
-        Ok(())
-    }
-
-    /// What a person would see is not checked, but must be there; and it knows the causes.
-    fn look(&mut self) {
-        for host in 0..self.scene.hosts {
-            let Some(machine) = self.world.program(host).machine() else { continue };
-            for status in machine.status(self.world.local(host)) {
-                self.released.extend(status.released.keys());
-            }
-        }
+            Ok(())
+        })
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lasted = self.lasted.as_secs_f64();
-        let Some(violation) = &self.violation else {
-            return write!(
-                f,
-                "seed {}: {} events in {lasted:.1} s, every promise kept",
-                self.seed, self.events
-            );
-        };
-        writeln!(f, "seed {}:", self.seed)?;
-        write!(f, "{}", self.scene)?;
-        for line in &self.trace {
-            writeln!(f, "{line}")?;
+impl Seen {
+    /// What a person would see is not checked, but must be there; and it knows the causes.
+    fn look(&mut self, world: &World<VrrpHost>) {
+        for host in 0..world.hosts() {
+            let Some(machine) = world.program(host).machine() else { continue };
+            for status in machine.status(world.local(host)) {
+                self.released.extend(status.released.keys());
+            }
         }
-        writeln!(
-            f,
-            "BROKEN after {:.6} s: {}: {}",
-            violation.at.as_secs_f64(),
-            violation.promise,
-            violation.what
-        )?;
-        write!(f, "again: cargo run -p nines-simulator --example vrrp -- --seed {} --trace", self.seed)
     }
 }

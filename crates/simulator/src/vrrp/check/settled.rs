@@ -2,7 +2,8 @@
 
 use nines_control::vrrp::RouterIndex;
 
-use super::{Checked, Checker, PROBATION, Violation, Vips};
+use super::{Checked, Checker, PROBATION, Vips};
+use crate::Violation;
 use crate::vrrp::host::{Condition, LIFETIME};
 use crate::{HostIndex, HostState};
 

@@ -1,10 +1,10 @@
-//! Plays databases through seeds, as many as wanted: `--seed N` the first, `--seeds M` how many, `--trace` all that
-//! happened in a failing one.
+//! Plays `vrrp` or `failover` through seeds, as many as wanted: `--seed N` the first, `--seeds M` how many, `--trace` all that
+//! happened in a failing one, or in the only one.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use nines_simulator::failover::{Options, run};
+use nines_simulator::Plot;
 
 /// A trace that nobody could read anyway is cut off.
 const WHOLE: usize = 1_000_000;
@@ -19,17 +19,18 @@ fn main() -> ExitCode {
         let value = arguments.iter().skip_while(|argument| *argument != name).nth(1);
         value.map_or(Some(default), |value| value.parse().ok())
     };
-    let (Some(first), Some(count)) = (number("--seed", 0), number("--seeds", 1)) else {
-        eprintln!("usage: failover [--seed N] [--seeds M] [--trace]");
+    let plot = arguments.first().and_then(|name| Plot::of_name(name));
+    let (Some(plot), Some(first), Some(count)) = (plot, number("--seed", 0), number("--seeds", 1)) else {
+        eprintln!("usage: simulate vrrp|failover [--seed N] [--seeds M] [--trace]");
         return ExitCode::from(2);
     };
     let trace = arguments.iter().any(|argument| argument == "--trace");
-    let options = Options { trace_lines: if trace { WHOLE } else { 60 }, ..Options::default() };
+    let trace_lines = if trace { WHOLE } else { 60 };
 
     let origin = Instant::now();
     let (mut broken, mut events, mut lasted) = (0, 0, Duration::ZERO);
     for seed in first..first.saturating_add(count) {
-        let report = run(origin, seed, &options);
+        let report = plot.play(origin, seed, trace_lines);
         events += report.events;
         lasted += report.lasted;
         if report.violation.is_some() {
