@@ -84,6 +84,10 @@ impl Stage for Loopback {
         Ok(())
     }
 
+    async fn forget_failures(&mut self, _: &str) -> Result<(), StageError> {
+        Ok(())
+    }
+
     async fn ended(&mut self) -> Vec<String> {
         self.ended.clone()
     }

@@ -80,6 +80,10 @@ impl Stage for One {
         Ok(())
     }
 
+    async fn forget_failures(&mut self, _: &str) -> Result<(), StageError> {
+        Ok(())
+    }
+
     async fn ended(&mut self) -> Vec<String> {
         Vec::new()
     }

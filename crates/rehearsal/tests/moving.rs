@@ -63,6 +63,10 @@ impl Stage for Two {
         Ok(())
     }
 
+    async fn forget_failures(&mut self, _: &str) -> Result<(), StageError> {
+        Ok(())
+    }
+
     async fn ended(&mut self) -> Vec<String> {
         Vec::new()
     }

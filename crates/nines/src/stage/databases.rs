@@ -97,6 +97,24 @@ impl LabStage {
         }
     }
 
+    /// By the daemon of the first host that answers.
+    pub(super) async fn pause_and_resume(&mut self, database: &str) -> Result<(), StageError> {
+        let hosts = |it: &&nines_system::Database| it.name == database;
+        let hosts = self.system.databases.iter().find(hosts).map(|it| it.hosts.clone()).unwrap_or_default();
+        let mut daemons = self.daemons.iter().filter(|daemon| hosts.contains(&daemon.host));
+        let client = &daemons.next().ok_or("no nines runs there")?.client;
+        client.database(database, DatabaseVerb::Pause).await?;
+        let begin = Instant::now();
+        // It may not have heard yet that it is paused.
+        while let Err(error) = client.database(database, DatabaseVerb::Resume).await {
+            if begin.elapsed() > SWITCHOVER {
+                return Err(error.into());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
     /// SIGTERM to what nines left running, SIGKILL to what does not heed it.
     pub(super) async fn end_what_is_left(&mut self, host: HostId) -> Result<(), StageError> {
         let left = roots(&self.lab.running(host)?);

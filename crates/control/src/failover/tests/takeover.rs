@@ -51,6 +51,14 @@ fn after_a_primary_that_only_seemed_dead_silence_alone_is_no_reason_for_a_while(
     assert!(scene.says(Kind::Refused).contains("only seemed to be dead"));
     scene.pass(2 * LEASE);
     assert!(scene.is_wanted(&Register::Lease), "not for ever");
+    // The operator has looked at it.
+    let mut scene = Scene::new("b", standby(1, 100));
+    seemed(&mut scene, Some(1));
+    for paused in [true, false] {
+        scene.changed(Register::Wish, Value::Wish(Wish { paused, ..Wish::default() }));
+    }
+    scene.pass(2 * LEASE);
+    assert!(scene.is_wanted(&Register::Lease));
     // Its predecessor was really dead.
     let mut scene = Scene::new("b", standby(1, 100));
     seemed(&mut scene, None);
