@@ -224,6 +224,7 @@ impl Body {
         let text = self.files(move |place| log_since(place, from)).await.ok()?;
         let line = text.lines().rev().find(|line| {
             line.contains("has already been removed")
+                || line.contains("has been invalidated")
                 || line.contains("is not in this server's history")
                 || line.contains("is ahead of the WAL flush position")
         })?;
