@@ -229,7 +229,9 @@ mod tests {
         clear(directory.path(), SERVER).await.unwrap();
         assert!(other.try_wait().unwrap().is_none());
         clear(directory.path(), &["sleep"]).await.unwrap();
-        other.wait().unwrap();
+        // It was ours to be waited for, and has been.
+        assert!(!Path::new("/proc").join(other.id().to_string()).exists());
+        let _ = other.wait();
         // A pid that was left behind by a server is not one.
         fs::write(directory.path().join("postmaster.pid"), format!("{}\n", std::process::id())).unwrap();
         assert!(Process::server_of(directory.path()).is_none());
