@@ -14,6 +14,8 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
+const PAIR: &str = include_str!("../../../examples/pair.toml");
+
 const WRONG: &str = r#"name = "shop"
 hosts = { app1 = "10.0.1.21" }
 pools = { web = { members = ["app1:8080"], check = { interval = 500 } } }
@@ -22,12 +24,12 @@ pools = { web = { members = ["app1:8080"], check = { interval = 500 } } }
 #[test]
 fn a_file_that_is_right_gets_a_summary() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("shop.toml"), nines_system::example()).unwrap();
-    let out = nines(folder.path(), &["check", "shop.toml"]);
+    std::fs::write(folder.path().join("pair.toml"), PAIR).unwrap();
+    let out = nines(folder.path(), &["check", "pair.toml"]);
     assert_eq!(out.status.code(), Some(0));
     assert_eq!(text(&out.stderr), "");
     let summary = "\
-shop: the file is right
+pair: the file is right
 
 objective               99.99 %
 zone a                  lb1, app1
@@ -44,8 +46,7 @@ pool web                app1:8080, app2:8080, app3:8080
 #[test]
 fn the_summary_tells_what_a_database_promises_and_who_keeps_it() {
     let folder = tempfile::tempdir().unwrap();
-    let file = include_str!("../../../examples/shop-with-databases.toml");
-    std::fs::write(folder.path().join("shop.toml"), file).unwrap();
+    std::fs::write(folder.path().join("shop.toml"), nines_system::example()).unwrap();
     let out = nines(folder.path(), &["check", "shop.toml"]);
     assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), ""));
     let summary = "
@@ -229,8 +230,8 @@ fn the_schema_is_json() {
 #[test]
 fn an_audit_says_what_fails_alone_and_what_would_help() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("shop.toml"), nines_system::example()).unwrap();
-    let out = nines(folder.path(), &["audit", "shop.toml", "--json"]);
+    std::fs::write(folder.path().join("pair.toml"), PAIR).unwrap();
+    let out = nines(folder.path(), &["audit", "pair.toml", "--json"]);
     let answer: Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(answer["single_points"], serde_json::json!([]));
     let lb1 = answer["components"]
@@ -241,15 +242,15 @@ fn an_audit_says_what_fails_alone_and_what_would_help() {
         .unwrap();
     assert_eq!(lb1["takes_over"], serde_json::json!(["front: lb2 takes 10.0.1.100"]));
 
-    let out = nines(folder.path(), &["audit", "shop.toml", "--of", "lb1"]);
+    let out = nines(folder.path(), &["audit", "pair.toml", "--of", "lb1"]);
     assert!(
         text(&out.stdout).contains("noticed     front: by silence, within 0.33 s"),
         "{}",
         text(&out.stdout)
     );
-    assert_eq!(nines(folder.path(), &["audit", "shop.toml", "--of", "lb9"]).status.code(), Some(2));
+    assert_eq!(nines(folder.path(), &["audit", "pair.toml", "--of", "lb9"]).status.code(), Some(2));
 
-    let single = nines_system::example().replace("hosts = [\"lb1\", \"lb2\"]", "hosts = [\"lb1\"]");
+    let single = PAIR.replace("hosts = [\"lb1\", \"lb2\"]", "hosts = [\"lb1\"]");
     std::fs::write(folder.path().join("single.toml"), single.replace("virtual_ips", "# virtual_ips"))
         .unwrap();
     let out = nines(folder.path(), &["audit", "single.toml"]);
