@@ -27,18 +27,6 @@ fn whatever_keeps_a_member_from_its_share_is_named() {
 }
 
 #[test]
-fn a_database_is_well_with_one_primary_whose_standbys_are_up() {
-    let mut lb = status(vec![member("db1", Health::Up), member("db2", Health::Up)]);
-    lb.pools[0].members[1].eligible = false;
-    lb.pools[0].who = Some("db1:5432 is the primary of term 7".to_owned());
-    assert_eq!(missing(&[lb.clone()], &Expected::default()), [""; 0]);
-    lb.pools[0].serving = "nobody".to_owned();
-    lb.pools[0].who = Some("there is no primary: connections wait for one".to_owned());
-    let said = missing(&[lb.clone()], &Expected::default());
-    assert_eq!(said, [format!("{}: web: there is no primary: connections wait for one", lb.host)]);
-}
-
-#[test]
 fn a_pool_that_no_listener_reaches_is_not_waited_for() {
     let mut all = status(vec![member("app1", Health::Up)]);
     all.pools.push(pool("elsewhere", vec![member("far", Health::Unknown)]));
@@ -180,4 +168,7 @@ fn a_load_balancer_needs_one_of_a_databases_hosts_and_not_all() {
     );
     let nobody = [status(vec![shut("db1"), shut("db2")])];
     assert_eq!(missing(&nobody, &reaching), ["lb1: web reaches nobody"]);
+    let mut told = status(vec![shut("db1"), shut("db2")]);
+    told.pools[0].who = Some("there is no primary: connections wait for one".to_owned());
+    assert_eq!(missing(&[told], &reaching), ["lb1: web: there is no primary: connections wait for one"]);
 }
