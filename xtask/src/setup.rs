@@ -28,10 +28,8 @@ struct Need {
 }
 
 /// What a rehearsal of databases runs.
-const DEMO: &[Need] = &[
-    Need { file: "etcd", package: "etcd-server" },
-    Need { file: "pg_ctlcluster", package: "postgresql" },
-];
+const DEMO: &[Need] =
+    &[Need { file: "etcd", package: "etcd-server" }, Need { file: "pg_ctlcluster", package: "postgresql" }];
 
 /// Tests that speak with the real thing.
 const TEST: &[Need] = &[
