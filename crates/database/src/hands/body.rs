@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nines_control::failover::{Cohort, Failure, Origin, Position, Term};
 use nines_control::gate::Ancestry;
@@ -63,6 +63,8 @@ pub(super) struct Memory {
     /// The term that its users and slots were made in.
     pub(super) furnished: Option<Term>,
     pub(super) system: Option<String>,
+    /// When the latest checkpoint that was asked for began.
+    pub(super) checkpoint: Option<Instant>,
     pub(super) facts: Facts,
 }
 

@@ -223,7 +223,7 @@ pub(super) fn render(
         ("recovery_target_timeline", "latest"),
         ("restore_command", ""),
         ("cluster_name", settings.me.name()),
-        ("wal_retrieve_retry_interval", "100ms"),
+        ("wal_retrieve_retry_interval", "20ms"),
         // It asks for an answer when half of it is over.
         ("wal_receiver_timeout", &asks),
         ("wal_sender_timeout", &patience),

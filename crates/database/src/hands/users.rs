@@ -85,7 +85,7 @@ pub(super) async fn drop_slots(session: &Session) -> Result<(), Failure> {
 }
 
 /// Its password is what it is on all hosts now.
-async fn replicator(body: &Body, session: &Session) -> Result<(), Failure> {
+pub(super) async fn replicator(body: &Body, session: &Session) -> Result<(), Failure> {
     let Some(password) = &body.replication_password else { return Ok(()) };
     make_role(session, REPLICATOR, "LOGIN REPLICATION", password).await?;
     for function in GRANTS {

@@ -1,5 +1,5 @@
 //! Looks at PostgreSQL all the time and reports: with every heartbeat, and at once when something changed. It has a connection of its own, and
-//! waits for no answer longer than a third of the lease.
+//! waits for no answer longer than two thirds of the lease: a machine that is short of time is no reason to fail over.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
