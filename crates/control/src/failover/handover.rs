@@ -87,6 +87,7 @@ impl Failover {
         self.handover =
             Some(Handover { term: rule.term, to, until, force: wished.force, stage: Stage::Preparing });
         let _ = self.is_due(until);
+        self.begin(Effect::Measure);
     }
 
     fn clear_wish(&mut self) {
