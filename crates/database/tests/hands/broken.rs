@@ -85,7 +85,7 @@ async fn data_that_are_gone_take_what_was_pledged_with_them() {
     hosts[1].begin().await.unwrap();
     let report = hosts[1].report().await;
     assert_eq!((report.pledged, report.position, report.source), (0, None, None));
-    let report = hosts[1].done(Effect::Rejoin { primary: "db1".into(), term: 1 }).await;
+    let report = hosts[1].done(Effect::Rejoin { primary: "db1".into(), term: 1, afresh: false }).await;
     assert!(is_standby_of(&report, "db1", 1) && report.position.is_some());
 }
 

@@ -62,7 +62,7 @@ async fn a_promotion_makes_the_timeline_of_its_term_with_all_rows() {
     hosts[1].done(Effect::Follow { primary: "db3".into(), term }).await;
     let report = hosts[1].report().await;
     if report.diverged {
-        hosts[1].done(Effect::Rejoin { primary: "db3".into(), term }).await;
+        hosts[1].done(Effect::Rejoin { primary: "db3".into(), term, afresh: false }).await;
     }
     let end = hosts[2].written().await;
     hosts[1].has(end).await;
@@ -168,7 +168,7 @@ async fn a_promotion_by_hand_has_nothing_that_counts_and_comes_back_by_a_copy() 
     assert_eq!((report.position, report.serves), (None, None));
     // Nobody confirms it: it is only the one who did this that can have wanted it.
     hosts[1].sql("SET synchronous_commit = local; INSERT INTO rows VALUES (666)").await;
-    let report = hosts[1].done(Effect::Rejoin { primary: "db1".into(), term: 1 }).await;
+    let report = hosts[1].done(Effect::Rejoin { primary: "db1".into(), term: 1, afresh: false }).await;
     assert!(is_standby_of(&report, "db1", 1) && report.position.is_some(), "{report:?}");
     hosts[0].sql("INSERT INTO rows VALUES (1)").await;
     let end = hosts[0].written().await;

@@ -246,7 +246,7 @@ impl Shell {
         life.begun.spawn(async move { Ended::Wished(asked, value, set.await) });
     }
 
-    fn wished(&mut self, life: &mut Life, mut asked: Asked, value: Value, answer: Answer) {
+    fn wished(&mut self, life: &mut Life, mut asked: Asked, value: &Value, answer: Answer) {
         let won = answer.won();
         let Some(store) = &mut life.store else { return };
         let (inputs, error) = store.shelf.answered(answer);
@@ -314,8 +314,7 @@ impl Shell {
                 let known = registers.known();
                 life.begun.spawn_blocking(move || Ended::Remembered(opening.remember(&known)));
                 let shelf = Shelf::new(registers, &self.name);
-                life.store =
-                    Some(Open { shelf, watch, first: Some(Vec::new()), remembered: Instant::now() });
+                life.store = Some(Open { shelf, watch, first: Some(Vec::new()), remembered: Instant::now() });
             }
             Ended::Opened(Err(error)) => {
                 self.complain(error.to_string());
@@ -331,7 +330,7 @@ impl Shell {
                     life.give(input);
                 }
             }
-            Ended::Wished(asked, value, answer) => self.wished(life, asked, value, answer),
+            Ended::Wished(asked, value, answer) => self.wished(life, asked, &value, answer),
             Ended::Remembered(Ok(())) => {}
             Ended::Remembered(Err(error)) => self.complain(format!("{error:#}")),
         }
@@ -374,7 +373,8 @@ impl Shell {
                     });
                 }
                 Output::Do { id, effect } => {
-                    life.ends_replication = !matches!(effect, Effect::SetSynchronous { .. } | Effect::Measure);
+                    life.ends_replication =
+                        !matches!(effect, Effect::SetSynchronous { .. } | Effect::Measure);
                     life.hands.perform(id, effect);
                 }
                 Output::Gate(gate) => {
