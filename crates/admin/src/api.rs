@@ -44,12 +44,17 @@ pub struct DatabaseOrder {
 pub enum DatabaseVerb {
     /// Another host becomes the primary: this one, or whichever is best. `force`: transactions that are still open at the deadline are
     /// ended, instead of the switchover.
-    Switchover { to: Option<String>, force: bool },
+    Switchover {
+        to: Option<String>,
+        force: bool,
+    },
     /// Nothing new is begun: no takeover, no change of who confirms, no return.
     Pause,
     Resume,
     /// This standby sets its data aside and becomes a new copy of the primary.
-    Reinit { host: String },
+    Reinit {
+        host: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

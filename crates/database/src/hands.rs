@@ -36,7 +36,8 @@ use nines_control::gate::Ancestry;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-pub use adopt::{Adopted, adopt};
+pub use adopt::{Adopted, Plan, adopt, plan};
+pub use ask::system;
 use body::Body;
 pub use settings::{Peers, Role, Settings};
 

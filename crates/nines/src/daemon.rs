@@ -34,7 +34,7 @@ use part::{Part, PartError};
 use read_only::ReadOnly;
 
 mod addresses;
-mod databases;
+pub(crate) mod databases;
 mod desk;
 mod journal;
 pub(crate) mod logging;

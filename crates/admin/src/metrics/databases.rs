@@ -102,9 +102,8 @@ fn gates(page: &mut Page<'_>, all: &[DatabaseStatus]) -> fmt::Result {
         "nines_gate_connections",
         "Connections through the gate now",
         all.iter().flat_map(|one| {
-            [("client", one.gate.clients), ("standby", one.gate.standbys)].map(|(of, count)| {
-                (vec![("database", one.name.as_str()), ("of", of)], count as f64)
-            })
+            [("client", one.gate.clients), ("standby", one.gate.standbys)]
+                .map(|(of, count)| (vec![("database", one.name.as_str()), ("of", of)], count as f64))
         }),
     )?;
     page.counter("nines_gate_accepted", "Clients let in", counter(|one| one.gate.accepted))?;
@@ -132,9 +131,7 @@ fn gates(page: &mut Page<'_>, all: &[DatabaseStatus]) -> fmt::Result {
         "Bytes through the gate, by direction",
         all.iter().flat_map(|one| {
             [("from-clients", one.gate.from_clients), ("to-clients", one.gate.to_clients)].map(
-                |(direction, count)| {
-                    (vec![("database", one.name.as_str()), ("direction", direction)], count)
-                },
+                |(direction, count)| (vec![("database", one.name.as_str()), ("direction", direction)], count),
             )
         }),
     )

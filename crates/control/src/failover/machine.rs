@@ -188,7 +188,10 @@ impl Failover {
     /// After [`Input::Leave`]: nobody need wait for this host any more.
     pub fn has_let_go(&self) -> bool {
         let holds = self.known.lease.value.holder.as_ref() == Some(&self.settings.me);
-        self.leaving && !holds && !self.known.is_asked(&Register::Lease) && matches!(self.gate, Gate::Close { .. })
+        self.leaving
+            && !holds
+            && !self.known.is_asked(&Register::Lease)
+            && matches!(self.gate, Gate::Close { .. })
     }
 
     /// What the gate was last told.

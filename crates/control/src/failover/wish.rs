@@ -7,18 +7,13 @@ use super::{Failover, Host, Kind, Member, Register, Revision, Rule, Switchover, 
 pub enum Verb {
     /// Another primary. `to`: this host; else whoever is best. `force`: transactions that are still open at the deadline are
     /// ended; else it is given up then.
-    Switchover {
-        to: Option<Host>,
-        force: bool,
-    },
+    Switchover { to: Option<Host>, force: bool },
     /// Nothing new is begun, until it is resumed.
     Pause,
     /// As if nothing had been: a takeover is not put off because of an earlier one, either.
     Resume,
     /// This host sets its data aside and comes back as a copy of the primary's.
-    Reinit {
-        host: Host,
-    },
+    Reinit { host: Host },
 }
 
 impl Failover {

@@ -4,7 +4,7 @@ mod door;
 mod registers;
 mod shell;
 mod standing;
-mod store;
+pub(crate) mod store;
 
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -31,7 +31,10 @@ pub(super) struct Happened {
 /// What a shell is told.
 #[derive(Debug)]
 pub(super) enum Order {
-    Verb { verb: DatabaseVerb, reply: oneshot::Sender<Result<String, Problem>> },
+    Verb {
+        verb: DatabaseVerb,
+        reply: oneshot::Sender<Result<String, Problem>>,
+    },
     /// The daemon stops: hand over what there is, and stop PostgreSQL.
     Leave,
 }
@@ -87,7 +90,8 @@ impl Databases {
     pub(super) fn order(&self, order: DatabaseOrder, reply: oneshot::Sender<Result<String, Problem>>) {
         let Some(running) = self.all.iter().find(|one| one.name == order.database) else {
             let known: Vec<String> = self.all.iter().map(|one| one.name.clone()).collect();
-            let none = if known.is_empty() { ": it has none. Ask the daemon of one of its hosts" } else { "" };
+            let none =
+                if known.is_empty() { ": it has none. Ask the daemon of one of its hosts" } else { "" };
             let problem = Problem::new(format!("this host has no database {:?}{none}", order.database));
             let _ = reply.send(Err(Problem { known, ..problem }));
             return;
@@ -95,7 +99,8 @@ impl Databases {
         if let Err(error) = running.orders.try_send(Order::Verb { verb: order.verb, reply })
             && let Order::Verb { reply, .. } = error.into_inner()
         {
-            let _ = reply.send(Err(Problem::new(format!("{} takes no orders: it does not keep up", order.database))));
+            let _ = reply
+                .send(Err(Problem::new(format!("{} takes no orders: it does not keep up", order.database))));
         }
     }
 
@@ -124,7 +129,8 @@ fn secret(secret: &Secret) -> anyhow::Result<String> {
         Secret::Text(text) => return Ok(text.clone()),
         Secret::File(path) => path,
     };
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the password in {}", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the password in {}", path.display()))?;
     match text.lines().next().map(str::trim_end) {
         None | Some("") => anyhow::bail!("{} should have a password in its first line", path.display()),
         Some(password) => Ok(password.to_owned()),

@@ -86,12 +86,15 @@ impl LabStage {
         let begin = Instant::now();
         loop {
             let status = daemon.client.status().await?;
-            let primary = status.databases.into_iter().find(|it| it.name == database).and_then(|it| it.primary);
+            let primary =
+                status.databases.into_iter().find(|it| it.name == database).and_then(|it| it.primary);
             if primary.is_some_and(|primary| primary != self.system[host].name) {
                 return Ok(());
             }
             if begin.elapsed() > SWITCHOVER {
-                return Err(format!("{database} was not handed over within {} s", SWITCHOVER.as_secs()).into());
+                return Err(
+                    format!("{database} was not handed over within {} s", SWITCHOVER.as_secs()).into()
+                );
             }
             tokio::time::sleep(LOOK).await;
         }

@@ -103,7 +103,8 @@ fn role(member: &failover::Member, is_primary: bool) -> (&'static str, Style) {
 fn going_on(one: &DatabaseStatus, known: &failover::Status) -> Vec<Cell> {
     let mut cells = Vec::new();
     if known.paused {
-        let text = format!("Paused by the operator: nobody takes over. `nines resume {}` ends that", one.name);
+        let text =
+            format!("Paused by the operator: nobody takes over. `nines resume {}` ends that", one.name);
         cells.push(Cell::new(text, UNSURE));
     }
     if let Some(switchover) = &known.switchover {

@@ -50,7 +50,8 @@ impl Shelf {
     }
 
     fn register(&self, key: &Key) -> Option<Register> {
-        let name = key.as_str().strip_prefix("databases/")?.strip_prefix(&self.database)?.strip_prefix('/')?;
+        let name =
+            key.as_str().strip_prefix("databases/")?.strip_prefix(&self.database)?.strip_prefix('/')?;
         Register::of_key(name)
     }
 
@@ -115,7 +116,8 @@ impl Shelf {
             Ok(nines_coordination::Outcome::Lost { current }) => {
                 let refused = Input::Set { id, outcome: Outcome::Refused };
                 let held = current.and_then(|entry| self.value(register, &entry).ok());
-                let news = held.map(|(register, revision, value)| Input::Changed { register, revision, value });
+                let news =
+                    held.map(|(register, revision, value)| Input::Changed { register, revision, value });
                 (news.into_iter().chain([refused]).collect(), None)
             }
             Err(error @ Error::Unknown { .. }) => {

@@ -314,8 +314,7 @@ impl Shell {
                 let known = registers.known();
                 life.begun.spawn_blocking(move || Ended::Remembered(opening.remember(&known)));
                 let shelf = Shelf::new(registers, &self.name);
-                life.store =
-                    Some(Open { shelf, watch, first: Some(Vec::new()), remembered: Instant::now() });
+                life.store = Some(Open { shelf, watch, first: Some(Vec::new()), remembered: Instant::now() });
             }
             Ended::Opened(Err(error)) => {
                 self.complain(error.to_string());
@@ -374,7 +373,8 @@ impl Shell {
                     });
                 }
                 Output::Do { id, effect } => {
-                    life.ends_replication = !matches!(effect, Effect::SetSynchronous { .. } | Effect::Measure);
+                    life.ends_replication =
+                        !matches!(effect, Effect::SetSynchronous { .. } | Effect::Measure);
                     life.hands.perform(id, effect);
                 }
                 Output::Gate(gate) => {
