@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
-use nines_admin::api::Problem;
+use nines_admin::api::{DatabaseOrder, Problem};
 use nines_admin::{Gone, Source, bind, router, serve};
 use nines_control::event::{Event, Kind};
 use nines_control::statistics::{ListenerStatistics, MemberStatistics, PoolStatistics, Refused, Statistics};
@@ -31,6 +31,10 @@ impl Source for Fake {
         if after >= 2 {
             std::future::pending::<()>().await;
         }
+    }
+
+    async fn database(&self, _: DatabaseOrder) -> Result<Result<String, Problem>, Gone> {
+        Ok(Err(Problem::new("this host has no databases")))
     }
 
     async fn wish(&self, target: String, wish: Wish) -> Result<Result<Vec<String>, Problem>, Gone> {

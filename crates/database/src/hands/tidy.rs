@@ -27,7 +27,7 @@ pub(super) async fn tidy(body: &Arc<Body>) -> Result<(), Refusal> {
         return Ok(());
     }
     body.control_file().await?;
-    body.validate().await?;
+    body.validate(&body.wanted().settings).await?;
     body.set_server(Process::server_of(&body.place.pgdata).map(Arc::new));
     body.tell_gate();
     settle_promotion(body).await?;

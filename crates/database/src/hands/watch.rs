@@ -276,7 +276,7 @@ fn position(state: &State, seen: &Seen, last: Option<Position>) -> Option<Positi
 }
 
 async fn keep_house(body: Arc<Body>) {
-    let keep = body.settings.keep;
+    let keep = body.wanted().settings.keep;
     let done = body.files(move |place| {
         let gone = match keep {
             Some(keep) => place.forget(std::time::SystemTime::now(), keep)?,

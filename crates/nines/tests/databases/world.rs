@@ -10,7 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use nines_control::event::Event;
+use nines_control::event::{Event, Kind};
 use nines_control::status::{DatabaseMember, DatabaseRole, DatabaseStatus, Status};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -214,6 +214,18 @@ impl World {
     pub(crate) fn signal(&self, host: usize, signal: Signal) {
         let child = self.daemons[host - 1].as_ref().unwrap();
         kill_process(Pid::from_child(child), signal).unwrap();
+    }
+
+    /// Has this host load the file; why it was refused, if it was.
+    pub(crate) fn reload(&self, host: usize, text: &str) -> Option<String> {
+        let decided = |status: &Status| status.events.get(&Kind::Reload).copied().unwrap_or(0);
+        let before = self.try_status(host).map_or(0, |status| decided(&status));
+        fs::write(self.file(), text).unwrap();
+        self.signal(host, Signal::HUP);
+        let status = eventually("the reload is decided", || {
+            self.try_status(host).filter(|status| decided(status) > before)
+        });
+        status.file.refused
     }
 
     /// As `systemctl stop nines`.
