@@ -10,6 +10,7 @@ mod body;
 mod config;
 mod control_file;
 mod effects;
+mod examine;
 mod history;
 mod place;
 mod probe;
@@ -40,6 +41,7 @@ use tokio::task::JoinHandle;
 pub use adopt::{Adopted, Plan, adopt, plan};
 pub use ask::system;
 use body::Body;
+pub use examine::{Examined, Found, examine};
 pub use reconfigure::Checked;
 use reconfigure::Wanted;
 pub use settings::{Peers, Role, Settings};
@@ -209,10 +211,7 @@ impl Hands {
     ///
     /// # Errors
     /// It could not, and why.
-    pub fn check(
-        &self,
-        settings: Settings,
-    ) -> impl Future<Output = Result<Checked, Refusal>> + Send + use<> {
+    pub fn check(&self, settings: Settings) -> impl Future<Output = Result<Checked, Refusal>> + Send + use<> {
         let body = self.body.clone();
         async move { reconfigure::check(&body, settings).await.map(Checked) }
     }

@@ -111,7 +111,11 @@ enum Happening {
     Beat,
     Hangup,
     /// The databases have said whether they could go by the file that was read for the reload of this number.
-    Checked { number: u64, part: Box<Part>, changes: anyhow::Result<databases::Changes> },
+    Checked {
+        number: u64,
+        part: Box<Part>,
+        changes: anyhow::Result<databases::Changes>,
+    },
     Terminate,
     /// Other hosts answer on this one's virtual addresses, or none is there to.
     HandedOver,

@@ -15,10 +15,10 @@ use super::place::Place;
 use super::probe::Probe;
 use super::process::Process;
 use super::programs::Programs;
+use super::reconfigure::Wanted;
 use super::servant::{Servant, User};
 use super::sql::{Session, Trouble};
 use super::state::State;
-use super::reconfigure::Wanted;
 use super::watch::Look;
 use super::{Doorkeeper, Facts, Listens, Refusal, Settings, Told, fail, lock};
 

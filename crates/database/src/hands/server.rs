@@ -60,7 +60,12 @@ impl Body {
         let revision = state::new_id().map_err(fail)?;
         let adopted = self.adopted.load(Ordering::SeqCst);
         let wanted = self.wanted();
-        let conf = config::render(&wanted.settings, &self.place, part, &revision, adopted, self.port);
+        let least = match part {
+            Part::Primary { .. } => String::new(),
+            Part::Standby { .. } => self.least(&wanted.settings).await,
+        };
+        let conf =
+            config::render(&wanted.settings, &self.place, part, &revision, adopted, self.port) + &least;
         let (access, identities) = (config::access(&wanted.settings), config::identities(&self.user));
         let user = self.user.clone();
         self.files(move |place| {
@@ -70,6 +75,13 @@ impl Body {
         })
         .await?;
         Ok(revision)
+    }
+
+    /// A standby doesn't start with less than its primary had of some things, though the file wants less: until it is the primary itself.
+    async fn least(&self, settings: &Settings) -> String {
+        let Ok(control) = self.control_file().await else { return String::new() };
+        let theirs = fs::read_to_string(self.place.adopted()).unwrap_or_default();
+        config::at_least(&control.least, &settings.parameters, &theirs)
     }
 
     /// What a standby shows its source; `None` takes it away, so that no connection can be made any more.

@@ -18,8 +18,8 @@ use nines_system::Secret;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::part::Part;
-pub(super) use reload::Changes;
 use reload::Change;
+pub(super) use reload::Changes;
 use shell::Shell;
 
 /// What happened to one of them.
@@ -39,7 +39,10 @@ pub(super) enum Order {
         reply: oneshot::Sender<Result<String, Problem>>,
     },
     /// Whether it could go by that.
-    Check { change: Box<Change>, reply: oneshot::Sender<Result<Box<Change>, String>> },
+    Check {
+        change: Box<Change>,
+        reply: oneshot::Sender<Result<Box<Change>, String>>,
+    },
     /// Goes by it from now on.
     Change(Box<Change>),
     /// The daemon stops: hand over what there is, and stop PostgreSQL.

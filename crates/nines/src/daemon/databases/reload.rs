@@ -48,10 +48,14 @@ impl Databases {
                 "{name} is in the file no more: stop nines on this host, and start it without the database"
             );
         }
-        let named = |part: &Part, name: &str| part.system.databases_on(part.host).find(|id| part.system[*id].name == name);
+        let named = |part: &Part, name: &str| {
+            part.system.databases_on(part.host).find(|id| part.system[*id].name == name)
+        };
         let mut changes = Vec::new();
         for running in &self.all {
-            let (Some(old), Some(new)) = (named(before, &running.name), named(after, &running.name)) else { continue };
+            let (Some(old), Some(new)) = (named(before, &running.name), named(after, &running.name)) else {
+                continue;
+            };
             if let Some(why) = stays((&before.system, old), (&after.system, new)) {
                 anyhow::bail!("databases.{}: {why}", running.name);
             }
@@ -171,7 +175,9 @@ etcd = ["db1:2379", "db2:2379", "db3:2379"]
 
     /// Why a daemon doesn't take the file with this instead of that.
     fn refused(from: &str, to: &str) -> Option<String> {
-        let system = |text: &str| nines_system::parse("t.toml", text).unwrap_or_else(|why| panic!("{}", why.render(false)));
+        let system = |text: &str| {
+            nines_system::parse("t.toml", text).unwrap_or_else(|why| panic!("{}", why.render(false)))
+        };
         assert!(FILE.contains(from));
         let (before, after) = (system(FILE), system(&FILE.replace(from, to)));
         let id = |system: &System| system.databases_on(system.host_named("db1").unwrap()).next().unwrap();
@@ -188,7 +194,10 @@ etcd = ["db1:2379", "db2:2379", "db3:2379"]
             "keep = \"1d\"",
             "users = [{ name = \"a\", password = \"b\" }]",
         ] {
-            assert_eq!(refused("replication_password = \"x\"", &format!("replication_password = \"y\"\n{more}")), None);
+            assert_eq!(
+                refused("replication_password = \"x\"", &format!("replication_password = \"y\"\n{more}")),
+                None
+            );
         }
         assert_eq!(refused("4MB", "8MB"), None);
     }
@@ -196,7 +205,11 @@ etcd = ["db1:2379", "db2:2379", "db3:2379"]
     #[test]
     fn what_stays_is_refused_with_what_to_do() {
         for (from, to, why) in [
-            ("replication_password", "lease = \"3s\"\nheartbeat = \"250ms\"\nreplication_password", "stop nines on all hosts"),
+            (
+                "replication_password",
+                "lease = \"3s\"\nheartbeat = \"250ms\"\nreplication_password",
+                "stop nines on all hosts",
+            ),
             ("replication_password", "heartbeat = \"100ms\"\nreplication_password", "`heartbeat`"),
             ("[\"db1\", \"db2\"]", "[\"db2\", \"db1\"]", "`hosts`"),
             ("10.0.0.2", "10.0.0.9", "where they are"),

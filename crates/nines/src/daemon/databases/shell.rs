@@ -21,8 +21,8 @@ use tokio::task::JoinSet;
 
 use super::door::Door;
 use super::registers::{Answer, Shelf};
-use super::store::Opening;
 use super::reload::Change;
+use super::store::Opening;
 use super::{Happened, LEAVE, Order, standing};
 use crate::daemon::part::Part;
 
@@ -59,7 +59,11 @@ enum Ended {
     Opened(Result<Registers, Error>),
     Set(Answer),
     Remembered(anyhow::Result<()>),
-    Checked(Box<Change>, oneshot::Sender<Result<Box<Change>, String>>, Result<hands::Checked, hands::Refusal>),
+    Checked(
+        Box<Change>,
+        oneshot::Sender<Result<Box<Change>, String>>,
+        Result<hands::Checked, hands::Refusal>,
+    ),
 }
 
 /// What the operator asked for.
