@@ -282,7 +282,7 @@ async fn keep_house(body: Arc<Body>) {
     {
         tracing::warn!(why = failure.0, "slots for standbys can't be made");
     }
-    let keep = body.settings.keep;
+    let keep = body.wanted().settings.keep;
     let done = body.files(move |place| {
         let gone = match keep {
             Some(keep) => place.forget(std::time::SystemTime::now(), keep)?,

@@ -50,7 +50,7 @@ async fn make(body: &Arc<Body>) -> Result<(), Failure> {
         state.history = history::first();
     })
     .await?;
-    body.validate().await?;
+    body.validate(&body.wanted().settings).await?;
     body.control_file().await.map(drop)
 }
 
