@@ -33,10 +33,6 @@ impl Source for Fake {
         }
     }
 
-    async fn database(&self, _: DatabaseOrder) -> Result<Result<String, Problem>, Gone> {
-        Ok(Err(Problem::new("this host has no databases")))
-    }
-
     async fn wish(&self, target: String, wish: Wish) -> Result<Result<Vec<String>, Problem>, Gone> {
         let mut status = self.0.lock().unwrap();
         Ok(match status.pools[0].members.iter_mut().find(|member| member.host == target) {
