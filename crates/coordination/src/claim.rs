@@ -78,6 +78,17 @@ pub(crate) async fn claim(backend: &Backend, claim: &Claim, deadline: Instant) -
     }
 }
 
+/// The system that has the prefix, by its name.
+pub(crate) async fn owner(
+    backend: &Backend,
+    prefix: &Prefix,
+    deadline: Instant,
+) -> Result<Option<String>, Error> {
+    let path = format!("{prefix}/{CLAIM}");
+    let entry = backend.get(&path, deadline).await?;
+    Ok(entry.map(|entry| read(&path, &entry)).transpose()?.map(|owner| owner.name))
+}
+
 fn read(path: &str, entry: &Entry) -> Result<Owner, Error> {
     serde_json::from_slice(&entry.value)
         .map_err(|error| Error::Foreign { what: path.to_owned(), why: error.to_string() })

@@ -161,6 +161,40 @@ impl Registers {
     }
 }
 
+/// What [`peek`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peek {
+    /// The system that has the prefix, by its name; `None`: nobody has.
+    pub owner: Option<String>,
+    /// Of the keys that were asked for, in their order.
+    pub entries: Vec<Option<Entry>>,
+}
+
+/// Looks into a store without claiming, writing or making anything.
+///
+/// # Errors
+/// As with [`Registers::open`] and [`Registers::get`].
+pub async fn peek(
+    settings: &Settings,
+    prefix: &Prefix,
+    keys: &[Key],
+    deadline: Instant,
+) -> Result<Peek, Error> {
+    let backend = match settings {
+        Settings::Embedded { path } if !path.exists() => {
+            return Ok(Peek { owner: None, entries: vec![None; keys.len()] });
+        }
+        Settings::Embedded { path } => Backend::Embedded(Embedded::open(path, None)?),
+        Settings::Etcd(etcd) => Backend::Etcd(Etcd::open(etcd, None)?),
+    };
+    let owner = claim::owner(&backend, prefix, deadline).await?;
+    let mut entries = Vec::new();
+    for key in keys {
+        entries.push(backend.get(&format!("{prefix}/{key}"), deadline).await?);
+    }
+    Ok(Peek { owner, entries })
+}
+
 impl Backend {
     async fn get(&self, path: &str, deadline: Instant) -> Result<Option<Entry>, Error> {
         match self {

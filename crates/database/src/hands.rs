@@ -10,11 +10,13 @@ mod body;
 mod config;
 mod control_file;
 mod effects;
+mod examine;
 mod history;
 mod place;
 mod probe;
 mod process;
 mod programs;
+mod reconfigure;
 mod servant;
 mod server;
 mod settings;
@@ -36,8 +38,12 @@ use nines_control::gate::Ancestry;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-pub use adopt::{Adopted, adopt};
+pub use adopt::{Adopted, Plan, adopt, plan};
+pub use ask::system;
 use body::Body;
+pub use examine::{Examined, Found, examine};
+pub use reconfigure::Checked;
+use reconfigure::Wanted;
 pub use settings::{Peers, Role, Settings};
 
 /// PostgreSQL's superuser, whom nobody but nines may be: it comes in by who its process is to the kernel. **The gate must refuse any client that
@@ -164,9 +170,15 @@ impl Records {
 /// Made and used on one tokio runtime. If it is dropped, PostgreSQL runs on.
 pub struct Hands {
     body: Arc<Body>,
-    orders: mpsc::UnboundedSender<(Id, Effect)>,
+    orders: mpsc::UnboundedSender<Order>,
     told: mpsc::Receiver<Told>,
     tasks: Vec<JoinHandle<()>>,
+}
+
+/// What the worker does, one after the other.
+enum Order {
+    Do(Id, Effect),
+    Reconfigure(Arc<Wanted>),
 }
 
 /// What has been told, and not been listened to: a report more or less is no loss.
@@ -192,7 +204,22 @@ impl Hands {
     /// Begins it; its end is told. The next one is only to be asked for after that.
     pub fn perform(&self, id: Id, effect: Effect) {
         // The worker is there as long as this is.
-        let _ = self.orders.send((id, effect));
+        let _ = self.orders.send(Order::Do(id, effect));
+    }
+
+    /// Whether PostgreSQL could go by other settings; nothing goes by them yet. Only what [`Hands::reconfigure`] changes is looked at.
+    ///
+    /// # Errors
+    /// It could not, and why.
+    pub fn check(&self, settings: Settings) -> impl Future<Output = Result<Checked, Refusal>> + Send + use<> {
+        let body = self.body.clone();
+        async move { reconfigure::check(&body, settings).await.map(Checked) }
+    }
+
+    /// Goes by other parameters, access, users, passwords and `keep` from now on, as soon as what is under way has ended. What takes a
+    /// restart of PostgreSQL waits for the next one, and a note says so. All else stays as it was.
+    pub fn reconfigure(&self, checked: Checked) {
+        let _ = self.orders.send(Order::Reconfigure(checked.0));
     }
 
     pub async fn next(&mut self) -> Told {

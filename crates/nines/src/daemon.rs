@@ -34,7 +34,7 @@ use part::{Part, PartError};
 use read_only::ReadOnly;
 
 mod addresses;
-mod databases;
+pub(crate) mod databases;
 mod desk;
 mod journal;
 pub(crate) mod logging;
@@ -91,6 +91,8 @@ struct Daemon {
     /// Since SIGTERM: when the wait for work in flight is over.
     draining_until: Option<Instant>,
     file: FileStatus,
+    /// How often the file was to be loaded again.
+    reloads: u64,
 }
 
 /// Everything that the daemon reacts to.
@@ -108,6 +110,12 @@ enum Happening {
     /// Nothing, but the loop shall be seen to turn.
     Beat,
     Hangup,
+    /// The databases have said whether they could go by the file that was read for the reload of this number.
+    Checked {
+        number: u64,
+        part: Box<Part>,
+        changes: anyhow::Result<databases::Changes>,
+    },
     Terminate,
     /// Other hosts answer on this one's virtual addresses, or none is there to.
     HandedOver,
@@ -159,6 +167,7 @@ impl Daemon {
             open: false,
             wish: Wish::Ready,
             draining_until: None,
+            reloads: 0,
         })
     }
 
@@ -175,6 +184,7 @@ impl Daemon {
                 Happening::Input(input) => self.pools.handle(Instant::now(), input),
                 Happening::Asked(ask) => self.answer(ask),
                 Happening::Hangup => self.reload(),
+                Happening::Checked { number, part, changes } => self.checked(number, *part, changes),
                 Happening::Terminate if self.draining_until.is_some() => {
                     self.stopped("told to a second time: what was in flight is cut off");
                     return ExitCode::from(EXIT_BAD);
@@ -351,14 +361,39 @@ impl Daemon {
         self.journal.note(Kind::Daemon, self.orders.host.clone(), format!("stops: {why}"));
     }
 
+    /// Reads the file; the databases, if there are any, are asked before anything goes by it.
     fn reload(&mut self) {
         if self.draining_until.is_some() {
             tracing::warn!("not reloaded: the daemon is draining");
             return;
         }
+        // An earlier one that is still looked at is overtaken.
+        self.reloads += 1;
+        let number = self.reloads;
+        let read = Part::read(&self.orders.file, &self.orders.host).map_err(anyhow::Error::from);
+        let read = read.and_then(|part| Ok((self.databases.changes(&self.part, &part)?, part)));
+        match read {
+            Ok((Some(changes), part)) => {
+                let part = Box::new(part);
+                self.begun.spawn(async move {
+                    Happening::Checked { number, part, changes: changes.check().await }
+                });
+            }
+            Ok((None, part)) => self.reload_by(Ok((part, None))),
+            Err(error) => self.reload_by(Err(error)),
+        }
+    }
+
+    fn checked(&mut self, number: u64, part: Part, changes: anyhow::Result<databases::Changes>) {
+        if number == self.reloads && self.draining_until.is_none() {
+            self.reload_by(changes.map(|changes| (part, Some(changes))));
+        }
+    }
+
+    fn reload_by(&mut self, read: anyhow::Result<(Part, Option<databases::Changes>)>) {
         let before = self.data_plane.listeners();
         let subject = self.file.path.clone();
-        match self.try_reload() {
+        match read.and_then(|(part, changes)| self.try_reload(part, changes)) {
             Ok(()) => {
                 self.file.generation += 1;
                 self.file.loaded_us = journal::now_us();
@@ -385,8 +420,7 @@ impl Daemon {
     }
 
     /// All or nothing: whatever can fail comes before anything that changes.
-    fn try_reload(&mut self) -> anyhow::Result<()> {
-        let part = Part::read(&self.orders.file, &self.orders.host)?;
+    fn try_reload(&mut self, part: Part, changes: Option<databases::Changes>) -> anyhow::Result<()> {
         let admin = self.read_only.prepare(&part.admin_addresses())?;
         // The machine's next state is worked out on a copy, for the data plane may not be able to follow.
         let mut pools = self.pools.clone();
@@ -398,6 +432,9 @@ impl Daemon {
             return Err(error.into());
         }
         self.addresses.apply(addresses, &part);
+        if let Some(changes) = changes {
+            changes.apply();
+        }
         self.pools = pools;
         self.read_only.apply(admin, &self.desk);
         if part.workers() != self.part.workers() {

@@ -56,6 +56,9 @@ enum Command {
     Resume(commands::database::PauseArgs),
     /// Make a standby anew, as a copy of the primary; its data are set aside
     Reinit(commands::database::ReinitArgs),
+    /// Take over a PostgreSQL that exists, with its data and settings, without a dump
+    #[command(long_about = commands::adopt::ABOUT, after_long_help = commands::adopt::AFTER)]
+    Adopt(commands::adopt::Args),
     /// A small application server that takes the place of a real one in rehearsals
     #[command(hide = true)]
     StandIn(commands::stand_in::Args),
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Command::Pause(args) => commands::database::pause(&args),
         Command::Resume(args) => commands::database::resume(&args),
         Command::Reinit(args) => commands::database::reinit(args),
+        Command::Adopt(args) => commands::adopt::run(&args),
         Command::StandIn(args) => commands::stand_in::run(&args),
     };
     done.unwrap_or_else(|error| {

@@ -176,6 +176,17 @@ impl Failover {
         self.wake
     }
 
+    /// Goes by what else is said of this database from now on. What the rule says holds until it is changed as ever, so this is safe at any time,
+    /// and needs not be so on all hosts at once: `confirm` and `durability` are what a primary makes of the cohort, step by step; the
+    /// others are this host's patience. Lease, heartbeat and the list of hosts stay: those are promises between hosts.
+    pub fn reconfigure(&mut self, now: Instant, settings: &Settings) {
+        self.settings.confirm = settings.confirm;
+        self.settings.durability = settings.durability;
+        self.settings.lag = settings.lag;
+        self.settings.switchover_within = settings.switchover_within;
+        self.wake = Some(self.wake.map_or(now, |wake| wake.min(now)));
+    }
+
     pub fn settings(&self) -> &Settings {
         &self.settings
     }

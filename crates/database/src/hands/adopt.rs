@@ -4,10 +4,12 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nines_control::failover::{Failure, Origin, Term};
+use rustix::fs::{AtFlags, CWD, StatxFlags};
 use rustix::process::Signal;
 use tokio::sync::mpsc;
 
@@ -15,13 +17,37 @@ use super::body::Body;
 use super::control_file::ControlFile;
 use super::place::{self, Place};
 use super::process::Process;
-use super::state::new_id;
+use super::programs::Programs;
+use super::servant::User;
+use super::state::{State, new_id};
 use super::{Doorkeeper, Listens, Refusal, Settings, config, fail, history, tidy};
 
 /// A clean stop writes all that is not written yet.
 const STOPS_WITHIN: Duration = Duration::from_secs(120);
 /// Includes in includes in includes.
 const DEEPEST: usize = 10;
+
+/// What taking it over comes to; found out without changing anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    pub from: PathBuf,
+    /// The same as `from` where the data are in their place already.
+    pub to: PathBuf,
+    /// `15.8`.
+    pub version: String,
+    /// PostgreSQL's identifier: standbys have their primary's.
+    pub system: String,
+    pub timeline: Term,
+    /// It is a primary; else a standby.
+    pub primary: bool,
+    /// Of the server that runs with these data.
+    pub running: Option<i32>,
+    /// Its `postgresql.conf`.
+    pub settings: PathBuf,
+    /// Lines of its settings that don't stay, since nines must have them in its own hands.
+    pub left_out: Vec<String>,
+    kept: String,
+}
 
 /// What was taken over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,40 +60,82 @@ pub struct Adopted {
     pub notes: Vec<String>,
 }
 
+/// What [`adopt`] would do.
+///
+/// # Errors
+/// It is not what it should be.
+pub fn plan(settings: &Settings, existing: &Path) -> Result<Plan, Refusal> {
+    settings.check()?;
+    let programs = Programs::find(settings)?;
+    let user = User::find(&settings.user).map_err(Refusal)?;
+    let place = Place::new(&settings.data);
+    let existing = existing.canonicalize().map_err(|error| Refusal::at(existing, error))?;
+    is_for_nines(&place, &existing)?;
+    tidy::check_version(&programs, &existing)?;
+    tidy::check_owner(&user, &existing)?;
+    let file = find_settings(&programs, &existing)?;
+    let mut left_out = Vec::new();
+    let kept = keep_settings(&file, &existing, &mut left_out)?;
+    can_be_moved(&place, &existing)?;
+    let control = control_file(programs.command("pg_controldata"), &existing)?;
+    let running = Process::server_of(&existing).map(|server| server.pid());
+    if running.is_none() && !control.is_shut_down() {
+        return Err(unclean(&existing, &control));
+    }
+    Ok(Plan {
+        to: place.pgdata.clone(),
+        version: programs.full,
+        system: control.system,
+        timeline: control.timeline,
+        primary: !existing.join("standby.signal").exists(),
+        running,
+        settings: file,
+        left_out,
+        kept,
+        from: existing,
+    })
+}
+
 /// Takes over the data directory of a PostgreSQL that runs, which is shut down for it, or is stopped; of a primary or of a standby. It is
 /// started again by whoever takes it in hand next.
 ///
 /// # Errors
 /// It is not what it should be; then it was left as it is, and if it ran, it may have been stopped.
 pub async fn adopt(settings: Settings, existing: &Path) -> Result<Adopted, Refusal> {
+    let plan = plan(&settings, existing)?;
     let (tell, _) = mpsc::channel(1);
     let body = Body::new(settings, Arc::new(NoDoor), tell).await?;
-    let existing = existing.canonicalize().map_err(|error| Refusal::at(existing, error))?;
-    let in_the_way = body.files(|place| place::is_filled(&place.pgdata)).await?;
-    if in_the_way || body.state().id.is_some() || body.state().pledged > 0 {
-        return Err(Refusal::at(
-            &body.place.root,
-            "there is a database of nines' already; nothing was changed",
-        ));
-    }
-    if Place::id(&existing).exists() {
-        return Err(Refusal::at(&existing, "it is a data directory of nines' already"));
-    }
-    tidy::check_version(&body, &existing)?;
-    tidy::check_owner(&body, &existing)?;
-    let source = find_settings(&body, &existing)?;
-    let mut notes = Vec::new();
-    let kept = keep_settings(&source, &existing, &mut notes)?;
-    can_be_moved(&body, &existing)?;
-    stop(&existing).await?;
-    let control = control_file(&body, &existing).await?;
+    stop(&plan.from).await?;
+    let (command, from) = (body.programs.command("pg_controldata"), plan.from.clone());
+    let control = body.servant.run(move || control_file(command, &from)).await??;
     if !control.is_shut_down() {
-        let why = format!("its data are \"{}\": start it as it was, and shut it down cleanly", control.state);
-        return Err(Refusal::at(&existing, why));
+        return Err(unclean(&plan.from, &control));
     }
-    let primary = !existing.join("standby.signal").exists();
-    take(&body, &existing, &kept, &control, primary).await?;
-    Ok(Adopted { term: control.timeline, primary, notes })
+    take(&body, &plan, &control).await?;
+    Ok(Adopted { term: control.timeline, primary: plan.primary, notes: plan.left_out })
+}
+
+/// What is in the way: data of nines' own.
+fn is_for_nines(place: &Place, existing: &Path) -> Result<(), Refusal> {
+    // A copy of one of nines' (a backup) has an id in it, too, and no state file beside it.
+    let owner = existing.parent().map(|parent| Place::new(parent).state());
+    let owner = owner.and_then(|path| State::load(&path).ok().flatten()).and_then(|state| state.id);
+    if owner.is_some() && fs::read_to_string(Place::id(existing)).ok() == owner {
+        return Err(Refusal::at(existing, "nines has it in hand already; nothing was changed"));
+    }
+    let state = State::load(&place.state())?.unwrap_or_default();
+    let filled = |path: &Path| place::is_filled(path).map_err(|error| Refusal::at(path, error));
+    let in_its_place = place.pgdata.canonicalize().is_ok_and(|pgdata| pgdata == existing);
+    if (!in_its_place && filled(&place.pgdata)?) || state.id.is_some() || state.pledged > 0 {
+        let why = "there is a database of nines' already; nothing was changed. If it is of no use, rename the directory";
+        return Err(Refusal::at(&place.root, why));
+    }
+    Ok(())
+}
+
+fn unclean(existing: &Path, control: &ControlFile) -> Refusal {
+    let why = format!("its data are \"{}\": start it as it was, and shut it down cleanly", control.state);
+    Refusal::at(existing, why)
 }
 
 struct NoDoor;
@@ -78,14 +146,8 @@ impl Doorkeeper for NoDoor {
     fn engine(&self, _: &Listens) {}
 }
 
-async fn take(
-    body: &Body,
-    existing: &Path,
-    kept: &str,
-    control: &ControlFile,
-    primary: bool,
-) -> Result<(), Refusal> {
-    let term = control.timeline;
+async fn take(body: &Body, plan: &Plan, control: &ControlFile) -> Result<(), Refusal> {
+    let (term, existing, primary) = (control.timeline, &plan.from, plan.primary);
     let wal = existing.join("pg_wal");
     let branches = if term == 1 {
         history::first()
@@ -95,10 +157,12 @@ async fn take(
             .ok_or_else(|| Refusal::at(existing, format!("the history of its timeline {term} is missing")))?
     };
     let id = new_id().map_err(fail)?;
-    let (text, user, from) = (kept.to_owned(), body.user.clone(), existing.to_owned());
+    let (text, user, from) = (plan.kept.clone(), body.user.clone(), existing.to_owned());
     body.files(move |place| {
         place::put(&place.adopted(), &text, Some(&user), true)?;
-        fs::rename(&from, &place.pgdata)?;
+        if place.pgdata.canonicalize().ok().as_ref() != Some(&from) {
+            fs::rename(&from, &place.pgdata)?;
+        }
         history::sync(&place.root)
     })
     .await?;
@@ -116,17 +180,25 @@ async fn take(
 }
 
 /// A rename, and nothing else: data are not copied.
-fn can_be_moved(body: &Body, existing: &Path) -> Result<(), Refusal> {
-    use std::os::unix::fs::MetadataExt;
-    let device =
-        |path: &Path| fs::metadata(path).map(|found| found.dev()).map_err(|error| Refusal::at(path, error));
+fn can_be_moved(place: &Place, existing: &Path) -> Result<(), Refusal> {
+    // Binds of one file system are mounts of their own, too.
+    let mount = |path: &Path| {
+        let found = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID);
+        found
+            .map(|it| (it.stx_dev_major, it.stx_dev_minor, it.stx_mnt_id))
+            .map_err(|error| Refusal::at(path, error))
+    };
     let parent = existing.parent().unwrap_or(existing);
-    if device(existing)? == device(&body.place.root)? && device(parent)? == device(existing)? {
+    if place.pgdata.canonicalize().is_ok_and(|pgdata| pgdata == existing) {
+        return Ok(());
+    }
+    let target = place.root.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    if mount(existing)? == mount(target)? && mount(parent)? == mount(existing)? {
         return Ok(());
     }
     let why = format!(
         "it can't be renamed to {}, which is on another file system: set `data` to a directory beside it",
-        body.place.pgdata.display()
+        place.pgdata.display()
     );
     Err(Refusal::at(existing, why))
 }
@@ -140,21 +212,21 @@ async fn stop(existing: &Path) -> Result<(), Refusal> {
     Err(Refusal::at(existing, "its PostgreSQL does not shut down; nothing was changed"))
 }
 
-async fn control_file(body: &Body, existing: &Path) -> Result<ControlFile, Failure> {
-    let mut command = body.programs.command("pg_controldata");
+fn control_file(mut command: Command, existing: &Path) -> Result<ControlFile, Failure> {
     command.arg("-D").arg(existing);
-    let said = body.servant.files("pg_controldata", move || command.output()).await?;
-    let text = String::from_utf8_lossy(&said.stdout).into_owned();
-    ControlFile::parse(&text).ok_or_else(|| fail("pg_controldata says nothing of it"))
+    let said = command.output().map_err(|error| fail(format!("pg_controldata: {error}")))?;
+    let text = String::from_utf8_lossy(&said.stdout);
+    ControlFile::parse(&text)
+        .ok_or_else(|| fail(format!("pg_controldata: {}", String::from_utf8_lossy(&said.stderr).trim())))
 }
 
-/// Where its settings are: in its directory; else where a server that runs was told; else where Debian has them.
-fn find_settings(body: &Body, existing: &Path) -> Result<PathBuf, Refusal> {
+/// Where its settings are: in its directory; else where Debian has them.
+fn find_settings(programs: &Programs, existing: &Path) -> Result<PathBuf, Refusal> {
     let own = existing.join("postgresql.conf");
     if own.exists() {
         return Ok(own);
     }
-    let debian = Path::new("/etc/postgresql").join(body.programs.version.to_string());
+    let debian = Path::new("/etc/postgresql").join(programs.version.to_string());
     let clusters = fs::read_dir(&debian).into_iter().flatten().flatten();
     let files = clusters.map(|cluster| cluster.path().join("postgresql.conf"));
     let is_of_it = |file: &PathBuf| {

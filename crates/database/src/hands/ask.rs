@@ -16,6 +16,15 @@ pub(super) async fn ancestry(at: SocketAddr, term: Term, patience: Duration) -> 
     asked.map_err(|_| "no answer".to_owned())?.map_err(|error| error.to_string())
 }
 
+/// What the database is, of which a gate says that the primary of this term is behind it; `None`: it is not.
+///
+/// # Errors
+/// No answer in time, or none that can be understood.
+pub async fn system(at: SocketAddr, term: Term, patience: Duration) -> Result<Option<String>, String> {
+    let ancestry = ancestry(at, term, patience).await?;
+    Ok(ancestry.branches.map(|_| ancestry.system))
+}
+
 async fn ask(at: SocketAddr, term: Term) -> io::Result<Ancestry> {
     let mut stream = TcpStream::connect(at).await?;
     stream.set_nodelay(true)?;

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nines_control::failover::{Cohort, Failure, Origin, Position, Term};
 use nines_control::gate::Ancestry;
@@ -15,6 +15,7 @@ use super::place::Place;
 use super::probe::Probe;
 use super::process::Process;
 use super::programs::Programs;
+use super::reconfigure::Wanted;
 use super::servant::{Servant, User};
 use super::sql::{Session, Trouble};
 use super::state::State;
@@ -32,7 +33,8 @@ pub(super) struct Body {
     pub(super) servant: Servant,
     pub(super) door: Arc<dyn Doorkeeper>,
     pub(super) port: u16,
-    pub(super) replication_password: Option<String>,
+    /// What a reload may change.
+    wanted: Mutex<Arc<Wanted>>,
     pub(super) probe: Probe,
     state: Mutex<State>,
     server: Mutex<Option<Arc<Process>>>,
@@ -63,6 +65,8 @@ pub(super) struct Memory {
     /// The term that its users and slots were made in.
     pub(super) furnished: Option<Term>,
     pub(super) system: Option<String>,
+    /// When the latest checkpoint that was asked for began.
+    pub(super) checkpoint: Option<Instant>,
     pub(super) facts: Facts,
 }
 
@@ -77,11 +81,7 @@ impl Body {
         let user = User::find(&settings.user).map_err(Refusal)?;
         let place = Place::new(&settings.data);
         let state = State::load(&place.state())?;
-        let replication_password =
-            settings.replication_password.as_ref().map(super::settings::reveal).transpose()?;
-        for role in &settings.users {
-            super::settings::reveal(&role.password)?;
-        }
+        let wanted = Wanted::of(&settings)?;
         place.prepare(&user).map_err(|error| Refusal::at(&place.root, error))?;
         let port = match settings.tls {
             GateTls::PassThrough { .. } => {
@@ -106,7 +106,7 @@ impl Body {
             servant,
             door,
             port,
-            replication_password,
+            wanted: Mutex::new(Arc::new(wanted)),
             probe,
             state: Mutex::new(state.unwrap_or_default()),
             server: Mutex::new(None),
@@ -118,6 +118,14 @@ impl Body {
             adopted,
             settings,
         })
+    }
+
+    pub(super) fn wanted(&self) -> Arc<Wanted> {
+        lock(&self.wanted).clone()
+    }
+
+    pub(super) fn set_wanted(&self, wanted: Arc<Wanted>) {
+        *lock(&self.wanted) = wanted;
     }
 
     pub(super) fn state(&self) -> State {

@@ -223,7 +223,7 @@ pub(super) fn render(
         ("recovery_target_timeline", "latest"),
         ("restore_command", ""),
         ("cluster_name", settings.me.name()),
-        ("wal_retrieve_retry_interval", "100ms"),
+        ("wal_retrieve_retry_interval", "20ms"),
         // It asks for an answer when half of it is over.
         ("wal_receiver_timeout", &asks),
         ("wal_sender_timeout", &patience),
@@ -256,6 +256,32 @@ pub(super) fn render(
     let slot = if source.is_empty() { String::new() } else { slot(&settings.me) };
     set("primary_slot_name", &slot);
     text
+}
+
+/// Lines for what is set to less than a standby must have, by the file or by the server that was adopted.
+pub(super) fn at_least(least: &[(&str, u64)], parameters: &[(String, String)], adopted: &str) -> String {
+    let mut text = String::new();
+    for &(name, least) in least {
+        let of_file = parameters.iter().rev().find(|(one, _)| one.eq_ignore_ascii_case(name));
+        let wanted = match of_file {
+            Some((_, value)) => value.trim().parse().ok(),
+            None => adopted.lines().rev().find_map(|line| number(line, name)),
+        };
+        // What nobody set is PostgreSQL's default, and may be less: no matter, to have more than one needs is no mistake.
+        if wanted.is_none_or(|wanted: u64| wanted < least) && (wanted.is_some() || name != "max_wal_senders")
+        {
+            let _ =
+                writeln!(text, "# The primary had so much: a standby starts with no less.\n{name} = {least}");
+        }
+    }
+    text
+}
+
+/// Of `name = 5`.
+fn number(line: &str, name: &str) -> Option<u64> {
+    let rest = line.trim_start().strip_prefix(name)?.trim_start();
+    let value = rest.strip_prefix('=').unwrap_or(rest).split('#').next()?;
+    value.trim().trim_matches('\'').parse().ok()
 }
 
 /// `pg_hba.conf`: to PostgreSQL all come over its socket, those from outside through the gate, which lets nobody be the superuser.
@@ -354,6 +380,26 @@ mod tests {
         {
             assert_eq!(refusal(name, value), None);
         }
+    }
+
+    #[test]
+    fn a_standby_has_no_less_than_its_primary_had_and_more_if_the_file_says_so() {
+        let least = [("max_connections", 100), ("max_wal_senders", 10), ("max_worker_processes", 8)];
+        let lines = |parameters: &[(&str, &str)], adopted: &str| -> Vec<String> {
+            let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            let parameters: Vec<_> = parameters.iter().map(own).collect();
+            let text = at_least(&least, &parameters, adopted);
+            text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+        };
+        let rest = "max_worker_processes = 8".to_owned();
+        assert_eq!(
+            lines(&[("max_connections", "60")], ""),
+            ["max_connections = 100".to_owned(), rest.clone()]
+        );
+        assert_eq!(lines(&[("Max_Connections", "200")], ""), [rest.clone()]);
+        assert_eq!(lines(&[], "max_connections = '300' # many\n"), [rest]);
+        let all = [("max_connections", "200"), ("max_worker_processes", "9"), ("max_wal_senders", "4")];
+        assert_eq!(lines(&all, ""), ["max_wal_senders = 10"]);
     }
 
     #[test]

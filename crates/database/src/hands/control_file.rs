@@ -15,7 +15,18 @@ pub(super) struct ControlFile {
     pub(super) timeline: Term,
     /// The log goes that far at least.
     pub(super) at_least: Lsn,
+    /// A standby must have no less of these: what the primary had, as the log up to there says.
+    pub(super) least: Vec<(&'static str, u64)>,
 }
+
+/// In `pg_controldata`'s words, and PostgreSQL's.
+const LEAST: [(&str, &str); 5] = [
+    ("max_connections setting", "max_connections"),
+    ("max_worker_processes setting", "max_worker_processes"),
+    ("max_wal_senders setting", "max_wal_senders"),
+    ("max_prepared_xacts setting", "max_prepared_transactions"),
+    ("max_locks_per_xact setting", "max_locks_per_transaction"),
+];
 
 impl ControlFile {
     /// Of what `pg_controldata` printed.
@@ -32,6 +43,10 @@ impl ControlFile {
             state: (*fields.get("Database cluster state")?).to_owned(),
             timeline: timeline("Latest checkpoint's TimeLineID")?
                 .max(timeline("Min recovery ending loc's timeline")?),
+            least: LEAST
+                .iter()
+                .filter_map(|(field, name)| Some((*name, fields.get(field)?.parse().ok()?)))
+                .collect(),
             at_least: place("Latest checkpoint location")?.max(place("Minimum recovery ending location")?),
         })
     }
@@ -52,9 +67,12 @@ mod tests {
                     Latest checkpoint location:           0/1500028\n\
                     Latest checkpoint's TimeLineID:       1\n\
                     Minimum recovery ending location:     0/1600000\n\
-                    Min recovery ending loc's timeline:   5\n";
+                    Min recovery ending loc's timeline:   5\n\
+                    max_connections setting:              100\n\
+                    max_locks_per_xact setting:           64\n";
         let found = ControlFile::parse(text).unwrap();
         assert_eq!((found.timeline, found.at_least, found.is_shut_down()), (5, 0x160_0000, false));
+        assert_eq!(found.least, [("max_connections", 100), ("max_locks_per_transaction", 64)]);
         assert_eq!(ControlFile::parse("pg_controldata: error"), None);
     }
 }

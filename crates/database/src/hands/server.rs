@@ -19,7 +19,7 @@ use super::place::{self, Place};
 use super::process::{self, Process};
 use super::sql::{Session, Trouble};
 use super::state;
-use super::{fail, lock};
+use super::{Settings, fail, lock};
 
 /// A log that is longer is put by when a server is started.
 const LONG_LOG: u64 = 64 * 1024 * 1024;
@@ -60,8 +60,14 @@ impl Body {
         self.servant.files("ALTER SYSTEM's settings", move || take_back_own(&pgdata)).await?;
         let revision = state::new_id().map_err(fail)?;
         let adopted = self.adopted.load(Ordering::SeqCst);
-        let conf = config::render(&self.settings, &self.place, part, &revision, adopted, self.port);
-        let (access, identities) = (config::access(&self.settings), config::identities(&self.user));
+        let wanted = self.wanted();
+        let least = match part {
+            Part::Primary { .. } => String::new(),
+            Part::Standby { .. } => self.least(&wanted.settings).await,
+        };
+        let conf =
+            config::render(&wanted.settings, &self.place, part, &revision, adopted, self.port) + &least;
+        let (access, identities) = (config::access(&wanted.settings), config::identities(&self.user));
         let user = self.user.clone();
         self.files(move |place| {
             place::put(&place.access(), &access, Some(&user), false)?;
@@ -72,10 +78,17 @@ impl Body {
         Ok(revision)
     }
 
+    /// A standby doesn't start with less than its primary had of some things, though the file wants less: until it is the primary itself.
+    async fn least(&self, settings: &Settings) -> String {
+        let Ok(control) = self.control_file().await else { return String::new() };
+        let theirs = fs::read_to_string(self.place.adopted()).unwrap_or_default();
+        config::at_least(&control.least, &settings.parameters, &theirs)
+    }
+
     /// What a standby shows its source; `None` takes it away, so that no connection can be made any more.
     pub(super) async fn set_passfile(&self, there: bool) -> Result<(), Failure> {
         let path = self.place.passfile();
-        let text = self.replication_password.clone().map(|password| {
+        let text = self.wanted().replication_password.clone().map(|password| {
             let escaped = password.replace('\\', "\\\\").replace(':', "\\:");
             format!("*:*:*:*:{escaped}\n")
         });
@@ -91,9 +104,9 @@ impl Body {
     }
 
     /// Whether PostgreSQL can make sense of the settings: nothing goes by them yet.
-    pub(super) async fn validate(&self) -> Result<(), Failure> {
+    pub(super) async fn validate(&self, settings: &Settings) -> Result<(), Failure> {
         let adopted = self.adopted.load(Ordering::SeqCst);
-        let conf = config::render(&self.settings, &self.place, &self.part(), "", adopted, self.port);
+        let conf = config::render(settings, &self.place, &self.part(), "", adopted, self.port);
         let user = self.user.clone();
         self.files(move |place| place::put(&place.candidate(), &conf, Some(&user), false)).await?;
         let mut command = self.programs.command("postgres");

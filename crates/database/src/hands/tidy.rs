@@ -12,6 +12,8 @@ use super::config::Part;
 use super::effects::{clear_away, set_synchronous, stand_still};
 use super::place::{self, Place};
 use super::process::{self, Process};
+use super::programs::Programs;
+use super::servant::User;
 use super::server::Stop;
 use super::state::{Busy, State};
 use super::{Refusal, effects, history, lock};
@@ -25,7 +27,7 @@ pub(super) async fn tidy(body: &Arc<Body>) -> Result<(), Refusal> {
         return Ok(());
     }
     body.control_file().await?;
-    body.validate().await?;
+    body.validate(&body.wanted().settings).await?;
     body.set_server(Process::server_of(&body.place.pgdata).map(Arc::new));
     body.tell_gate();
     settle_promotion(body).await?;
@@ -74,15 +76,15 @@ async fn has_data(body: &Arc<Body>) -> Result<bool, Refusal> {
         body.is_of_others();
         return Ok(false);
     }
-    check_version(body, &pgdata)?;
-    check_owner(body, &pgdata)?;
+    check_version(&body.programs, &pgdata)?;
+    check_owner(&body.user, &pgdata)?;
     Ok(true)
 }
 
-pub(super) fn check_version(body: &Body, pgdata: &std::path::Path) -> Result<(), Refusal> {
+pub(super) fn check_version(programs: &Programs, pgdata: &std::path::Path) -> Result<(), Refusal> {
     let path = pgdata.join("PG_VERSION");
     let version = fs::read_to_string(&path).map_err(|error| Refusal::at(&path, error))?;
-    let (found, wanted) = (version.trim(), body.programs.version.to_string());
+    let (found, wanted) = (version.trim(), programs.version.to_string());
     if found == wanted {
         return Ok(());
     }
@@ -92,15 +94,15 @@ pub(super) fn check_version(body: &Body, pgdata: &std::path::Path) -> Result<(),
     ))
 }
 
-pub(super) fn check_owner(body: &Body, pgdata: &std::path::Path) -> Result<(), Refusal> {
+pub(super) fn check_owner(user: &User, pgdata: &std::path::Path) -> Result<(), Refusal> {
     let metadata = fs::symlink_metadata(pgdata).map_err(|error| Refusal::at(pgdata, error))?;
     if !metadata.is_dir() {
         return Err(Refusal::at(pgdata, "it is no directory"));
     }
-    if metadata.uid() == body.user.uid {
+    if metadata.uid() == user.uid {
         return Ok(());
     }
-    let (user, uid) = (&body.user.name, metadata.uid());
+    let (user, uid) = (&user.name, metadata.uid());
     Err(Refusal::at(
         pgdata,
         format!("it belongs to user {uid}, not to {user}, whom PostgreSQL runs as (user = \"…\")"),

@@ -7,9 +7,8 @@ use nines_control::failover::{Failure, Term};
 
 use super::body::Body;
 use super::config;
-use super::settings::reveal;
 use super::sql::{self, Session};
-use super::{REPLICATOR, fail, lock};
+use super::{REPLICATOR, lock};
 
 /// Creating a database, or a checkpoint, may take so long.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -48,9 +47,9 @@ async fn furnish(body: &Arc<Body>, term: Term) -> Result<(), Failure> {
     if body.state().history.last().is_some_and(|branch| branch.term == term) {
         session.run("CHECKPOINT").await?;
     }
-    for role in &body.settings.users {
-        let password = reveal(&role.password).map_err(fail)?;
-        make_role(&session, &role.name, "LOGIN", &password).await?;
+    let wanted = body.wanted();
+    for (role, password) in wanted.settings.users.iter().zip(&wanted.passwords) {
+        make_role(&session, &role.name, "LOGIN", password).await?;
         for database in &role.owns {
             make_database(&session, database, &role.name).await?;
         }
@@ -85,8 +84,9 @@ pub(super) async fn drop_slots(session: &Session) -> Result<(), Failure> {
 }
 
 /// Its password is what it is on all hosts now.
-async fn replicator(body: &Body, session: &Session) -> Result<(), Failure> {
-    let Some(password) = &body.replication_password else { return Ok(()) };
+pub(super) async fn replicator(body: &Body, session: &Session) -> Result<(), Failure> {
+    let wanted = body.wanted();
+    let Some(password) = &wanted.replication_password else { return Ok(()) };
     make_role(session, REPLICATOR, "LOGIN REPLICATION", password).await?;
     for function in GRANTS {
         session.run(&format!("GRANT EXECUTE ON FUNCTION {function} TO {}", sql::name(REPLICATOR))).await?;

@@ -1,5 +1,5 @@
 //! Looks at PostgreSQL all the time and reports: with every heartbeat, and at once when something changed. It has a connection of its own, and
-//! waits for no answer longer than a third of the lease.
+//! waits for no answer longer than two thirds of the lease: a machine that is short of time is no reason to fail over.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -282,7 +282,7 @@ async fn keep_house(body: Arc<Body>) {
     {
         tracing::warn!(why = failure.0, "slots for standbys can't be made");
     }
-    let keep = body.settings.keep;
+    let keep = body.wanted().settings.keep;
     let done = body.files(move |place| {
         let gone = match keep {
             Some(keep) => place.forget(std::time::SystemTime::now(), keep)?,

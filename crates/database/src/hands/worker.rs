@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nines_control::failover::{Effect, Id};
 use tokio::sync::mpsc;
 
 use super::body::Body;
 use super::effects;
 use super::effects::attach;
-use super::{Told, lock};
+use super::reconfigure::reconfigure;
+use super::{Order, Told, lock};
 
 /// Between two tries to stream.
 const AGAIN: Duration = Duration::from_millis(100);
 
-pub(super) async fn work(body: Arc<Body>, mut orders: mpsc::UnboundedReceiver<(Id, Effect)>) {
+pub(super) async fn work(body: Arc<Body>, mut orders: mpsc::UnboundedReceiver<Order>) {
     loop {
         let order = tokio::select! {
             biased;
@@ -27,7 +27,14 @@ pub(super) async fn work(body: Arc<Body>, mut orders: mpsc::UnboundedReceiver<(I
                 continue;
             }
         };
-        let Some((id, effect)) = order else { return };
+        let (id, effect) = match order {
+            Some(Order::Do(id, effect)) => (id, effect),
+            Some(Order::Reconfigure(wanted)) => {
+                reconfigure(&body, wanted).await;
+                continue;
+            }
+            None => return,
+        };
         let result = effects::carry_out(&body, &effect).await;
         if let Err(failure) = &result {
             tracing::info!(effect = effect.word(), why = failure.0, "an effect failed");

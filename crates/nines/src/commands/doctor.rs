@@ -1,5 +1,6 @@
 //! `nines doctor`: what this host lacks to do its part, and what to do about it.
 
+mod databases;
 mod facts;
 mod greeting;
 mod judge;

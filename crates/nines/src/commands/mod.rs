@@ -1,5 +1,6 @@
 //! A file per command. Each has its `Args` and a `run` that returns the exit code.
 
+pub(crate) mod adopt;
 pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod database;

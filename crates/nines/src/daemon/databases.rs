@@ -2,9 +2,10 @@
 
 mod door;
 mod registers;
+mod reload;
 mod shell;
 mod standing;
-mod store;
+pub(crate) mod store;
 
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -17,6 +18,8 @@ use nines_system::Secret;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::part::Part;
+use reload::Change;
+pub(super) use reload::Changes;
 use shell::Shell;
 
 /// What happened to one of them.
@@ -35,6 +38,13 @@ pub(super) enum Order {
         verb: DatabaseVerb,
         reply: oneshot::Sender<Result<String, Problem>>,
     },
+    /// Whether it could go by that.
+    Check {
+        change: Box<Change>,
+        reply: oneshot::Sender<Result<Box<Change>, String>>,
+    },
+    /// Goes by it from now on.
+    Change(Box<Change>),
     /// The daemon stops: hand over what there is, and stop PostgreSQL.
     Leave,
 }

@@ -7,9 +7,13 @@ use super::part::Part;
 /// Besides connections: listeners, logs, runtimes.
 const OTHERS: u64 = 256;
 
+/// A database's gate has two for each connection; more clients than this are rare, and PostgreSQL takes 100 if it isn't told.
+const DATABASE: u64 = 1000;
+
 /// What the file's listeners may need: each client's connection may have one to a member.
 pub(crate) fn needed(part: &Part) -> u64 {
-    2 * part.client_connections() + OTHERS
+    let databases = part.system.databases_on(part.host).count() as u64;
+    2 * part.client_connections() + databases * DATABASE + OTHERS
 }
 
 /// Raises the limit of open files as far as it goes without privileges, and says so where that is less than is [`needed`].

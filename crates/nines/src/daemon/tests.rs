@@ -94,7 +94,8 @@ fn addresses_that_leave_the_file_do_not_hold_up_the_loop() {
     // The thread hangs now.
     write(&world.directory, world.port, "");
     let began = Instant::now();
-    world.runtime.block_on(async { world.daemon.try_reload() }).unwrap();
+    let part = Part::read(&world.daemon.orders.file, &world.daemon.orders.host).unwrap();
+    world.runtime.block_on(async { world.daemon.try_reload(part, None) }).unwrap();
     let took = began.elapsed();
     drop(release);
     assert!(took < Duration::from_secs(3), "it took {took:?}");

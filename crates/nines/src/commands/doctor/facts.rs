@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nines_control::status::VirtualIpStatus;
+use nines_database::hands::Examined;
 use nines_system::{VrrpAuthentication, VrrpVersion};
 use nines_virtual_ip::clock::Clock;
 use nines_virtual_ip::interface::{Interface, Mac};
@@ -53,12 +55,60 @@ pub(super) struct Place {
     pub(super) open_files_needed: u64,
     pub(super) listeners: Vec<Listener>,
     pub(super) daemon: Daemon,
+    pub(super) databases: Vec<Database>,
+    /// `None`: this host has no database.
+    pub(super) store: Option<Store>,
     /// The virtual IPs that it is a candidate of.
     pub(super) routers: Vec<Router>,
     /// Hosts of the system that said another time than this clock does: by how many milliseconds they are ahead.
     pub(super) clocks: BTreeMap<String, i64>,
     /// Where another machine says that it is this host.
     pub(super) doubles: BTreeSet<IpAddr>,
+}
+
+/// A database that this host has an instance of.
+pub(super) struct Database {
+    pub(super) name: String,
+    /// Why its section can't be gone by, if so.
+    pub(super) postgresql: Result<Examined, String>,
+    /// The file's `version`.
+    pub(super) wanted: Option<u16>,
+    /// This program runs as root.
+    pub(super) as_root: bool,
+    pub(super) data: PathBuf,
+    pub(super) disk: Result<Disk, String>,
+    /// Its `max_connections`.
+    pub(super) connections: u64,
+    /// `vm.overcommit_memory`.
+    pub(super) overcommit: Option<u8>,
+}
+
+/// Where its directory is, or will be made.
+pub(super) struct Disk {
+    /// The directory or the nearest above it that exists.
+    pub(super) at: PathBuf,
+    pub(super) exists: bool,
+    /// What it is on, if that is anything peculiar: `tmpfs`.
+    pub(super) kind: &'static str,
+    pub(super) free: u64,
+    /// How long a flush takes.
+    pub(super) flush: Result<Duration, String>,
+}
+
+/// Where hosts of databases agree.
+#[derive(Default)]
+pub(super) struct Store {
+    /// It can't even be asked.
+    pub(super) why_not: Option<String>,
+    pub(super) embedded: Option<PathBuf>,
+    pub(super) members: Vec<StoreMember>,
+}
+
+pub(super) struct StoreMember {
+    pub(super) name: String,
+    pub(super) answer: Result<Duration, String>,
+    /// Another system that has the prefix.
+    pub(super) owner: Option<String>,
 }
 
 /// Where the file says that this host is.

@@ -1,5 +1,6 @@
 //! What the facts mean for this host's part, and what to do about it. Pure: facts in, findings out.
 
+mod databases;
 mod link;
 mod machine;
 mod others;
@@ -59,6 +60,7 @@ pub(super) fn judge(facts: &Facts) -> Judgement {
     machine::judge(facts, &mut findings);
     if let Some(place) = &facts.place {
         place::judge(place, &mut findings);
+        databases::judge(facts, &mut findings);
         for router in &place.routers {
             link::judge(router, &mut findings);
             if router.link.is_ok() {

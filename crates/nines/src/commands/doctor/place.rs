@@ -11,7 +11,7 @@ use nines_system::{HostAddress, HostId, LoadBalancer, System, VirtualIp};
 use nines_virtual_ip::interface::{self, Interface};
 
 use super::facts::{Daemon, Heard, Link, Listener, OwnAddress, Peer, Place, Router, Settings};
-use super::{machine, ports};
+use super::{databases, machine, ports};
 use crate::daemon::open_files;
 use crate::daemon::part::Part;
 
@@ -43,6 +43,8 @@ pub(super) async fn look(part: &Part, socket: &Path) -> anyhow::Result<Place> {
         open_files_needed: open_files::needed(part),
         listeners: listeners(part, &interfaces, status),
         daemon,
+        databases: system.databases_on(host).map(|id| databases::look(part, id)).collect(),
+        store: databases::store(part).await,
         routers,
         clocks: BTreeMap::new(),
         doubles: BTreeSet::new(),
@@ -101,6 +103,18 @@ fn listeners(part: &Part, interfaces: &[Interface], status: Option<&Status>) -> 
         }
         if let Some(admin) = balancer.admin {
             listeners.push(one(format!("{}/admin", balancer.name), Some(admin.ip()), admin.port()));
+        }
+    }
+    for id in part.system.databases_on(part.host) {
+        let database = &part.system[id];
+        let address = match part.system[part.host].address {
+            HostAddress::Ip(ip) => Some(ip),
+            HostAddress::Dns(_) => None,
+        };
+        let open = status.is_some_and(|status| status.databases.iter().any(|one| one.name == database.name));
+        for (what, port) in [("gate", database.port), ("reads", database.read_port)] {
+            let listener = one(format!("{}/{what}", database.name), address, port);
+            listeners.push(Listener { open, taken: listener.taken.filter(|_| !open), ..listener });
         }
     }
     listeners

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 
 use super::door::Door;
 use super::registers::{Answer, Shelf};
+use super::reload::Change;
 use super::store::Opening;
 use super::{Happened, LEAVE, Order, standing};
 use crate::daemon::part::Part;
@@ -58,6 +59,11 @@ enum Ended {
     Opened(Result<Registers, Error>),
     Set(Answer),
     Remembered(anyhow::Result<()>),
+    Checked(
+        Box<Change>,
+        oneshot::Sender<Result<Box<Change>, String>>,
+        Result<hands::Checked, hands::Refusal>,
+    ),
 }
 
 /// What the operator asked for.
@@ -170,27 +176,37 @@ impl Shell {
             let refusal = tokio::select! {
                 taken = Hands::take(self.hands.clone(), self.door.clone()) => match taken {
                     Ok(hands) => return Some(hands),
-                    Err(refusal) => refusal,
+                    Err(refusal) => refusal.to_string(),
                 },
-                order = self.orders.recv() => match order {
-                    Some(Order::Verb { reply, .. }) => {
-                        let _ = reply.send(Err(Problem::new("it has only just started: ask again")));
-                        continue;
-                    }
-                    Some(Order::Leave) | None => return None,
-                },
+                order = self.orders.recv() => {
+                    self.order_early(order, "it has only just started: ask again")?;
+                    continue;
+                }
             };
-            self.complain(refusal.to_string());
+            self.complain(refusal.clone());
+            self.show_refusal(&refusal);
             tokio::select! {
                 () = tokio::time::sleep(AGAIN) => {}
-                order = self.orders.recv() => match order {
-                    Some(Order::Verb { reply, .. }) => {
-                        let _ = reply.send(Err(Problem::new(refusal.to_string())));
-                    }
-                    Some(Order::Leave) | None => return None,
-                },
+                order = self.orders.recv() => self.order_early(order, &refusal)?,
             }
         }
+    }
+
+    /// What can be done before PostgreSQL is in hand; `None`: it is to leave.
+    fn order_early(&mut self, order: Option<Order>, why_not: &str) -> Option<()> {
+        match order? {
+            Order::Leave => return None,
+            Order::Verb { reply, .. } => drop(reply.send(Err(Problem::new(why_not.to_owned())))),
+            // It is looked at when it is taken in hand.
+            Order::Check { change, reply } => drop(reply.send(Ok(change))),
+            Order::Change(change) => self.change_early(*change),
+        }
+        Some(())
+    }
+
+    /// Nobody else says what is in the way.
+    fn show_refusal(&self, why: &str) {
+        self.status.send_modify(|shown| shown.problems = vec![why.to_owned()]);
     }
 
     fn open_store(&self, life: &mut Life) {
@@ -226,10 +242,35 @@ impl Shell {
                 life.leaving = Some(Instant::now() + LEAVE / 2);
                 life.give(Input::Leave);
             }
+            Order::Check { change, reply } => {
+                let check = life.hands.check(change.hands.clone());
+                life.begun.spawn(async move { Ended::Checked(change, reply, check.await) });
+            }
+            Order::Change(change) => self.change(life, *change),
             Order::Verb { verb, reply } => {
                 self.wish(life, Asked { verb: translated(verb), reply, tries: 0 });
             }
         }
+    }
+
+    /// What a file that was loaded again wants otherwise.
+    fn change(&mut self, life: &mut Life, change: Change) {
+        life.machine.reconfigure(Instant::now(), &change.failover);
+        if let Some(checked) = change.checked {
+            life.hands.reconfigure(checked);
+        }
+        self.lag = change.lag;
+    }
+
+    /// The same before PostgreSQL is in hand: what is in the way may be what the file said before.
+    fn change_early(&mut self, change: Change) {
+        self.settings = failover::Settings {
+            lease: self.settings.lease,
+            heartbeat: self.settings.heartbeat,
+            ..change.failover
+        };
+        self.hands = change.hands;
+        self.lag = change.lag;
     }
 
     /// Puts what the operator wants into the store, if it can be wanted.
@@ -331,6 +372,11 @@ impl Shell {
                 }
             }
             Ended::Wished(asked, value, answer) => self.wished(life, asked, &value, answer),
+            // Nobody waits for it any more, if this fails.
+            Ended::Checked(change, reply, checked) => drop(reply.send(match checked {
+                Ok(checked) => Ok(Box::new(Change { checked: Some(checked), ..*change })),
+                Err(refusal) => Err(refusal.to_string()),
+            })),
             Ended::Remembered(Ok(())) => {}
             Ended::Remembered(Err(error)) => self.complain(format!("{error:#}")),
         }
@@ -471,7 +517,7 @@ fn word(kind: Kind) -> event::Kind {
 }
 
 /// What the machine is told of a database of the file.
-fn settings(system: &System, id: DatabaseId, me: &Host) -> failover::Settings {
+pub(super) fn settings(system: &System, id: DatabaseId, me: &Host) -> failover::Settings {
     let database = &system[id];
     let names = database.hosts.iter().map(|&host| Host::from(system[host].name.as_str()));
     failover::Settings {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use nines_coordination::settings::{Etcd, Identity, Settings, Tls, User};
-use nines_coordination::{Claim, Error, Known, Prefix, Registers};
+use nines_coordination::{Claim, Entry, Error, Key, Known, Prefix, Registers};
 use nines_system::{Coordination, EtcdMember, HostAddress, Store, System};
 
 /// For one try.
@@ -17,7 +17,7 @@ const REFUSED_AGAIN: Duration = Duration::from_secs(5);
 
 /// What is needed to open the store.
 #[derive(Debug, Clone)]
-pub(super) struct Opening {
+pub(crate) struct Opening {
     settings: Settings,
     prefix: Prefix,
     system: String,
@@ -28,7 +28,7 @@ pub(super) struct Opening {
 impl Opening {
     /// # Errors
     /// A password can't be read, or the prefix can't be one.
-    pub(super) fn of(system: &System, coordination: &Coordination, data: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn of(system: &System, coordination: &Coordination, data: &Path) -> anyhow::Result<Self> {
         Ok(Self {
             settings: settings(system, &coordination.store)?,
             prefix: Prefix::new(coordination.prefix.clone())?,
@@ -56,6 +56,22 @@ impl Opening {
         opened
     }
 
+    /// What is there now, without claiming or changing anything.
+    ///
+    /// # Errors
+    /// It does not answer, or another system has the prefix.
+    pub(crate) async fn peek(&self, keys: &[Key], patience: Duration) -> Result<Vec<Option<Entry>>, Error> {
+        let peek =
+            nines_coordination::peek(&self.settings, &self.prefix, keys, Instant::now() + patience).await?;
+        match peek.owner {
+            Some(owner) if owner != self.system => Err(Error::Claimed {
+                prefix: self.prefix.to_string(),
+                by: format!("{owner:?}, and this one is {:?}", self.system),
+            }),
+            _ => Ok(peek.entries),
+        }
+    }
+
     /// Keeps what is known of the store for the next start.
     ///
     /// # Errors
@@ -79,7 +95,7 @@ fn read_known(path: &Path) -> anyhow::Result<Option<Known>> {
     }
 }
 
-fn settings(system: &System, store: &Store) -> anyhow::Result<Settings> {
+pub(crate) fn settings(system: &System, store: &Store) -> anyhow::Result<Settings> {
     let etcd = match store {
         Store::Embedded { path } => return Ok(Settings::Embedded { path: path.clone() }),
         Store::Etcd(etcd) => etcd,
