@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
 mod adopt;
+mod mistakes;
 mod reload;
 mod world;

@@ -1,6 +1,7 @@
 //! Every finding, from facts that are made up: a pair of load balancers on which everything is right, and then one thing
 //! is not.
 
+mod databases;
 mod fine;
 
 use std::time::Duration;

@@ -57,6 +57,8 @@ pub(super) fn place() -> Place {
             taken: None,
         }],
         daemon: Daemon::Runs { pid: 812 },
+        databases: Vec::new(),
+        store: None,
         routers: vec![router()],
         clocks: BTreeMap::from([("lb2".to_owned(), 12)]),
         doubles: BTreeSet::new(),
