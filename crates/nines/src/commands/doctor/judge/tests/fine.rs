@@ -62,8 +62,6 @@ pub(super) fn place() -> Place {
         routers: vec![router()],
         clocks: BTreeMap::from([("lb2".to_owned(), 12)]),
         doubles: BTreeSet::new(),
-        databases: Vec::new(),
-        store: None,
     }
 }
 
