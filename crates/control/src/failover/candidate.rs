@@ -2,9 +2,13 @@
 //! with enough of them the next term.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Failover, Host, Intent, Kind, Lease, Position, Recruits, Register, Rule, Term, Value, Verdict};
+
+/// This part of the time between takeovers a primary must be silent for, where one only seemed to be dead: by default 10 s, longer
+/// than a network that comes and goes would be away.
+const PATIENT: u32 = 6;
 
 impl Failover {
     /// Takes over from a primary that has lost its lease, or from a candidate that got stuck.
@@ -42,7 +46,8 @@ impl Failover {
             self.is_in_contact() && self.is_due(at)
         } else {
             let by_primary = lease.holder.as_ref() == Some(&rule.primary) && lease.term == rule.term;
-            self.is_lease_silent(turn) && !(by_primary && self.backs_off())
+            let more = if by_primary && self.backs_off() { self.settings.apart / PATIENT } else { Duration::ZERO };
+            self.is_lease_silent(turn + more)
         };
         if free {
             let term = self.next_term(rule);
@@ -50,7 +55,7 @@ impl Failover {
         }
     }
 
-    /// A primary only seemed to be dead not long ago: another one that is silent may be alive as well.
+    /// A primary only seemed to be dead not long ago: another one that is silent may be alive as well, and must be silent for longer.
     fn backs_off(&mut self) -> bool {
         let Some((term, learned)) = self.known.seemed else { return false };
         if term <= self.known.forgiven {
@@ -58,8 +63,10 @@ impl Failover {
         }
         let backs_off = !self.is_due(learned + self.settings.apart);
         if backs_off {
-            let why = "the primary is silent, as one was that only seemed to be dead: waits, since the network may come and go";
-            self.say(Kind::Refused, why.to_owned());
+            if self.is_lease_silent(Duration::ZERO) {
+                let why = "the primary is silent, as one was that only seemed to be dead: waits, since the network may come and go";
+                self.say(Kind::Refused, why.to_owned());
+            }
         }
         backs_off
     }
