@@ -33,6 +33,7 @@ const HOUSE: &[(&str, &[&str])] = &[
             "nines-lab",
             "nines-load-balancer",
             "nines-rehearsal",
+            "nines-simulator",
             "nines-system",
             "nines-trial",
             "nines-virtual-ip",

@@ -27,6 +27,10 @@ struct Need {
     package: &'static str,
 }
 
+/// What a rehearsal of databases runs.
+const DEMO: &[Need] =
+    &[Need { file: "etcd", package: "etcd-server" }, Need { file: "pg_ctlcluster", package: "postgresql" }];
+
 /// Tests that speak with the real thing.
 const TEST: &[Need] = &[
     Need { file: "keepalived", package: "keepalived" },
@@ -63,7 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 pub(crate) fn prepare(purpose: For) -> Result<()> {
     match purpose {
         // The lab speaks to the kernel itself, and Rust is what brought us here.
-        For::Demo => Ok(()),
+        For::Demo => debian_packages(DEMO),
         For::Test => {
             rust_components()?;
             cargo_deny()?;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use nines_admin::api::Problem;
+use nines_admin::api::{DatabaseOrder, DatabaseVerb, Problem};
 use nines_admin::{BindError, Client, ClientError, Gone, Source, bind, read_only, router, serve};
 use nines_control::event::{Event, EventLog, Kind};
 use nines_control::statistics::{
@@ -63,6 +63,17 @@ impl Source for Fake {
         }
         status.pools[0].members[0].wish = wish;
         Ok(Ok(vec![format!("web/{target}")]))
+    }
+
+    async fn database(&self, order: DatabaseOrder) -> Result<Result<String, Problem>, Gone> {
+        if order.database != "orders" {
+            let known = vec!["orders".to_owned()];
+            return Ok(Err(Problem {
+                known,
+                ..Problem::new(format!("no database is called {}", order.database))
+            }));
+        }
+        Ok(Ok(format!("{:?}", order.verb)))
     }
 }
 
@@ -247,6 +258,18 @@ async fn events_come_after_a_sequence_and_a_wait_ends_with_the_first() {
     served.fake.push("web/app3:8080");
     let came = tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap().unwrap().unwrap();
     assert_eq!(came[0].sequence, 3);
+}
+
+#[tokio::test]
+async fn an_order_to_a_database_reaches_the_daemon_and_an_unknown_one_names_the_known() {
+    let served = Served::start();
+    let client = served.client();
+    let verb = DatabaseVerb::Switchover { to: Some("db2".to_owned()), force: false };
+    assert_eq!(client.database("orders", verb.clone()).await.unwrap(), format!("{verb:?}"));
+    let Err(ClientError::Refused(problem)) = client.database("order", DatabaseVerb::Pause).await else {
+        panic!("no database is called so");
+    };
+    assert_eq!(problem.known, ["orders"]);
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ enum Command {
     Rehearse(commands::rehearse::Args),
     /// What happens if each component fails: single points of failure, predicted nines, what a change buys
     Audit(commands::audit::Args),
-    /// Thousands of years of failures in seconds, and what they were like
+    /// Thousands of years of failures in seconds; or worlds that break what decides, by their seed
     Simulate(commands::simulate::Args),
     /// This host's part, for real
     Run(commands::run::Args),

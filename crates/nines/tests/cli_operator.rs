@@ -33,10 +33,6 @@ impl Source for Fake {
         }
     }
 
-    async fn database(&self, _: DatabaseOrder) -> Result<Result<String, Problem>, Gone> {
-        Ok(Err(Problem::new("this host has no databases")))
-    }
-
     async fn wish(&self, target: String, wish: Wish) -> Result<Result<Vec<String>, Problem>, Gone> {
         let mut status = self.0.lock().unwrap();
         Ok(match status.pools[0].members.iter_mut().find(|member| member.host == target) {
@@ -49,6 +45,15 @@ impl Source for Fake {
                 Err(Problem { known, ..Problem::new(format!("nothing is called `{target}`")) })
             }
         })
+    }
+
+    async fn database(&self, order: DatabaseOrder) -> Result<Result<String, Problem>, Gone> {
+        if order.database != "orders" {
+            let known = vec!["orders".to_owned()];
+            let error = format!("no database is called `{}`", order.database);
+            return Ok(Err(Problem { known, ..Problem::new(error) }));
+        }
+        Ok(Ok(format!("{:?}", order.verb)))
     }
 }
 
@@ -282,10 +287,22 @@ fn the_operators_verbs_say_what_they_touched() {
 }
 
 #[test]
+fn an_order_to_a_database_is_answered_or_refused_with_the_known_names() {
+    let daemon = Daemon::start();
+    let output = daemon.nines(&["pause", "orders"]);
+    assert_eq!((text(&output.stdout), output.status.code()), ("orders: Pause\n", Some(0)));
+    let output = daemon.nines(&["reinit", "orders", "db3", "--json"]);
+    assert_eq!(text(&output.stdout), "{\"said\":\"Reinit { host: \\\"db3\\\" }\"}\n");
+    let output = daemon.nines(&["resume", "order"]);
+    assert_eq!(text(&output.stderr), "nines: no database is called `order`\nknown: orders\n");
+    assert_eq!((text(&output.stdout), output.status.code()), ("", Some(1)));
+}
+
+#[test]
 fn without_a_daemon_every_command_says_what_it_tried() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("lb1.sock");
-    for args in [&["status"][..], &["events"], &["drain", "app1"]] {
+    for args in [&["status"][..], &["events"], &["drain", "app1"], &["switchover", "orders"]] {
         let output = nines(&socket, args);
         assert_eq!(output.status.code(), Some(1));
         let error = text(&output.stderr);

@@ -65,13 +65,13 @@ fn was_late(result: &Value) -> bool {
 }
 
 fn play(component: &str, fault: &str) -> (Option<i32>, Value) {
-    let (code, report) = rehearse(&example("shop.toml"), &["--only", component, "--fault", fault]);
+    let (code, report) = rehearse(&example("pair.toml"), &["--only", component, "--fault", fault]);
     assert_eq!(report["complete"], true, "{report:#}");
     assert_eq!(report["results"].as_array().map(Vec::len), Some(1), "{report:#}");
     (code, report["results"][0].clone())
 }
 
-/// Breaks a component of the shop; nothing may fail, and nothing may be slow.
+/// Breaks a component of the pair's example; nothing may fail, and nothing may be slow.
 fn spared(component: &str, fault: &str) -> Value {
     let _guard = one_at_a_time();
     let (mut code, mut result) = play(component, fault);
@@ -125,7 +125,7 @@ fn a_hundred_reloads_cost_clients_nothing() {
     spared("lb1", "reload");
 }
 
-/// Breaks the host that answers on the shop's address; what fails may fail only while the address moves.
+/// Breaks the host that answers on the pair's address; what fails may fail only while the address moves.
 fn moved(fault: &str) -> Value {
     let _guard = one_at_a_time();
     let (mut code, mut result) = play("lb1", fault);
@@ -273,8 +273,8 @@ fn a_host_that_would_need_two_interfaces_is_told_at_once() {
 fn without_retries_a_killed_server_breaks_the_promise() {
     let _guard = one_at_a_time();
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("shop.toml");
-    let text = std::fs::read_to_string(example("shop.toml")).unwrap();
+    let file = directory.path().join("pair.toml");
+    let text = std::fs::read_to_string(example("pair.toml")).unwrap();
     std::fs::write(&file, text + "retries = { tries = 1 }\n").unwrap();
     let (code, report) = rehearse(&file, &["--only", "app1", "--fault", "kill"]);
     let result = &report["results"][0];
@@ -289,12 +289,12 @@ fn a_pool_killed_as_a_whole_is_seen_by_clients_and_no_broken_promise() {
     let logs = tempfile::tempdir().unwrap();
     let directory = logs.path().to_str().unwrap();
     let args = ["--only", "web", "--seconds", "2", "--rate", "200", "--keep-logs", directory];
-    let output = end(start(&example("shop.toml"), &args));
+    let output = end(start(&example("pair.toml"), &args));
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(
         lines[0],
-        "shop · 2 zones · load balancer front (2 hosts) · pool web (3 servers) · objective 99.99 %",
+        "pair · 2 zones · load balancer front (2 hosts) · pool web (3 servers) · objective 99.99 %",
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
@@ -309,8 +309,8 @@ fn a_pool_killed_as_a_whole_is_seen_by_clients_and_no_broken_promise() {
 fn a_server_that_does_not_start_is_told_with_its_last_words() {
     let _guard = one_at_a_time();
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("shop.toml");
-    let text = std::fs::read_to_string(example("shop.toml")).unwrap();
+    let file = directory.path().join("pair.toml");
+    let text = std::fs::read_to_string(example("pair.toml")).unwrap();
     std::fs::write(&file, text + "command = [\"sh\", \"-c\", \"echo no database for {host}; exit 3\"]\n")
         .unwrap();
     let begin = Instant::now();
@@ -324,7 +324,7 @@ fn a_server_that_does_not_start_is_told_with_its_last_words() {
 #[test]
 fn an_interrupted_rehearsal_tells_what_it_has_and_leaves_nothing_behind() {
     let _guard = one_at_a_time();
-    let child = start(&example("shop.toml"), &["--seconds", "60", "--rate", "100", "--json"]);
+    let child = start(&example("pair.toml"), &["--seconds", "60", "--rate", "100", "--json"]);
     let pid = child.id().to_string();
     wait_until("the servers run", || {
         processes().iter().any(|words| words.contains("stand-in --listen 10.0.1.21"))

@@ -3,7 +3,7 @@
 
 use std::process::{Command, Output};
 
-const SHOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/shop.toml");
+const PAIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/pair.toml");
 
 fn rehearse(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_nines")).arg("rehearse").args(args).output().unwrap()
@@ -16,42 +16,42 @@ fn told(output: &Output) -> (Option<i32>, String, String) {
 
 #[test]
 fn list_says_what_would_be_broken() {
-    let (code, out, err) = told(&rehearse(&[SHOP, "--list", "--only", "app2,web"]));
+    let (code, out, err) = told(&rehearse(&[PAIR, "--list", "--only", "app2,web"]));
     assert_eq!(out, "app2: kill, freeze, cut-off, drain, restart\nweb: kill\n");
     assert_eq!((code, err.as_str()), (Some(0), ""));
 
-    let (_, out, _) = told(&rehearse(&[SHOP, "--list", "--only", "lb2"]));
+    let (_, out, _) = told(&rehearse(&[PAIR, "--list", "--only", "lb2"]));
     assert_eq!(
         out,
         "lb2: kill, power-off, freeze, cut-off, cut-in, cut-out, split, drain, restart, reload\n"
     );
 
-    let (_, out, _) = told(&rehearse(&[SHOP, "--list", "--json", "--fault", "freeze"]));
+    let (_, out, _) = told(&rehearse(&[PAIR, "--list", "--json", "--fault", "freeze"]));
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(json["system"], "shop");
+    assert_eq!(json["system"], "pair");
     assert_eq!(json["components"][2], serde_json::json!({ "component": "app3", "faults": ["freeze"] }));
 }
 
 #[test]
 fn an_unknown_name_is_answered_with_the_known() {
-    let (code, out, err) = told(&rehearse(&[SHOP, "--only", "app9"]));
+    let (code, out, err) = told(&rehearse(&[PAIR, "--only", "app9"]));
     assert_eq!(
         err,
         "nines: there is no component \"app9\" to rehearse; there are: app1, app2, app3, lb1, lb2, web\n"
     );
     assert_eq!((code, out.as_str()), (Some(2), ""));
-    let (code, _, err) = told(&rehearse(&[SHOP, "--fault", "explode"]));
+    let (code, _, err) = told(&rehearse(&[PAIR, "--fault", "explode"]));
     assert!(err.contains("kill, power-off, freeze, ") && err.ends_with("restart, reload\n"), "{err}");
     assert_eq!(code, Some(2));
 }
 
 #[test]
 fn what_leaves_nothing_to_break_is_wrong_usage() {
-    let (code, _, err) = told(&rehearse(&[SHOP, "--only", "web", "--fault", "drain"]));
+    let (code, _, err) = told(&rehearse(&[PAIR, "--only", "web", "--fault", "drain"]));
     assert!(err.contains("nothing to rehearse"), "{err}");
     assert_eq!(code, Some(2));
-    assert_eq!(rehearse(&[SHOP, "--rate", "0"]).status.code(), Some(2));
-    assert_eq!(rehearse(&[SHOP, "--seconds", "0"]).status.code(), Some(2));
+    assert_eq!(rehearse(&[PAIR, "--rate", "0"]).status.code(), Some(2));
+    assert_eq!(rehearse(&[PAIR, "--seconds", "0"]).status.code(), Some(2));
 }
 
 #[test]

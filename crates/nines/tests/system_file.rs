@@ -14,6 +14,8 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
+const PAIR: &str = include_str!("../../../examples/pair.toml");
+
 const WRONG: &str = r#"name = "shop"
 hosts = { app1 = "10.0.1.21" }
 pools = { web = { members = ["app1:8080"], check = { interval = 500 } } }
@@ -22,12 +24,12 @@ pools = { web = { members = ["app1:8080"], check = { interval = 500 } } }
 #[test]
 fn a_file_that_is_right_gets_a_summary() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("shop.toml"), nines_system::example()).unwrap();
-    let out = nines(folder.path(), &["check", "shop.toml"]);
+    std::fs::write(folder.path().join("pair.toml"), PAIR).unwrap();
+    let out = nines(folder.path(), &["check", "pair.toml"]);
     assert_eq!(out.status.code(), Some(0));
     assert_eq!(text(&out.stderr), "");
     let summary = "\
-shop: the file is right
+pair: the file is right
 
 objective               99.99 %
 zone a                  lb1, app1
@@ -44,8 +46,7 @@ pool web                app1:8080, app2:8080, app3:8080
 #[test]
 fn the_summary_tells_what_a_database_promises_and_who_keeps_it() {
     let folder = tempfile::tempdir().unwrap();
-    let file = include_str!("../../../examples/shop-with-databases.toml");
-    std::fs::write(folder.path().join("shop.toml"), file).unwrap();
+    std::fs::write(folder.path().join("shop.toml"), nines_system::example()).unwrap();
     let out = nines(folder.path(), &["check", "shop.toml"]);
     assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), ""));
     let summary = "
@@ -194,8 +195,8 @@ pool web                app1:8080
 #[test]
 fn an_explained_file_is_a_file_again() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("shop.toml"), nines_system::example()).unwrap();
-    let explained = nines(folder.path(), &["check", "shop.toml", "--explain"]);
+    std::fs::write(folder.path().join("pair.toml"), PAIR).unwrap();
+    let explained = nines(folder.path(), &["check", "pair.toml", "--explain"]);
     assert_eq!(explained.status.code(), Some(0));
     assert!(text(&explained.stdout).contains("race_connect = \"50ms\""));
     std::fs::write(folder.path().join("explained.toml"), &explained.stdout).unwrap();
@@ -229,8 +230,8 @@ fn the_schema_is_json() {
 #[test]
 fn an_audit_says_what_fails_alone_and_what_would_help() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("shop.toml"), nines_system::example()).unwrap();
-    let out = nines(folder.path(), &["audit", "shop.toml", "--json"]);
+    std::fs::write(folder.path().join("pair.toml"), PAIR).unwrap();
+    let out = nines(folder.path(), &["audit", "pair.toml", "--json"]);
     let answer: Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(answer["single_points"], serde_json::json!([]));
     let lb1 = answer["components"]
@@ -241,15 +242,15 @@ fn an_audit_says_what_fails_alone_and_what_would_help() {
         .unwrap();
     assert_eq!(lb1["takes_over"], serde_json::json!(["front: lb2 takes 10.0.1.100"]));
 
-    let out = nines(folder.path(), &["audit", "shop.toml", "--of", "lb1"]);
+    let out = nines(folder.path(), &["audit", "pair.toml", "--of", "lb1"]);
     assert!(
         text(&out.stdout).contains("noticed     front: by silence, within 0.33 s"),
         "{}",
         text(&out.stdout)
     );
-    assert_eq!(nines(folder.path(), &["audit", "shop.toml", "--of", "lb9"]).status.code(), Some(2));
+    assert_eq!(nines(folder.path(), &["audit", "pair.toml", "--of", "lb9"]).status.code(), Some(2));
 
-    let single = nines_system::example().replace("hosts = [\"lb1\", \"lb2\"]", "hosts = [\"lb1\"]");
+    let single = PAIR.replace("hosts = [\"lb1\", \"lb2\"]", "hosts = [\"lb1\"]");
     std::fs::write(folder.path().join("single.toml"), single.replace("virtual_ips", "# virtual_ips"))
         .unwrap();
     let out = nines(folder.path(), &["audit", "single.toml"]);
@@ -262,13 +263,52 @@ fn an_audit_says_what_fails_alone_and_what_would_help() {
 #[test]
 fn simulated_years_are_the_same_again() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("shop.toml"), nines_system::example()).unwrap();
+    std::fs::write(folder.path().join("pair.toml"), PAIR).unwrap();
     let years =
-        |seed| nines(folder.path(), &["simulate", "shop.toml", "--years", "500", "--json", "--seed", seed]);
+        |seed| nines(folder.path(), &["simulate", "pair.toml", "--years", "500", "--json", "--seed", seed]);
     let (one, again, other) = (years("1"), years("1"), years("2"));
     assert_eq!(one.status.code(), Some(0));
     assert_eq!(one.stdout, again.stdout);
     assert_ne!(one.stdout, other.stdout);
     let answer: Value = serde_json::from_slice(&one.stdout).unwrap();
     assert!(answer["mean"]["likely"].as_f64().unwrap() > 0.0 && answer["years"] == 500);
+}
+
+#[test]
+fn a_simulated_world_is_the_same_again_down_to_the_hash_of_its_trace() {
+    let folder = std::env::temp_dir();
+    for world in ["failover", "vrrp"] {
+        let play = |args: &[&str]| nines(&folder, &[&["simulate", "--world", world], args].concat());
+        let traced = play(&["--seed", "7", "--trace"]);
+        assert_eq!(traced.status.code(), Some(0));
+        assert_eq!(traced.stdout, play(&["--seed", "7", "--trace"]).stdout);
+        let told = text(&traced.stdout);
+        assert!(told.lines().count() > 1000 && told.contains("every promise kept"), "{told}");
+
+        let json = |args: &[&str]| -> Value {
+            serde_json::from_slice(&play(&[args, &["--json"]].concat()).stdout).unwrap()
+        };
+        // Alone, and among others on all cores.
+        let (alone, among) = (json(&["--seed", "7"]), json(&["--seed", "5", "--seeds", "4"]));
+        assert_eq!(alone["seeds"][0], among["seeds"][2]);
+        assert_ne!(among["seeds"][1]["fingerprint"], among["seeds"][2]["fingerprint"]);
+        let hash = alone["seeds"][0]["fingerprint"].as_str().unwrap();
+        assert!(told.contains(&format!("trace {hash}")), "{hash}");
+        assert_eq!((&alone["world"], &alone["broken"]), (&Value::from(world), &Value::from(0)));
+    }
+}
+
+#[test]
+fn a_world_and_a_file_are_two_things() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("pair.toml"), PAIR).unwrap();
+    for args in [
+        &["pair.toml", "--trace"][..],
+        &["pair.toml", "--world", "vrrp"],
+        &["--world", "vrrp", "--years", "3"],
+        &[],
+    ] {
+        let out = nines(folder.path(), &[&["simulate"], args].concat());
+        assert_eq!((out.status.code(), text(&out.stdout)), (Some(2), ""), "{args:?}");
+    }
 }

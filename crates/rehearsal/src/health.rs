@@ -89,8 +89,11 @@ pub fn missing(all: &[Status], expected: &Expected) -> Vec<String> {
         for pool in status.pools.iter().filter(|pool| used.contains(&pool.name)) {
             if expected.reaching.contains(&pool.name) {
                 if !pool.members.iter().any(|member| member.eligible) {
-                    let who = pool.who.as_deref().unwrap_or("reaches nobody");
-                    missing.push(format!("{}: {}: {who}", status.host, pool.name));
+                    let (host, name) = (&status.host, &pool.name);
+                    missing.push(match &pool.who {
+                        Some(who) => format!("{host}: {name}: {who}"),
+                        None => format!("{host}: {name} reaches nobody"),
+                    });
                 }
                 continue;
             }

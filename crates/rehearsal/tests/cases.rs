@@ -260,8 +260,8 @@ async fn whoever_watches_sees_each_phase_and_the_counts() {
 
 #[tokio::test]
 async fn a_report_is_in_the_plans_order_and_knows_what_is_missing() {
-    let text = include_str!("../../../examples/shop.toml");
-    let system = nines_system::parse("shop.toml", text).unwrap();
+    let text = include_str!("../../../examples/pair.toml");
+    let system = nines_system::parse("pair.toml", text).unwrap();
     let plan =
         Plan::of(&system).narrow(&["app1".to_owned()], &["kill".to_owned(), "freeze".to_owned()]).unwrap();
     let (report, _) = play(Loopback::new(Deed::Answer), Fault::Kill, Promise::NothingLost).await;

@@ -97,16 +97,16 @@ impl Stage for Two {
     }
 }
 
-/// The shop, whose address is the server's; 200 ms between advertisements promise a second.
-fn shop(two: &Two) -> nines_system::System {
-    let text = include_str!("../../../examples/shop.toml")
+/// A pair, whose address is the server's; 200 ms between advertisements promise a second.
+fn system(two: &Two) -> nines_system::System {
+    let text = include_str!("../../../examples/pair.toml")
         .replace(r#"["10.0.1.100"]"#, r#"[{ address = "10.0.1.100", interval = "200ms" }]"#)
         .replace(r#"":80""#, &format!(r#"":{}""#, two.server.address.port()));
-    nines_system::parse("shop.toml", &text).unwrap()
+    nines_system::parse("pair.toml", &text).unwrap()
 }
 
 fn case(two: &Two, host: &str, fault: Fault) -> Case {
-    let mut plan = Plan::of(&shop(two)).narrow(&[host.to_owned()], &[fault.to_string()]).unwrap();
+    let mut plan = Plan::of(&system(two)).narrow(&[host.to_owned()], &[fault.to_string()]).unwrap();
     let mut case = plan.cases.remove(0);
     let mut component = (*case.component).clone();
     for door in &mut component.doors {
@@ -129,7 +129,7 @@ fn quick() -> Options {
 }
 
 fn rehearsal(two: Two, options: Options) -> Rehearsal<Two> {
-    let expected = Expected::of(&shop(&two));
+    let expected = Expected::of(&system(&two));
     Rehearsal::new(two, options, expected)
 }
 

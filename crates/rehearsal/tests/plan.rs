@@ -12,8 +12,8 @@ fn system(text: &str) -> System {
     nines_system::parse("shop.toml", text).unwrap_or_else(|mistakes| panic!("{}", mistakes.render(false)))
 }
 
-fn shop() -> System {
-    system(include_str!("../../../examples/shop.toml"))
+fn pair() -> System {
+    system(include_str!("../../../examples/pair.toml"))
 }
 
 fn cases(plan: &Plan) -> Vec<String> {
@@ -22,7 +22,7 @@ fn cases(plan: &Plan) -> Vec<String> {
 
 #[test]
 fn every_host_meets_every_fault_and_the_whole_pool_is_killed() {
-    let plan = Plan::of(&shop());
+    let plan = Plan::of(&pair());
     assert_eq!(cases(&plan).len(), 3 * 5 + 2 * 10 + 1);
     assert_eq!(cases(&plan)[..5], ["app1 kill", "app1 freeze", "app1 cut-off", "app1 drain", "app1 restart"]);
     let of_lb1 = [
@@ -54,19 +54,6 @@ fn every_host_meets_every_fault_and_the_whole_pool_is_killed() {
     assert_eq!(web.component.doors[0].host, "lb1");
 }
 
-#[test]
-fn databases_are_left_alone_and_said_to_be() {
-    let with_databases = system(include_str!("../../../examples/shop-with-databases.toml"));
-    let (plan, without) = (Plan::of(&with_databases), Plan::of(&shop()));
-    assert_eq!(cases(&plan), cases(&without));
-    for (case, other) in plan.cases.iter().zip(&without.cases) {
-        assert_eq!((&case.promise, &case.component), (&other.promise, &other.component));
-    }
-    let left_out =
-        ["db1", "db2", "db3"].map(|host| (host.to_owned(), "databases are not rehearsed yet".to_owned()));
-    assert_eq!(plan.left_out, left_out);
-}
-
 fn doors_of(component: &Component) -> Vec<String> {
     let text = |door: &Door| match door.address {
         Some(address) => SocketAddr::new(address, door.port).to_string(),
@@ -81,7 +68,7 @@ fn promise(plan: &Plan, component: &str, fault: Fault) -> Promise {
 
 #[test]
 fn an_address_moves_in_time_and_what_was_planned_or_is_not_in_use_costs_nothing() {
-    let plan = Plan::of(&shop());
+    let plan = Plan::of(&pair());
     let moves = Promise::Moves { within: Duration::from_millis(500) };
     for fault in Fault::OF_LOAD_BALANCERS {
         let (of_active, of_backup) = match fault {
@@ -98,7 +85,7 @@ fn an_address_moves_in_time_and_what_was_planned_or_is_not_in_use_costs_nothing(
 
 #[test]
 fn a_load_balancer_is_broken_gently_first_and_last_in_the_ways_that_make_it_mistrust_itself() {
-    let plan = Plan::of(&shop());
+    let plan = Plan::of(&pair());
     let order: Vec<String> = plan
         .playing_order()
         .iter()
@@ -195,7 +182,7 @@ fn a_server_that_balances_too_is_broken_as_a_load_balancer() {
 
 #[test]
 fn a_component_has_calm_between_its_faults() {
-    let plan = Plan::of(&shop());
+    let plan = Plan::of(&pair());
     let order = plan.playing_order();
     let played: Vec<String> =
         order.iter().map(|case| format!("{} {}", case.component.name, case.fault)).collect();
@@ -210,7 +197,7 @@ fn a_component_has_calm_between_its_faults() {
 fn names_narrow_it_and_unknown_ones_are_told_with_the_known() {
     let narrow = |only: &[&str], faults: &[&str]| {
         let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-        Plan::of(&shop()).narrow(&words(only), &words(faults))
+        Plan::of(&pair()).narrow(&words(only), &words(faults))
     };
     assert_eq!(cases(&narrow(&["app2", "app1"], &["freeze"]).unwrap()), ["app1 freeze", "app2 freeze"]);
     assert_eq!(cases(&narrow(&["web"], &[]).unwrap()), ["web kill"]);
@@ -315,8 +302,8 @@ fn a_host_that_balances_too_is_left_out_and_said_to_be() {
     );
 }
 
-fn with_databases() -> System {
-    system(include_str!("../../../examples/shop-with-databases.toml"))
+fn shop() -> System {
+    system(include_str!("../../../examples/shop.toml"))
 }
 
 fn of<'a>(plan: &'a Plan, label: &str) -> Vec<&'a nines_rehearsal::Case> {
@@ -325,7 +312,7 @@ fn of<'a>(plan: &'a Plan, label: &str) -> Vec<&'a nines_rehearsal::Case> {
 
 #[test]
 fn a_database_is_broken_by_role_and_etcd_by_its_leader_and_as_a_whole() {
-    let plan = Plan::of(&with_databases());
+    let plan = Plan::of(&shop());
     assert_eq!(plan.left_out, []);
     let names = plan.component_names();
     assert_eq!(
@@ -361,7 +348,7 @@ fn how_long_writes_may_stop_follows_from_the_lease_and_from_who_is_left() {
         assert!(matches!(case.promise, Promise::KeepsWrites { .. }), "{:?}", case.promise);
         case.promise.gap().map(|gap| gap.as_millis())
     }
-    let plan = Plan::of(&with_databases());
+    let plan = Plan::of(&shop());
     let cases = [
         (Fault::KillServer, 1000),
         (Fault::Kill, 3000),
@@ -384,7 +371,7 @@ fn how_long_writes_may_stop_follows_from_the_lease_and_from_who_is_left() {
     assert_eq!(within(&plan, "coordination/leader", Fault::KillStore), Some(1500));
     assert_eq!(within(&plan, "coordination", Fault::KillStore), None);
 
-    let text = include_str!("../../../examples/shop-with-databases.toml");
+    let text = include_str!("../../../examples/shop.toml");
     let slower = text.replace("[databases.orders]", "[databases.orders]\nlease = \"3s\"");
     assert_eq!(within(&Plan::of(&system(&slower)), "orders/primary", Fault::PowerOff), Some(6000));
     // Two hosts: when one is gone, the other one has nobody to confirm.
@@ -397,13 +384,13 @@ fn how_long_writes_may_stop_follows_from_the_lease_and_from_who_is_left() {
 
 #[test]
 fn roles_can_be_chosen_and_what_nobody_can_write_into_is_left_out() {
-    let narrow = |only: &str| Plan::of(&with_databases()).narrow(&[only.to_owned()], &[]);
+    let narrow = |only: &str| Plan::of(&shop()).narrow(&[only.to_owned()], &[]);
     assert_eq!(narrow("orders").unwrap().cases.len(), 13 + 5 + 2);
     assert_eq!(narrow("orders/standbys").unwrap().cases.len(), 2);
     assert_eq!(narrow("coordination").unwrap().cases.len(), 3);
     assert!(narrow("orders/nobody").unwrap_err().known.contains(&"orders/primary".to_owned()));
 
-    let text = include_str!("../../../examples/shop-with-databases.toml");
+    let text = include_str!("../../../examples/shop.toml");
     let nobody = text.replace(", owns = [\"shop\"]", "");
     let plan = Plan::of(&system(&nobody));
     assert_eq!(of(&plan, "orders/primary").len() + of(&plan, "coordination").len(), 0);

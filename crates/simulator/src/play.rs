@@ -149,7 +149,7 @@ impl<Seen: Display> Display for Report<Seen> {
         let Violation { at, promise, what } = violation;
         writeln!(f, "BROKEN after {:.6} s: {promise}: {what}", at.as_secs_f64())?;
         let (plot, seed) = (self.plot.name(), self.seed);
-        write!(f, "again: cargo run -p nines-simulator --example simulate -- {plot} --seed {seed} --trace")
+        write!(f, "again: nines simulate --world {plot} --seed {seed} --trace")
     }
 }
 

@@ -154,5 +154,5 @@ fn a_failing_seed_tells_what_led_to_it_and_how_to_see_it_again() {
     assert_eq!(report.trace.len(), 40);
     assert!(report.trace.iter().all(|line| text.contains(line)), "{text}");
     assert!(text.contains(&violation.what) && text.contains("set rule"), "{text}");
-    assert!(text.ends_with("--example simulate -- failover --seed 0 --trace"), "{text}");
+    assert!(text.ends_with("nines simulate --world failover --seed 0 --trace"), "{text}");
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 const EXAMPLES: [&str; 4] = [
     include_str!("../../../examples/minimal.toml"),
     include_str!("../../../examples/shop.toml"),
-    include_str!("../../../examples/shop-with-databases.toml"),
+    include_str!("../../../examples/pair.toml"),
     include_str!("../../../examples/everything.toml"),
 ];
 

@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_example_is_what_its_file_says() {
-        let shop = read(nines_system::example());
+        let shop = read(include_str!("../../../../examples/pair.toml"));
         let zones: Vec<&str> = shop.hosts.iter().map(|host| shop.zones[host.zone].name.as_str()).collect();
         assert_eq!(zones, ["a", "b", "a", "b", "b"]);
         assert_eq!(shop.objective.unavailability(), 1e-4);

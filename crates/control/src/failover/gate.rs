@@ -58,6 +58,7 @@ impl Failover {
             Err(why) => Gate::Close { why },
             Ok((until, term)) => match &self.handover {
                 None => Gate::Open { until, term },
+                Some(handover) if handover.is_preparing() => Gate::Open { until, term },
                 Some(handover) if handover.is_holding() => Gate::Hold { until },
                 Some(_) => Gate::Close { why: "hands over" },
             },
@@ -73,10 +74,12 @@ impl Failover {
         self.settings.lease.mul_f64(1.0 + self.settings.clock_error)
     }
 
-    /// Whether the lease's holder has said nothing for long enough, while the store has answered all the time.
+    /// Whether the lease's holder has said nothing for long enough, and the store answers.
     pub(super) fn is_lease_silent(&mut self, more: Duration) -> bool {
-        let since = self.known.lease_changed.max(self.contact_since);
-        let at = since + self.patience() + more;
+        // That the register is still as it was seen then, the compare-and-set that takes the lease finds out. But when the store has been
+        // away from everybody, the holder shall have time to renew it.
+        let renewed = self.contact_since + self.settings.lease / 2;
+        let at = renewed.max(self.known.lease_changed + self.patience()) + more;
         self.is_in_contact() && self.is_due(at)
     }
 }

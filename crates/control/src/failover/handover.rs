@@ -18,6 +18,8 @@ pub(super) struct Handover {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
+    /// Clients go on, while a stop is made quick.
+    Preparing,
     /// Transactions that are open may end.
     Holding,
     /// None is open, none begins.
@@ -29,6 +31,10 @@ enum Stage {
 }
 
 impl Handover {
+    pub(super) fn is_preparing(&self) -> bool {
+        self.stage == Stage::Preparing
+    }
+
     pub(super) fn is_holding(&self) -> bool {
         self.stage == Stage::Holding
     }
@@ -36,6 +42,7 @@ impl Handover {
     /// To whom, since when no write is taken, in how long at the latest.
     pub(super) fn status(&self, now: Instant) -> HandingOver {
         let stage = match self.stage {
+            Stage::Preparing => "a stop is made quick",
             Stage::Holding => "transactions that are open may end",
             Stage::Idle => "looks where the log ends",
             Stage::Catching { .. } => "the target is to have everything",
@@ -78,8 +85,9 @@ impl Failover {
         self.say(Kind::Takeover, format!("hands over to {to}"));
         let until = self.now + self.settings.switchover_within;
         self.handover =
-            Some(Handover { term: rule.term, to, until, force: wished.force, stage: Stage::Holding });
+            Some(Handover { term: rule.term, to, until, force: wished.force, stage: Stage::Preparing });
         let _ = self.is_due(until);
+        self.begin(Effect::Measure);
     }
 
     fn clear_wish(&mut self) {
@@ -96,11 +104,11 @@ impl Failover {
     }
 
     pub(super) fn measured(&mut self, end: Option<Position>) {
-        if let Some(handover) = &mut self.handover
-            && handover.stage == Stage::Idle
-            && let Some(end) = end
-        {
-            handover.stage = Stage::Catching { end };
+        let Some(handover) = &mut self.handover else { return };
+        match (handover.stage, end) {
+            (Stage::Preparing, _) => handover.stage = Stage::Holding,
+            (Stage::Idle, Some(end)) => handover.stage = Stage::Catching { end },
+            _ => {}
         }
     }
 
@@ -117,9 +125,9 @@ impl Failover {
                 self.set_gate();
                 self.begin(Effect::Measure);
             }
-            Stage::Holding | Stage::Idle if late => self.resume("it took too long"),
+            Stage::Preparing | Stage::Holding | Stage::Idle if late => self.resume("it took too long"),
             Stage::Holding => {}
-            Stage::Idle => self.begin(Effect::Measure),
+            Stage::Preparing | Stage::Idle => self.begin(Effect::Measure),
             Stage::Catching { end } => {
                 let caught_up = self.report.as_ref().is_some_and(|report| {
                     report.standbys.iter().any(|(host, at)| *host == handover.to && *at >= end.lsn)

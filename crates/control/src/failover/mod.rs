@@ -226,7 +226,7 @@ pub enum Effect {
     Continue { term: Term, cohort: Cohort },
     /// Done once no commit can be acknowledged by an earlier rule any more.
     SetSynchronous { term: Term, cohort: Cohort },
-    /// Make a stop quick, and report a position that covers everything written so far.
+    /// Make a stop quick, if that is not just done, and report a position that covers everything written so far.
     Measure,
 }
 

@@ -65,6 +65,8 @@ pub(super) struct Memory {
     /// The term that its users and slots were made in.
     pub(super) furnished: Option<Term>,
     pub(super) system: Option<String>,
+    /// When the latest checkpoint that was asked for began.
+    pub(super) checkpoint: Option<Instant>,
     pub(super) facts: Facts,
     /// The latest copy came to nothing.
     pub(super) no_copy: Option<NoCopy>,

@@ -223,7 +223,7 @@ pub(super) fn render(
         ("recovery_target_timeline", "latest"),
         ("restore_command", ""),
         ("cluster_name", settings.me.name()),
-        ("wal_retrieve_retry_interval", "100ms"),
+        ("wal_retrieve_retry_interval", "20ms"),
         // It asks for an answer when half of it is over.
         ("wal_receiver_timeout", &asks),
         ("wal_sender_timeout", &patience),
@@ -396,7 +396,7 @@ mod tests {
             lines(&[("max_connections", "60")], ""),
             ["max_connections = 100".to_owned(), rest.clone()]
         );
-        assert_eq!(lines(&[("Max_Connections", "200")], ""), [rest.clone()]);
+        assert_eq!(lines(&[("Max_Connections", "200")], ""), std::slice::from_ref(&rest));
         assert_eq!(lines(&[], "max_connections = '300' # many\n"), [rest]);
         let all = [("max_connections", "200"), ("max_worker_processes", "9"), ("max_wal_senders", "4")];
         assert_eq!(lines(&all, ""), ["max_wal_senders = 10"]);

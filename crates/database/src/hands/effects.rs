@@ -10,12 +10,12 @@ mod rejoin;
 mod synchronous;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nines_control::failover::{Disk, Effect, Failure, Origin, Term};
 
 use super::body::Body;
-use super::fail;
+use super::{fail, lock};
 use super::{tidy, users};
 
 pub(super) use copy::install;
@@ -25,7 +25,9 @@ pub(super) use quiet::{quiet, stand_still};
 pub(super) use synchronous::set_synchronous;
 
 /// A checkpoint that takes longer is not waited for.
-const CHECKPOINT: Duration = Duration::from_millis(200);
+const CHECKPOINT: Duration = Duration::from_millis(500);
+/// One that began less than this ago is enough: clients wait for the second measure of a switchover, not for the first.
+const CHECKPOINT_AGAIN: Duration = Duration::from_secs(15);
 
 pub(super) async fn carry_out(body: &Arc<Body>, effect: &Effect) -> Result<(), Failure> {
     body.at(effect.word());
@@ -96,10 +98,15 @@ async fn measure(body: &Body) -> Result<(), Failure> {
     if body.state().serves.is_none() {
         return Ok(());
     }
-    let checkpoint = body.session().await?.within(Duration::from_secs(60));
-    let checkpoint = tokio::spawn(async move { checkpoint.run("CHECKPOINT").await });
-    if let Ok(Ok(Err(trouble))) = tokio::time::timeout(CHECKPOINT, checkpoint).await {
-        return Err(trouble.into());
+    let now = Instant::now();
+    let latest = lock(&body.memory).checkpoint;
+    if latest.is_none_or(|latest| now.duration_since(latest) > CHECKPOINT_AGAIN) {
+        lock(&body.memory).checkpoint = Some(now);
+        let checkpoint = body.session().await?.within(Duration::from_secs(60));
+        let checkpoint = tokio::spawn(async move { checkpoint.run("CHECKPOINT").await });
+        if let Ok(Ok(Err(trouble))) = tokio::time::timeout(CHECKPOINT, checkpoint).await {
+            return Err(trouble.into());
+        }
     }
     // A commit flushes all that was written before it.
     body.session().await?.run("SELECT pg_logical_emit_message(true, 'nines', '')").await?;

@@ -63,10 +63,10 @@ impl Probe {
             None if now - last.ended >= EVERY => {
                 last.begun = Some(now);
                 let (shared, limit) = (self.last.clone(), self.stalls_after);
-                let directory = if self.pgdata.is_dir() { &self.pgdata } else { &self.fallback };
-                let path = directory.join("nines.probe");
+                let (pgdata, fallback) = (self.pgdata.clone(), self.fallback.clone());
                 self.servant.begin(move || {
-                    let disk = try_it(&path);
+                    let directory = if pgdata.is_dir() { pgdata } else { fallback };
+                    let disk = try_it(&directory.join("nines.probe"));
                     let mut last = lock(&shared);
                     let late = last.begun.take().is_some_and(|begun| begun.elapsed() > limit);
                     last.ended = Instant::now();

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use nines_control::failover::Failure;
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -102,7 +102,15 @@ impl Process {
 
     /// Whether it ended well; `None`: it has not ended, or it was somebody else's child.
     fn reap(&self) -> Option<bool> {
-        lock(&self.child).as_mut()?.try_wait().ok()?.map(|status| status.success())
+        match lock(&self.child).as_mut() {
+            Some(child) => child.try_wait().ok()?.map(|status| status.success()),
+            None => {
+                // It may be a child that nobody in this process remembers.
+                let id = WaitId::PidFd(self.fd.get_ref().as_fd());
+                let ended = rustix::process::waitid(id, WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+                ended.ok()?.map(|status| status.exit_status() == Some(0))
+            }
+        }
     }
 }
 
@@ -221,7 +229,9 @@ mod tests {
         clear(directory.path(), SERVER).await.unwrap();
         assert!(other.try_wait().unwrap().is_none());
         clear(directory.path(), &["sleep"]).await.unwrap();
-        other.wait().unwrap();
+        // It was ours to be waited for, and has been.
+        assert!(!Path::new("/proc").join(other.id().to_string()).exists());
+        let _ = other.wait();
         // A pid that was left behind by a server is not one.
         fs::write(directory.path().join("postmaster.pid"), format!("{}\n", std::process::id())).unwrap();
         assert!(Process::server_of(directory.path()).is_none());

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use nines_control::failover::{Failure, Lsn};
+use nines_control::gate::Branch;
 use rustix::process::Signal;
 
 use super::body::Body;
@@ -124,10 +125,10 @@ impl Body {
         process::clear(&self.place.pgdata, process::SERVER).await?;
         let primary = matches!(part, Part::Primary { .. });
         let history = self.state().history;
-        let place = self.place.clone();
+        let (place, port) = (self.place.clone(), self.port);
         let fed = matches!(part, Part::Standby { source: Some(_), .. });
         self.set_passfile(fed).await?;
-        self.servant.files("the data directory", move || arrange(&place, primary, &history)).await?;
+        self.servant.files("the data directory", move || arrange(&place, port, primary, &history)).await?;
         self.write_settings(&part).await?;
         let (log, from) = self.files(open_log).await?;
         let mut command = self.programs.command("postgres");
@@ -236,6 +237,7 @@ impl Body {
         let text = self.files(move |place| log_since(place, from)).await.ok()?;
         let line = text.lines().rev().find(|line| {
             line.contains("has already been removed")
+                || line.contains("has been invalidated")
                 || line.contains("is not in this server's history")
                 || line.contains("is ahead of the WAL flush position")
         })?;
@@ -269,12 +271,15 @@ pub(super) fn has_read_all(wait_event: &str) -> bool {
 }
 
 /// Makes the data directory say what it is to be.
-fn arrange(place: &Place, primary: bool, history: &[nines_control::gate::Branch]) -> io::Result<()> {
+fn arrange(place: &Place, port: u16, primary: bool, history: &[Branch]) -> io::Result<()> {
     let pgdata = &place.pgdata;
     fs::set_permissions(pgdata, fs::Permissions::from_mode(0o700))?;
     for other in ["recovery.signal", "promote", "fallback_promote"] {
         remove(&pgdata.join(other))?;
     }
+    // Of a server that is certainly gone, while its pid may be anybody's by now.
+    remove(&pgdata.join("postmaster.pid"))?;
+    remove(&place.socket(port).with_extension(format!("{port}.lock")))?;
     if primary {
         remove(&place.standby_signal())?;
     } else {

@@ -84,7 +84,7 @@ pub(super) async fn drop_slots(session: &Session) -> Result<(), Failure> {
 }
 
 /// Its password is what it is on all hosts now.
-async fn replicator(body: &Body, session: &Session) -> Result<(), Failure> {
+pub(super) async fn replicator(body: &Body, session: &Session) -> Result<(), Failure> {
     let wanted = body.wanted();
     let Some(password) = &wanted.replication_password else { return Ok(()) };
     make_role(session, REPLICATOR, "LOGIN REPLICATION", password).await?;

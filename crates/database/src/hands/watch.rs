@@ -1,5 +1,5 @@
 //! Looks at PostgreSQL all the time and reports: with every heartbeat, and at once when something changed. It has a connection of its own, and
-//! waits for no answer longer than a third of the lease.
+//! waits for no answer longer than two thirds of the lease: a machine that is short of time is no reason to fail over.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use super::history;
 use super::server::has_read_all;
 use super::sql::{self, Row, Session, Trouble};
 use super::state::{Busy, State};
-use super::{Confirming, Told, lock};
+use super::{Confirming, Told, lock, users};
 
 /// How often what was set aside is looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
@@ -276,6 +276,12 @@ fn position(state: &State, seen: &Seen, last: Option<Position>) -> Option<Positi
 }
 
 async fn keep_house(body: Arc<Body>) {
+    if body.state().serves.is_some()
+        && let Ok(session) = body.session().await
+        && let Err(failure) = users::make_slots(&body, &session).await
+    {
+        tracing::warn!(why = failure.0, "slots for standbys can't be made");
+    }
     let keep = body.wanted().settings.keep;
     let done = body.files(move |place| {
         let gone = match keep {

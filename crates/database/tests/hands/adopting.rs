@@ -61,6 +61,6 @@ async fn a_server_that_runs_is_adopted_with_its_data_and_settings_and_gets_a_sta
         .await;
     assert_eq!(settings[0], ["7MB", "on", "on"]);
     hosts[0].is_furnished().await;
-    hosts[1].done(Effect::Rejoin { primary: "db1".into(), term: 1 }).await;
+    hosts[1].done(Effect::Rejoin { primary: "db1".into(), term: 1, afresh: false }).await;
     hosts[1].sees(1..=50).await;
 }

@@ -85,7 +85,7 @@ async fn data_that_are_gone_take_what_was_pledged_with_them() {
     hosts[1].begin().await.unwrap();
     let report = hosts[1].report().await;
     assert_eq!((report.pledged, report.position, report.source), (0, None, None));
-    let report = hosts[1].done(Effect::Rejoin { primary: "db1".into(), term: 1 }).await;
+    let report = hosts[1].done(Effect::Rejoin { primary: "db1".into(), term: 1, afresh: false }).await;
     assert!(is_standby_of(&report, "db1", 1) && report.position.is_some());
 }
 
@@ -112,7 +112,11 @@ async fn a_promotion_that_was_broken_off_is_finished_or_undone() {
         hosts[1].begin().await.unwrap();
         let report = hosts[1].report().await;
         assert_eq!(report.pledged, term);
-        assert!(report.position.is_some() && report.serves.is_none_or(|serves| serves == term), "{report:?}");
+        assert!(
+            report.position.is_some() && report.serves.is_none_or(|serves| serves == term),
+            "{report:?} {:?}",
+            hosts[1].notes
+        );
         eprintln!("after {after} ms: {:?} {:?}", report.role, report.serves);
         // It was named for this term, and can be asked again.
         let report = hosts[1].done(Effect::Promote { term, cohort: alone.clone() }).await;

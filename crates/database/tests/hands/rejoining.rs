@@ -26,7 +26,7 @@ async fn diverged(world: &World) -> Vec<Member> {
 }
 
 fn rejoin() -> Effect {
-    Effect::Rejoin { primary: Host::from("db2"), term: TERM }
+    Effect::Rejoin { primary: Host::from("db2"), term: TERM, afresh: false }
 }
 
 async fn is_one_with(hosts: &mut [Member]) {
@@ -109,7 +109,7 @@ async fn a_standby_whose_log_is_gone_at_the_primary_says_so_and_is_copied() {
     let follow = Effect::Follow { primary: "db1".into(), term: 1 };
     hosts[1].done(follow).await;
     hosts[1].wait_for("says that it lacks some", |report| report.diverged).await;
-    let report = hosts[1].done(Effect::Rejoin { primary: "db1".into(), term: 1 }).await;
+    let report = hosts[1].done(Effect::Rejoin { primary: "db1".into(), term: 1, afresh: false }).await;
     assert!(is_standby_of(&report, "db1", 1) && !report.diverged);
     let end = hosts[0].written().await;
     hosts[1].has(end).await;
@@ -124,7 +124,8 @@ async fn a_copy_from_who_is_not_the_primary_of_that_term_changes_nothing() {
     let world = World::new(&["db1", "db2"]);
     let mut hosts = world.with_standbys().await;
     let before = hosts[1].report().await;
-    let failure = hosts[1].perform(Effect::Rejoin { primary: "db1".into(), term: 3 }).await.unwrap_err();
+    let failure =
+        hosts[1].perform(Effect::Rejoin { primary: "db1".into(), term: 3, afresh: false }).await.unwrap_err();
     assert!(failure.0.contains("as the primary of 3"), "{failure:?}");
     let report = hosts[1].report().await;
     assert_eq!(

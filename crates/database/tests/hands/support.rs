@@ -214,7 +214,7 @@ impl World {
         let (first, others) = members.split_first_mut().unwrap();
         first.sql("CREATE TABLE rows (id int)").await;
         for other in others {
-            other.done(Effect::Rejoin { primary: primary.clone(), term: 1 }).await;
+            other.done(Effect::Rejoin { primary: primary.clone(), term: 1, afresh: false }).await;
         }
         for other in &mut members[1..] {
             let name = other.name.clone();

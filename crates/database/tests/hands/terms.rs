@@ -25,7 +25,10 @@ async fn a_promotion_makes_the_timeline_of_its_term_with_all_rows() {
         assert!(at.term == 1 && at.lsn >= end, "{at}, {end}");
     }
     let report = hosts[1].done(Effect::Promote { term, cohort: both.clone() }).await;
-    assert_eq!((report.role, report.serves, report.synchronous), (Role::Primary, Some(term), Some(both)));
+    assert_eq!(
+        (report.role, report.serves, report.synchronous),
+        (Role::Primary, Some(term), Some(both.clone()))
+    );
     assert_eq!(report.position.unwrap().term, term);
     assert_eq!(hosts[1].timeline().await, term);
     hosts[2].done(Effect::Follow { primary: "db2".into(), term }).await;
@@ -40,6 +43,14 @@ async fn a_promotion_makes_the_timeline_of_its_term_with_all_rows() {
     assert_eq!((report.role, report.serves), (Role::Standby, None));
     let report = hosts[0].done(Effect::Follow { primary: "db2".into(), term }).await;
     assert!(is_standby_of(&report, "db2", term));
+    // A handover that comes to nothing: it goes on, on the same timeline, and who follows says so anew.
+    let term = 6;
+    let report = hosts[1].done(Effect::Continue { term, cohort: both.clone() }).await;
+    assert_eq!((report.serves, report.synchronous, hosts[1].timeline().await), (Some(6), Some(both), 5));
+    let failure = hosts[1].perform(Effect::Follow { primary: "db3".into(), term: 5 }).await.unwrap_err();
+    assert!(failure.0.contains("pledged to 6"));
+    hosts[2].done(Effect::Follow { primary: "db2".into(), term }).await;
+    hosts[1].sql("INSERT INTO rows VALUES (102)").await;
     // To a much later term, and back again.
     let term = 9;
     for host in &mut hosts {
@@ -47,15 +58,15 @@ async fn a_promotion_makes_the_timeline_of_its_term_with_all_rows() {
     }
     hosts[2].done(Effect::Promote { term, cohort: cohort(&["db3"], 1) }).await;
     assert_eq!(hosts[2].timeline().await, term);
-    hosts[2].sql("INSERT INTO rows VALUES (102)").await;
+    hosts[2].sql("INSERT INTO rows VALUES (103)").await;
     hosts[1].done(Effect::Follow { primary: "db3".into(), term }).await;
     let report = hosts[1].report().await;
     if report.diverged {
-        hosts[1].done(Effect::Rejoin { primary: "db3".into(), term }).await;
+        hosts[1].done(Effect::Rejoin { primary: "db3".into(), term, afresh: false }).await;
     }
     let end = hosts[2].written().await;
     hosts[1].has(end).await;
-    hosts[1].sees(1..=102).await;
+    hosts[1].sees(1..=103).await;
 }
 
 #[tokio::test]
@@ -157,7 +168,7 @@ async fn a_promotion_by_hand_has_nothing_that_counts_and_comes_back_by_a_copy() 
     assert_eq!((report.position, report.serves), (None, None));
     // Nobody confirms it: it is only the one who did this that can have wanted it.
     hosts[1].sql("SET synchronous_commit = local; INSERT INTO rows VALUES (666)").await;
-    let report = hosts[1].done(Effect::Rejoin { primary: "db1".into(), term: 1 }).await;
+    let report = hosts[1].done(Effect::Rejoin { primary: "db1".into(), term: 1, afresh: false }).await;
     assert!(is_standby_of(&report, "db1", 1) && report.position.is_some(), "{report:?}");
     hosts[0].sql("INSERT INTO rows VALUES (1)").await;
     let end = hosts[0].written().await;

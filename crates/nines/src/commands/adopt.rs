@@ -290,7 +290,7 @@ fn told(database: &str, plan: &Plan, rule: Option<&Rule>, settings: &Settings) -
     match (plan.primary, rule) {
         (true, _) => line(format!("  {database} begins with it, in term {}", plan.timeline)),
         (false, Some(rule)) => {
-            line(format!("  it follows {}, the primary of term {}", rule.primary, rule.term))
+            line(format!("  it follows {}, the primary of term {}", rule.primary, rule.term));
         }
         (false, None) => line(
             "  the database has no primary yet: take that over, too. Until nines runs there, this one waits"

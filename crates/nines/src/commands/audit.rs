@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nines_availability::audit::{Audit, ComponentKind, Consequence, Options, Prediction, Severity};
@@ -48,7 +48,7 @@ fn accepted(text: &str) -> Result<(String, String), String> {
 }
 
 /// Reads a file for a command that can't do without it; what is wrong is told.
-pub(super) fn read(file: &PathBuf, needs: &[(String, usize)]) -> Result<(System, Service), ExitCode> {
+pub(super) fn read(file: &Path, needs: &[(String, usize)]) -> Result<(System, Service), ExitCode> {
     let path = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| {
         tell(format_args!("nines: can't read {path}: {error}"));

@@ -1,81 +1,80 @@
-//! `nines simulate`: years of failures by the thousand, reproducible by their seed.
+//! `nines simulate`: what can't be waited for. Years of failures of a system by the thousand; and the decisions themselves, in
+//! a made-up world that breaks whatever can break. Each follows from its seed.
 
-use std::io::Write;
+mod world;
+mod years;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use nines_availability::assumptions::{Assumptions, Case};
-use nines_availability::model::Model;
-use nines_availability::service::Service;
-use nines_availability::simulation::{Answer, Block, Simulation};
-use serde_json::{Value, json};
+use world::Kind;
 
-use super::audit::read;
-use crate::terminal::{BOLD, Cell, PLAIN, line, table, width};
+const ABOUT: &str = "\
+With a system FILE: thousands of years of its hosts' failures and repairs, and the minutes of downtime that a year had. \
+`nines audit` says what to do about it.
 
-/// Causes that are shown.
-const CAUSES: usize = 12;
+Without one: worlds made up from seeds. The very code that decides who is the primary of a database, or who answers on a virtual \
+address, runs there through crashes, lost messages, stopped processes and broken disks, and every promise is checked after each \
+event. It exits with 1 if one was broken, and says how to see it again:
+
+    nines simulate --world failover --seeds 1000
+    nines simulate --world failover --seed 7 --trace";
 
 #[derive(clap::Args)]
+#[command(override_usage = "nines simulate [OPTIONS] <FILE>\n       \
+                            nines simulate --world <WORLD> [--seed <N>] [--seeds <M>] [--trace] [--json]",
+    after_help = ABOUT)]
 pub(crate) struct Args {
     /// The system file
-    file: PathBuf,
-    /// Years to simulate
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    years: u32,
-    /// The same seed gives the same years, on however many cores
-    #[arg(long, default_value_t = 1)]
+    #[arg(required_unless_present_any = ["world", "seeds", "trace"])]
+    file: Option<PathBuf>,
+    /// The same seed gives the same, on however many cores
+    #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// How many failed hosts are repaired at one time; otherwise as many as there are
-    #[arg(long)]
-    crew: Option<usize>,
-    /// How many members a pool takes to carry its peak, `web=2`; otherwise one is taken for enough
-    #[arg(long, value_name = "POOL=MEMBERS", value_parser = super::audit::needs)]
-    needs: Vec<(String, usize)>,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
+    /// Years to simulate
+    #[arg(long, value_name = "YEARS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(help_heading = "With a FILE", conflicts_with_all = ["world", "seeds", "trace"])]
+    years: u32,
+    /// How many failed hosts are repaired at one time; otherwise as many as there are
+    #[arg(long, help_heading = "With a FILE", conflicts_with_all = ["world", "seeds", "trace"])]
+    crew: Option<usize>,
+    /// How many members a pool takes to carry its peak, `web=2`; otherwise one is taken for enough
+    #[arg(long, value_name = "POOL=MEMBERS", value_parser = super::audit::needs)]
+    #[arg(help_heading = "With a FILE", conflicts_with_all = ["world", "seeds", "trace"])]
+    needs: Vec<(String, usize)>,
+    /// What the world is about
+    #[arg(long, value_enum, default_value_t = Kind::Failover, conflicts_with = "file")]
+    #[arg(help_heading = "Without a FILE")]
+    world: Kind,
+    /// How many seeds, from --seed on
+    #[arg(long, value_name = "M", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(help_heading = "Without a FILE", conflicts_with = "file")]
+    seeds: u32,
+    /// Print all that happened, not only what led to a broken promise
+    #[arg(long, help_heading = "Without a FILE", conflicts_with = "file")]
+    trace: bool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let (_, service) = match read(&args.file, &args.needs) {
-        Ok(read) => read,
-        Err(code) => return Ok(code),
-    };
-    let assumptions = Assumptions { crew: args.crew, ..Assumptions::default() };
-    let model = Model::of(&service, &assumptions, Case::Likely);
-    let blocks = on_all_cores(&Simulation::new(model.plant()), args.seed, args.years);
-    let answer = Answer::of(blocks, service.objective);
-    let causes = causes(&service, &model, &answer);
-    let mut out = anstream::stdout().lock();
-    if args.json {
-        let mut value = serde_json::to_value(&answer)?;
-        value["seed"] = args.seed.into();
-        value["causes"] = causes.iter().map(|(cause, outages, minutes)| {
-            json!({ "cause": cause, "outages_per_year": outages, "minutes_per_year": minutes })
-        }).collect::<Vec<Value>>().into();
-        writeln!(out, "{value:#}")?;
-    } else {
-        for line in text(&service, &answer, &causes) {
-            writeln!(out, "{line}")?;
-        }
+    match &args.file {
+        Some(file) => years::run(args, file),
+        None => world::run(args),
     }
-    Ok(ExitCode::SUCCESS)
 }
 
-fn on_all_cores(simulation: &Simulation, seed: u64, years: u32) -> Vec<Block> {
-    let blocks: Vec<(u64, u32)> = Simulation::blocks(years).collect();
+/// Does each of `count` things, on all cores; what came of them is in their order.
+fn on_all_cores<T: Send>(count: usize, one: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);
     let work = || {
-        let mut done = Vec::new();
-        while let Some(&(number, years)) = blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
-            done.push(simulation.block(seed, number, years));
-        }
-        done
+        let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        numbers.take_while(|number| *number < count).map(|number| (number, one(number))).collect::<Vec<_>>()
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(blocks.len().max(1));
-    std::thread::scope(|scope| {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(count.max(1));
+    let mut all = std::thread::scope(|scope| {
         let threads: Vec<_> = (1..cores).map(|_| scope.spawn(work)).collect();
         let mut all = work();
         for thread in threads {
@@ -85,62 +84,7 @@ fn on_all_cores(simulation: &Simulation, seed: u64, years: u32) -> Vec<Block> {
             }
         }
         all
-    })
-}
-
-/// In words, with outages and minutes a year.
-fn causes(service: &Service, model: &Model, answer: &Answer) -> Vec<(String, f64, f64)> {
-    let name = |events: &[nines_availability::structure::EventId]| {
-        let names: Vec<String> =
-            events.iter().map(|event| model.kinds[event.index()].label(service)).collect();
-        if names.is_empty() { "others".to_owned() } else { names.join(" and ") }
-    };
-    let causes = answer.causes.iter();
-    causes.map(|of| (name(&of.events), of.outages_per_year, of.minutes_per_year)).collect()
-}
-
-fn text(service: &Service, answer: &Answer, causes: &[(String, f64, f64)]) -> Vec<String> {
-    let objective = service.objective;
-    let mut out = vec![
-        format!(
-            "{}: {} over {} years, {:.2} outages a year",
-            service.name,
-            answer.availability().percent(1),
-            answer.years,
-            answer.outages_per_year
-        ),
-        format!(
-            "{:.1} % of years keep {}, between {:.1} % and {:.1} %",
-            answer.kept.likely * 100.0,
-            objective.as_stated(),
-            answer.kept.low * 100.0,
-            answer.kept.high * 100.0
-        ),
-        String::new(),
-        line(&[Cell::new("Minutes of downtime in a year", BOLD)], None),
-    ];
-    let rows = [
-        ("mean", answer.mean.likely),
-        ("median", answer.median),
-        ("worst of 10", answer.worst_of_10),
-        ("worst of 20", answer.worst_of_20),
-        ("worst of 100", answer.worst_of_100),
-        ("worst of all", answer.worst),
-        ("the promise allows", objective.minutes_per_year()),
-    ];
-    let row =
-        |(what, minutes): (&str, f64)| vec![Cell::new(what, PLAIN), Cell::number(format!("{minutes:.1}"))];
-    out.extend(table(&rows.map(row), width()));
-    out.push(format!("{:.1} % of years have none", answer.spotless * 100.0));
-    out.push(String::new());
-    out.push(line(&[Cell::new("What began the outages: outages and minutes a year", BOLD)], None));
-    let rows = causes.iter().take(CAUSES).map(|(cause, outages, minutes)| {
-        vec![
-            Cell::number(format!("{outages:.3}")),
-            Cell::number(format!("{minutes:.2}")),
-            Cell::new(cause.clone(), PLAIN),
-        ]
     });
-    out.extend(table(&rows.collect::<Vec<_>>(), width()));
-    out
+    all.sort_by_key(|(number, _)| *number);
+    all.into_iter().map(|(_, done)| done).collect()
 }

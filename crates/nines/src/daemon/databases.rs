@@ -122,7 +122,7 @@ impl Databases {
             let _ = running.orders.try_send(Order::Leave);
         }
         let end = tokio::time::Instant::now() + LEAVE;
-        (!threads.is_empty()).then(|| async move {
+        (!threads.is_empty()).then_some(async move {
             while !threads.iter().all(JoinHandle::is_finished) && tokio::time::Instant::now() < end {
                 tokio::time::sleep(LOOK).await;
             }

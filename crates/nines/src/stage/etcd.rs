@@ -53,6 +53,8 @@ pub(super) fn commands(lab: &Lab, system: &System) -> Result<Vec<(HostId, Vec<Os
         say("--initial-cluster", &peers.join(","));
         say("--heartbeat-interval", &HEARTBEAT.as_millis().to_string());
         say("--election-timeout", &ELECTION.as_millis().to_string());
+        // A member that was cut off and comes back must not make the others elect a leader anew.
+        words.push("--pre-vote".into());
         commands.push((host, words));
     }
     Ok(commands)

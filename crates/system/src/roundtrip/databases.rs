@@ -190,16 +190,15 @@ fn pool(system: &System, (id, access): (DatabaseId, Access)) -> Pool {
             probe: Probe::Gate(access),
             interval: Duration::from_millis(200),
             fast_interval: Duration::from_millis(50),
-            timeout: Duration::from_secs(1),
+            timeout: Duration::from_millis(500),
             rise: 1,
-            fall: 1,
+            fall: 2,
             ..defaults.check
         },
         passive: Passive { failures: None, ..defaults.passive },
         minimum_healthy: 0.0,
         when_too_few: WhenTooFew::Refuse,
         slow_start: Duration::ZERO,
-        drain: Duration::ZERO,
         reaches: Some((id, access)),
         ..defaults
     }

@@ -51,12 +51,13 @@ fn its_gate_is_asked_and_traffic_judges_nobody() {
     let system = system(GOOD);
     let pool = &system.pools[0];
     assert_eq!(pool.check.probe, Probe::Gate(Access::ReadWrite));
-    assert_eq!((pool.check.rise, pool.check.fall, pool.check.port), (1, 1, None));
-    assert_eq!(pool.check.timeout, Duration::from_secs(1));
+    assert_eq!((pool.check.rise, pool.check.fall, pool.check.port), (1, 2, None));
+    assert_eq!(pool.check.timeout, Duration::from_millis(500));
     assert!(pool.check.fast_interval < pool.check.interval && pool.check.interval < pool.check.timeout);
     assert_eq!(pool.passive.failures, None);
     assert_eq!((pool.minimum_healthy, pool.when_too_few), (0.0, WhenTooFew::Refuse));
-    assert_eq!((pool.slow_start, pool.drain), (Duration::ZERO, Duration::ZERO));
+    assert_eq!(pool.slow_start, Duration::ZERO);
+    assert_eq!(pool.drain, Duration::from_secs(30), "of a host that an operator drains");
     let hosts: Vec<HostId> = pool.members.iter().map(|member| member.host).collect();
     assert_eq!(hosts, system.databases[0].hosts);
     assert!(pool.members.iter().all(|member| member.weight == 1 && !member.backup));

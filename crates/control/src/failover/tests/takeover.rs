@@ -167,6 +167,8 @@ fn handing_over() -> Scene {
     let mut scene = Scene::serving();
     let switchover = Some(Switchover { term: 1, to: Some(host("b")), force: false });
     scene.changed(Register::Wish, Value::Wish(Wish { switchover, ..Wish::default() }));
+    assert!(scene.is_open(), "clients go on while a stop is made quick");
+    assert_eq!(scene.done(primary(1, 120, &[("b", 120), ("c", 120)])), Effect::Measure);
     assert!(matches!(scene.machine.gate(), Gate::Hold { .. }));
     scene.engine(primary(1, 150, &[("b", 140), ("c", 150)]));
     scene.give(Input::GateIdle);
@@ -207,6 +209,7 @@ fn a_transaction_that_stays_open_ends_a_switchover_and_nothing_else() {
     let mut scene = Scene::serving();
     let switchover = Some(Switchover { term: 1, to: None, force: false });
     scene.changed(Register::Wish, Value::Wish(Wish { switchover, ..Wish::default() }));
+    assert_eq!(scene.done(primary(1, 120, &[("b", 120), ("c", 120)])), Effect::Measure);
     scene.beats(8);
     assert!(scene.is_open());
     assert!(scene.says(Kind::Refused).contains("too long"), "{:?}", scene.asked);
@@ -218,6 +221,7 @@ fn by_force_a_transaction_that_stays_open_is_ended_and_the_switchover_goes_on() 
     let mut scene = Scene::serving();
     let switchover = Some(Switchover { term: 1, to: None, force: true });
     scene.changed(Register::Wish, Value::Wish(Wish { switchover, ..Wish::default() }));
+    assert_eq!(scene.done(primary(1, 120, &[("b", 120), ("c", 120)])), Effect::Measure);
     scene.beats(5);
     assert!(matches!(scene.machine.gate(), Gate::Hold { .. }), "it has its time");
     scene.asked.clear();

@@ -9,7 +9,7 @@ use crate::hands::body::Body;
 use crate::hands::config::Part;
 use crate::hands::process::Program;
 use crate::hands::state::{Busy, new_id};
-use crate::hands::{SUPERUSER, fail, history, place};
+use crate::hands::{SUPERUSER, fail, history, place, users};
 
 use super::install;
 
@@ -29,7 +29,9 @@ pub(super) async fn initialise(body: &Arc<Body>) -> Result<(), Failure> {
         body.change(|state| state.busy = None).await?;
     }
     made?;
-    body.start(Part::Primary { cohort: None }).await.map(drop)
+    let session = body.start(Part::Primary { cohort: None }).await?;
+    // Standbys come as soon as there is a rule.
+    users::replicator(body, &session).await
 }
 
 async fn make(body: &Arc<Body>) -> Result<(), Failure> {

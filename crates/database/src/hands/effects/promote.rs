@@ -10,7 +10,7 @@ use crate::hands::config::Part;
 use crate::hands::server::{SOON, Stop};
 use crate::hands::sql::Session;
 use crate::hands::state::Busy;
-use crate::hands::{fail, history, lock};
+use crate::hands::{fail, history, lock, users};
 
 use super::synchronous::{prove_that_it_waits, set_synchronous};
 use super::{quiet, stand_still};
@@ -39,12 +39,22 @@ pub(super) async fn promote(body: &Arc<Body>, term: Term, cohort: &Cohort) -> Re
         state.end = None;
     })
     .await?;
+    // Standbys return as soon as it is promoted; meanwhile.
+    let slots = tokio::spawn(make_slots(body.clone()));
     let wal = body.place.wal();
     body.servant.files("the history", move || history::fill(&wal, last + 1, term)).await?;
     session.run("SELECT pg_promote(false)").await?;
     wait_until_promoted(body, &session, term).await?;
+    if let Err(failure) = slots.await.unwrap_or_else(|error| Err(fail(error))) {
+        tracing::info!(why = failure.0, "slots for standbys are made later");
+    }
     complete(body, term).await?;
-    go_by(body, cohort).await
+    go_by(body, &session, cohort).await
+}
+
+async fn make_slots(body: Arc<Body>) -> Result<(), Failure> {
+    let session = body.session().await?;
+    users::make_slots(&body, &session).await
 }
 
 /// A server whose newest timeline is that of its data: else the new one would be made a child of one that it has nothing of.
@@ -109,12 +119,13 @@ async fn go_on(body: &Arc<Body>, term: Term, cohort: &Cohort) -> Result<(), Fail
     if session.one("SELECT pg_is_in_recovery()").await?.as_deref() != Some("f") {
         return Err(fail("it runs as a standby, though it is the primary of this term"));
     }
-    go_by(body, cohort).await
+    let session = body.set(&WAITING).await?;
+    go_by(body, &session, cohort).await
 }
 
-async fn go_by(body: &Arc<Body>, cohort: &Cohort) -> Result<(), Failure> {
-    let session = body.set(&WAITING).await?;
-    prove_that_it_waits(body, &session).await?;
+/// So far it goes by a rule that nobody can fulfil, as every standby does.
+async fn go_by(body: &Arc<Body>, session: &Session, cohort: &Cohort) -> Result<(), Failure> {
+    prove_that_it_waits(body, session).await?;
     lock(&body.memory).proven = None;
     set_synchronous(body, cohort).await
 }

@@ -38,9 +38,7 @@ pub(in crate::hands) async fn quiet(body: &Arc<Body>, term: Term) -> Result<(), 
     }
     let session = stand_still(body).await?;
     let end = body.end(&session).await?;
-    if before.serves.is_some() {
-        users::drop_slots(&session).await?;
-    }
+    users::drop_slots(&session).await?;
     settle(body, end).await
 }
 

@@ -74,7 +74,8 @@ async fn prove_standbys(body: &Body, session: &Session) -> Result<(), Failure> {
     }
 }
 
-/// Under a rule that nobody can fulfil a commit waits, if commits wait at all. To be called under that rule.
+/// Under a rule that nobody can fulfil a commit waits, if commits wait at all. To be called under that rule, of which PostgreSQL's own process
+/// for it may not have heard yet.
 pub(super) async fn prove_that_it_waits(body: &Body, session: &Session) -> Result<(), Failure> {
     let begin = Instant::now();
     while begin.elapsed() < WAITS_WITHIN {

@@ -290,7 +290,7 @@ impl Shell {
         life.begun.spawn(async move { Ended::Wished(asked, value, set.await) });
     }
 
-    fn wished(&mut self, life: &mut Life, mut asked: Asked, value: Value, answer: Answer) {
+    fn wished(&mut self, life: &mut Life, mut asked: Asked, value: &Value, answer: Answer) {
         let won = answer.won();
         let Some(store) = &mut life.store else { return };
         let (inputs, error) = store.shelf.answered(answer);
@@ -374,7 +374,7 @@ impl Shell {
                     life.give(input);
                 }
             }
-            Ended::Wished(asked, value, answer) => self.wished(life, asked, value, answer),
+            Ended::Wished(asked, value, answer) => self.wished(life, asked, &value, answer),
             // Nobody waits for it any more, if this fails.
             Ended::Checked(change, reply, checked) => drop(reply.send(match checked {
                 Ok(checked) => Ok(Box::new(Change { checked: Some(checked), ..*change })),

@@ -111,10 +111,10 @@ fn disk(about: &str, database: &Database, disk: &Disk, findings: &mut Findings) 
             "each commit waits for one here and for one on a standby: a faster disk makes writes faster",
         ),
         Ok(took) => {
-            findings.ok(about, format!("a flush of {at} takes {:.1} ms", took.as_secs_f64() * 1000.0))
+            findings.ok(about, format!("a flush of {at} takes {:.1} ms", took.as_secs_f64() * 1000.0));
         }
         Err(why) if disk.exists => {
-            findings.wrong(about, format!("nines can't write there: {why}"), "chown it to who runs nines")
+            findings.wrong(about, format!("nines can't write there: {why}"), "chown it to who runs nines");
         }
         Err(why) => findings.wrong(
             about,

@@ -168,7 +168,7 @@ fn the_headline_says_what_is_rehearsed() {
     let shop = nines_system::parse("shop.toml", text).unwrap();
     assert_eq!(
         headline(&shop),
-        "shop · 2 zones · load balancer front (2 hosts) · pool web (3 servers) · objective 99.99 %"
+        "shop · 3 zones · load balancer front (2 hosts) · pool web (3 servers) · database orders (3 hosts) · objective 99.99 %"
     );
 }
 
