@@ -68,6 +68,26 @@ pub(super) struct Memory {
     /// When the latest checkpoint that was asked for began.
     pub(super) checkpoint: Option<Instant>,
     pub(super) facts: Facts,
+    /// The latest copy came to nothing.
+    pub(super) no_copy: Option<NoCopy>,
+}
+
+/// A copy that failed. Each try costs the primary a checkpoint and a part of its log, so they become rare.
+#[derive(Debug, Clone)]
+pub(super) struct NoCopy {
+    pub(super) term: Term,
+    pub(super) why: Failure,
+    pub(super) at: Instant,
+    /// In a row.
+    pub(super) times: u32,
+}
+
+impl NoCopy {
+    /// It is not yet time for the next one.
+    pub(super) fn waits(&self) -> bool {
+        let wait = Duration::from_millis(500) * 2_u32.saturating_pow(self.times.min(6));
+        self.at.elapsed() < wait.min(Duration::from_secs(30))
+    }
 }
 
 impl Body {

@@ -92,6 +92,8 @@ pub(super) async fn reconfigure(body: &Arc<Body>, wanted: Arc<Wanted>) {
         return;
     }
     body.set_wanted(wanted);
+    // What was in the way of a copy may be a password.
+    lock(&body.memory).no_copy = None;
     match apply(body).await {
         Ok(None) => {}
         Ok(Some(pending)) => {

@@ -3,15 +3,15 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use nines_control::failover::{Failure, Term};
+use nines_control::failover::{Disk, Failure, Term};
 
-use crate::hands::body::Body;
+use crate::hands::body::{Body, NoCopy};
 use crate::hands::config;
 use crate::hands::place::{self, Place};
 use crate::hands::process::Program;
-use crate::hands::{fail, history};
+use crate::hands::{fail, history, lock};
 
 use super::initialise::{clear_away, prepare};
 
@@ -21,12 +21,25 @@ const SAYS_EVERY: Duration = Duration::from_secs(10);
 const GROWS_WITHIN: Duration = Duration::from_secs(30);
 
 pub(super) async fn copy(body: &Arc<Body>, at: SocketAddr, term: Term, id: &str) -> Result<(), Failure> {
+    let before = lock(&body.memory).no_copy.clone();
+    if let Some(failed) = before.filter(|failed| failed.term == term && failed.waits()) {
+        return Err(failed.why);
+    }
     prepare(body).await?;
     let copied = fetch(body, at, term).await;
     if let Err(failure) = copied {
+        // The program takes away what it has made when it fails, and can't write down why if there was no space left.
+        let failure = match body.probe.look() {
+            Disk::Full => fail(format!("the disk is full: a copy does not fit ({})", failure.0)),
+            Disk::Well | Disk::Stalled => failure,
+        };
         clear_away(body).await?;
+        let mut memory = lock(&body.memory);
+        let times = memory.no_copy.as_ref().map_or(0, |before| before.times) + 1;
+        memory.no_copy = Some(NoCopy { term, why: failure.clone(), at: Instant::now(), times });
         return Err(failure);
     }
+    lock(&body.memory).no_copy = None;
     install(body, id, Some("replaced-by-a-copy")).await
 }
 

@@ -15,11 +15,14 @@ pub(super) fn render(one: &DatabaseStatus, width: Option<usize>) -> Vec<String> 
             Cell::new(" · ", DIM),
             Cell::new("starts: neither the coordination store nor PostgreSQL has answered yet", UNSURE),
         ];
-        return vec![line(&cells, width)];
+        let problems = one.problems.iter().map(|problem| line(&[Cell::new(problem.clone(), BAD)], None));
+        return std::iter::once(line(&cells, width)).chain(problems).collect();
     };
     let mut screen = vec![title(one, known, width)];
     screen.extend(members(known, width));
     screen.extend(going_on(one, known).into_iter().map(|cell| line(&[cell], width)));
+    // What is wrong is not cut: a terminal wraps it.
+    screen.extend(one.problems.iter().map(|problem| line(&[Cell::new(problem.clone(), BAD)], None)));
     screen.push(line(&forecast(known), width));
     for (host, why) in &known.if_primary_died.others {
         screen.push(line(&[Cell::new(format!("    not {host}: {why}"), DIM)], width));
@@ -128,7 +131,6 @@ fn going_on(one: &DatabaseStatus, known: &failover::Status) -> Vec<Cell> {
     for (path, size) in &one.engine.set_aside {
         cells.push(Cell::new(format!("Set aside: {path}, {}", bytes(*size)), DIM));
     }
-    cells.extend(one.problems.iter().map(|problem| Cell::new(problem.clone(), BAD)));
     cells
 }
 

@@ -51,6 +51,8 @@ pub(super) struct Shell {
     status: watch::Sender<DatabaseStatus>,
     /// What was said last of what goes wrong, so that it is said once.
     trouble: Option<String>,
+    /// The latest conflict or refusal, for as long as this host is not well again.
+    ailment: Option<String>,
 }
 
 /// What takes time, and has ended.
@@ -130,6 +132,7 @@ impl Shell {
             news,
             status,
             trouble: None,
+            ailment: None,
         };
         Ok((shell, told))
     }
@@ -433,13 +436,17 @@ impl Shell {
     }
 
     /// Tells everybody how it stands.
-    fn show(&self, life: &Life) {
+    fn show(&mut self, life: &Life) {
         let facts = life.records.facts();
         let now = Instant::now();
         let known = life.machine.status(now);
         let standing = standing::standing(&life.machine, &known, life.report.as_ref(), self.lag);
         self.door.stand(&standing, self.settings.lease);
-        let status = standing::status(&self.name, known, &facts, &self.door.counts());
+        if standing::is_well(&known) && self.trouble.is_none() {
+            self.ailment = None;
+        }
+        let mut status = standing::status(&self.name, known, &facts, &self.door.counts());
+        status.problems.extend(self.ailment.clone());
         self.status.send_if_modified(|shown| {
             let changed = *shown != status;
             if changed {
@@ -462,7 +469,10 @@ impl Shell {
         }
     }
 
-    fn say(&self, kind: event::Kind, why: String) {
+    fn say(&mut self, kind: event::Kind, why: String) {
+        if matches!(kind, event::Kind::Conflict | event::Kind::Refused) {
+            self.ailment = Some(why.clone());
+        }
         let subject = self.name.clone();
         // Who does not read for so long has other troubles than this event.
         let _ = self.news.try_send(Happened { kind, subject, why });

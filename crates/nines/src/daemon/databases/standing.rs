@@ -70,6 +70,12 @@ pub(super) fn status(name: &str, known: Status, facts: &Facts, counts: &Counts) 
     }
 }
 
+/// It serves, or follows who does, and nothing is the matter.
+pub(super) fn is_well(known: &Status) -> bool {
+    let follows = known.members.iter().any(|member| member.host == known.host && member.streams);
+    known.problems.is_empty() && (known.serves || follows)
+}
+
 fn role(role: Role) -> DatabaseRole {
     match role {
         Role::Primary => DatabaseRole::Primary,
