@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::{Failover, Host, Intent, Kind, Lease, Position, Recruits, Register, Rule, Term, Value, Verdict};
 
-/// This part of the time between takeovers a primary must be silent for, where one only seemed to be dead: by default 10 s, longer
+/// This part of the time between takeovers a primary must be silent for, where one only seemed to be dead: by default 15 s, longer
 /// than a network that comes and goes would be away.
-const PATIENT: u32 = 6;
+const PATIENT: u32 = 4;
 
 impl Failover {
     /// Takes over from a primary that has lost its lease, or from a candidate that got stuck.

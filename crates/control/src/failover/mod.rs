@@ -53,7 +53,7 @@ pub struct Settings {
     pub clock_error: f64,
     /// A standby that doesn't stream for so long leaves the cohort.
     pub absent_after: Duration,
-    /// For so long after a takeover from a primary that only seemed to be dead, another one must be silent for a sixth of this to
+    /// For so long after a takeover from a primary that only seemed to be dead, another one must be silent for a quarter of this to
     /// be taken for dead; and a primary that gave up since it lacked standbys leaves it to others.
     pub apart: Duration,
     /// A standby that is no further behind may join the cohort.

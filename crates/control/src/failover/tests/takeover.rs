@@ -49,7 +49,7 @@ fn after_a_primary_that_only_seemed_dead_silence_must_last_longer_for_a_while() 
     scene.pass(2 * LEASE);
     assert!(!scene.is_wanted(&Register::Lease), "{:?}", scene.asked);
     assert!(scene.says(Kind::Refused).contains("only seemed to be dead"));
-    scene.pass(LEASE);
+    scene.pass(2 * LEASE);
     assert!(scene.is_wanted(&Register::Lease), "it may be dead");
     // The operator has looked at it.
     let mut scene = Scene::new("b", standby(1, 100));
