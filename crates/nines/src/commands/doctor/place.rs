@@ -62,6 +62,10 @@ async fn own_address(address: &HostAddress, interfaces: &[Interface]) -> OwnAddr
             }
         }
     };
+    // All of 127.0.0.0/8 is here, though the interface has but one of them.
+    if let Some(loopback) = addresses.iter().find(|address| address.is_loopback()) {
+        return OwnAddress::Here(*loopback, "lo".to_owned());
+    }
     let here = |&address: &IpAddr| Some((address, interface::by_address(interfaces, address).ok()?));
     match addresses.iter().find_map(here) {
         Some((address, interface)) => OwnAddress::Here(address, interface.name.clone()),

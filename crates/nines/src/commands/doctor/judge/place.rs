@@ -12,7 +12,7 @@ pub(super) fn judge(place: &Place, findings: &mut Findings) {
             "give each machine the `--host` that is its own",
         );
     }
-    if !place.is_load_balancer {
+    if !place.is_load_balancer && place.databases.is_empty() {
         findings.note("host", format!("the file gives {} no load balancer to be", place.host));
         return;
     }

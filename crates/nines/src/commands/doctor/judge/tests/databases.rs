@@ -136,6 +136,18 @@ fn a_store_without_a_majority_is_wrong_and_one_member_less_is_a_warning() {
 }
 
 #[test]
+fn a_port_of_the_gate_that_is_taken_is_wrong_on_a_host_that_balances_nothing() {
+    let judgement = with(|_, place| {
+        (place.is_load_balancer, place.routers) = (false, Vec::new());
+        place.databases.push(database());
+        let taken = Taken { at: "0.0.0.0:5432".parse().unwrap(), owner: Some((7, "postgres".to_owned())) };
+        let gate = &mut place.listeners[0];
+        (gate.name, gate.port, gate.open, gate.taken) = ("orders/gate".to_owned(), 5432, false, Some(taken));
+    });
+    judgement.counts(Warning, 1).says(Wrong, "postgres (pid 7) listens on 0.0.0.0:5432");
+}
+
+#[test]
 fn few_open_files_are_a_warning() {
     let judgement = of(|machine, database, _| {
         database.connections = 1 << 20;
