@@ -62,11 +62,9 @@ impl Failover {
             return false;
         }
         let backs_off = !self.is_due(learned + self.settings.apart);
-        if backs_off {
-            if self.is_lease_silent(Duration::ZERO) {
-                let why = "the primary is silent, as one was that only seemed to be dead: waits, since the network may come and go";
-                self.say(Kind::Refused, why.to_owned());
-            }
+        if backs_off && self.is_lease_silent(Duration::ZERO) {
+            let why = "the primary is silent, as one was that only seemed to be dead: waits, since the network may come and go";
+            self.say(Kind::Refused, why.to_owned());
         }
         backs_off
     }
