@@ -46,7 +46,8 @@ impl Failover {
             self.is_in_contact() && self.is_due(at)
         } else {
             let by_primary = lease.holder.as_ref() == Some(&rule.primary) && lease.term == rule.term;
-            let more = if by_primary && self.backs_off() { self.settings.apart / PATIENT } else { Duration::ZERO };
+            let more =
+                if by_primary && self.backs_off() { self.settings.apart / PATIENT } else { Duration::ZERO };
             self.is_lease_silent(turn + more)
         };
         if free {
