@@ -25,6 +25,9 @@ impl Failover {
             return;
         }
         if report.synchronous.as_ref() != Some(&rule.cohort) || report.origin != Origin::Ruled {
+            if !self.is_due(self.retry_at) {
+                return;
+            }
             let (term, cohort) = (rule.term, rule.cohort.clone());
             return self.begin(Effect::SetSynchronous { term, cohort });
         }

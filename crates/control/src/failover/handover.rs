@@ -127,6 +127,7 @@ impl Failover {
             }
             Stage::Preparing | Stage::Holding | Stage::Idle if late => self.resume("it took too long"),
             Stage::Holding => {}
+            Stage::Preparing | Stage::Idle if !self.is_due(self.retry_at) => {}
             Stage::Preparing | Stage::Idle => self.begin(Effect::Measure),
             Stage::Catching { end } => {
                 let caught_up = self.report.as_ref().is_some_and(|report| {

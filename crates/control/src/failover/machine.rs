@@ -277,6 +277,11 @@ impl Failover {
         self.last_contact = self.now;
     }
 
+    /// When the store last answered, or said what is new.
+    pub fn heard_store(&self) -> Instant {
+        self.last_contact
+    }
+
     /// Whether what is known of the registers is not older than a part of the lease.
     pub(super) fn is_in_contact(&self) -> bool {
         self.now.saturating_duration_since(self.last_contact) <= self.settings.lease / 2

@@ -22,19 +22,24 @@ pub(crate) struct Translation {
     /// When this clock said `boot`, the other one said `instant` or more.
     boot: Nanoseconds,
     instant: Instant,
+    /// The latest deadline that was asked for.
+    latest: Option<Instant>,
 }
 
 impl Translation {
     pub(crate) fn new() -> Self {
         // In this order: what happens between the two makes deadlines earlier.
         let boot = now();
-        Self { boot, instant: Instant::now() }
+        Self { boot, instant: Instant::now(), latest: None }
     }
 
-    /// A deadline; each call looks at the clocks for the next.
+    /// A deadline; each new one looks at the clocks for the next. The same one again does not: what sets the next one may have begun
+    /// before, and the machine may sleep in between.
     pub(crate) fn deadline(&mut self, at: Instant) -> Nanoseconds {
         let deadline = self.translate(at);
-        *self = Self::new();
+        if self.latest != Some(at) {
+            *self = Self { latest: Some(at), ..Self::new() };
+        }
         deadline
     }
 
@@ -69,6 +74,8 @@ mod tests {
         translation.boot -= 3_600_000_000_000;
         let at = Instant::now() + Duration::from_secs(2);
         assert!(translation.deadline(at) < now());
-        assert!(translation.deadline(at) > now(), "the next one is of after the sleep");
+        assert!(translation.deadline(at) < now(), "the same one stays over");
+        let next = at + Duration::from_millis(1);
+        assert!(translation.deadline(next) > now(), "the next one is of after the sleep");
     }
 }

@@ -145,8 +145,9 @@ pub(super) fn slot(host: &Host) -> String {
 pub(super) fn conninfo(settings: &Settings, place: &Place, at: SocketAddr, term: u64, name: &str) -> String {
     let value = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
     let tls = match settings.tls {
-        GateTls::Off => "disable",
-        GateTls::PassThrough { .. } | GateTls::Terminate { .. } => "require",
+        // Through TLS that it only passes on, the gate could not tell a standby from a client.
+        GateTls::Off | GateTls::PassThrough { .. } => "disable",
+        GateTls::Terminate { .. } => "require",
     };
     let patience = milliseconds(settings).to_string();
     format!(
@@ -189,6 +190,8 @@ pub(super) fn render(
         ("max_slot_wal_keep_size", "16GB"),
         ("log_line_prefix", "%m [%p] %q%u@%d "),
         ("hot_standby_feedback", "off"),
+        // The watch, an effect with its trial, users, slots: each has a connection of its own.
+        ("superuser_reserved_connections", "8"),
         ("max_standby_streaming_delay", "5s"),
         ("max_wal_senders", &senders),
         ("max_replication_slots", &senders),

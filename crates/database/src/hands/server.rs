@@ -220,15 +220,20 @@ impl Body {
     pub(super) async fn end(&self, session: &Session) -> Result<Lsn, Failure> {
         let query = "SELECT pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(), (SELECT wait_event FROM pg_stat_activity \
                      WHERE backend_type = 'startup')";
+        let mut had_read_all = false;
         loop {
             let rows = session.rows(query).await?;
             let text = |at: usize| rows.first().and_then(|row| row.get(at)?.clone());
             let received = text(0).and_then(|text| history::parse_lsn(&text));
             let replayed = text(1).and_then(|text| history::parse_lsn(&text));
-            if received.is_some() || text(2).as_deref().is_some_and(has_read_all) {
+            // Where it ends is only asked for after it was seen to have read all: of two things in one question either may be the older one.
+            if had_read_all {
                 return Ok(received.max(replayed).unwrap_or(0));
             }
-            tokio::time::sleep(SOON).await;
+            had_read_all = received.is_some() || text(2).as_deref().is_some_and(has_read_all);
+            if !had_read_all {
+                tokio::time::sleep(SOON).await;
+            }
         }
     }
 

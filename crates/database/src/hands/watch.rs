@@ -50,9 +50,9 @@ pub(super) enum Seen {
 const QUERY: &str = "SELECT pg_is_in_recovery(), \
      CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_flush_lsn()::text END, \
      CASE WHEN pg_is_in_recovery() THEN NULL ELSE substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END, \
+     (SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup'), \
      pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(), \
      current_setting('synchronous_standby_names'), \
-     (SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup'), \
      (SELECT round(1000 * extract(epoch FROM clock_timestamp() - last_msg_receipt_time))::bigint::text FROM pg_stat_wal_receiver \
       WHERE status = 'streaming'), \
      (SELECT string_agg(name, ',') FROM pg_settings WHERE pending_restart), \
@@ -60,7 +60,7 @@ const QUERY: &str = "SELECT pg_is_in_recovery(), \
      round(1000 * extract(epoch FROM now() - pg_postmaster_start_time()))::bigint, \
      NULL, NULL, NULL, NULL \
      UNION ALL \
-     SELECT * FROM (SELECT NULL::boolean, NULL, NULL, NULL::pg_lsn, NULL::pg_lsn, NULL, NULL, NULL, NULL, NULL::bigint, NULL::bigint, \
+     SELECT * FROM (SELECT NULL::boolean, NULL, NULL, NULL, NULL::pg_lsn, NULL::pg_lsn, NULL, NULL, NULL, NULL::bigint, NULL::bigint, \
      application_name, pid::text, flush_lsn::text, round(1000 * extract(epoch FROM flush_lag))::text \
      FROM pg_stat_replication WHERE flush_lsn IS NOT NULL AND state IN ('streaming', 'catchup') ORDER BY backend_start) AS standbys";
 
@@ -168,12 +168,13 @@ fn read(body: &Body, rows: &[Row]) -> Option<Seen> {
     facts.running = text(10).and_then(span);
     if text(0)? == "f" {
         let timeline = Term::from_str_radix(text(2)?, 16).ok()?;
-        return Some(Seen::Primary { timeline, flushed: lsn(1)?, rule: text(5)?.to_owned(), standbys });
+        return Some(Seen::Primary { timeline, flushed: lsn(1)?, rule: text(6)?.to_owned(), standbys });
     }
     Some(Seen::Standby {
-        received: lsn(3),
-        replayed: lsn(4)?,
-        has_read_all: text(6).is_some_and(has_read_all),
+        received: lsn(4),
+        replayed: lsn(5)?,
+        // It stands before them in the question: what was read is in them.
+        has_read_all: text(3).is_some_and(has_read_all),
         // By one clock; if it is set, then once in the wrong.
         streams: text(7).and_then(span).is_some_and(|heard| heard <= body.settings.lease.mul_f64(1.2)),
         behind: text(9).and_then(span),

@@ -103,7 +103,7 @@ fn settings_from_elsewhere_are_judged_alike() {
         ("listen_addresses", ""),
         ("nines.revision", "1"),
         ("work mem", "4MB"),
-        ("superuser_reserved_connections", "2"),
+        ("superuser_reserved_connections", "7"),
     ] {
         assert!(refused(name, value).is_some_and(|why| why.len() > 10), "{name} = {value}");
     }
@@ -112,7 +112,7 @@ fn settings_from_elsewhere_are_judged_alike() {
         ("fsync", " y "),
         ("synchronous_commit", "on"),
         ("pg_stat_statements.max", "1"),
-        ("superuser_reserved_connections", "3"),
+        ("superuser_reserved_connections", "8"),
     ] {
         assert_eq!(refused(name, value), None, "{name} = {value}");
     }

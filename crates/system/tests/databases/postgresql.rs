@@ -249,9 +249,9 @@ error: `superuser_reserved_connections` can't be `0`
   --> shop.toml:17:49
    |
 17 | parameters = { superuser_reserved_connections = 0 }
-   |                                                 ^ must be at least 3
+   |                                                 ^ must be at least 8
    |
-   = help: nines itself must get in when all other connections are taken
+   = help: nines itself must get in, several times, when all other connections are taken
 "#
 }
 

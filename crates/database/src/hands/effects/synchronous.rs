@@ -24,8 +24,10 @@ pub(in crate::hands) async fn set_synchronous(body: &Arc<Body>, cohort: &Cohort)
         session.one("SELECT current_setting('synchronous_standby_names')").await?.unwrap_or_default();
     drop(session);
     let names = config::names(Some(cohort), &body.settings.me);
-    if before.is_empty() && !names.is_empty() {
-        // Nobody waits so far, and whether they do is told by a process that may be busy.
+    let nobody = config::names(None, &body.settings.me);
+    if (before.is_empty() || before == nobody) && !names.is_empty() {
+        // Nobody waits so far, and whether they do is told by a process that may be busy: with a checkpoint, for example, and then
+        // an earlier try has changed the setting and proven nothing.
         let session = body.set(&Part::Primary { cohort: None }).await?;
         prove_that_it_waits(body, &session).await?;
     }

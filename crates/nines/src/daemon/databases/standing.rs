@@ -39,9 +39,14 @@ fn reads(machine: &Failover, report: Option<&Report>, lag: Option<u64>, most: u6
     if !report.streams {
         return Err(format!("does not hear {}", rule.primary));
     }
+    // Who hears a primary and not the store can't know whether it still is one.
+    if machine.heard_store().elapsed() > 2 * machine.settings().lease {
+        return Err("the coordination store doesn't answer".to_owned());
+    }
     match lag {
+        None => Err(format!("how far it is behind {} is not known", rule.primary)),
         Some(lag) if lag > most => Err(format!("is {lag} bytes behind {}", rule.primary)),
-        _ => Ok(()),
+        Some(_) => Ok(()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The way to the coordination store: opened when it answers, again and again until then, and what this host remembers of it.
 
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -77,16 +79,29 @@ impl Opening {
     /// # Errors
     /// The disk's.
     pub(super) fn remember(&self, known: &Known) -> anyhow::Result<()> {
-        let next = self.known.with_extension("new");
         let text = serde_json::to_vec(known)?;
-        std::fs::write(&next, text).with_context(|| format!("cannot write {}", next.display()))?;
-        std::fs::rename(&next, &self.known).with_context(|| format!("cannot write {}", self.known.display()))
+        put(&self.known, &text).with_context(|| format!("cannot write {}", self.known.display()))
+    }
+}
+
+/// All of it or nothing, whenever the power goes.
+fn put(path: &Path, text: &[u8]) -> io::Result<()> {
+    let next = path.with_extension("new");
+    let mut file = File::create(&next)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    std::fs::rename(&next, path)?;
+    match path.parent() {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
     }
 }
 
 /// `None` on the first start.
 fn read_known(path: &Path) -> anyhow::Result<Option<Known>> {
     match std::fs::read(path) {
+        // Its disk lost it. Without it less is known, and nothing is wrong.
+        Ok(text) if text.is_empty() => Ok(None),
         Ok(text) => serde_json::from_slice(&text).map(Some).with_context(|| {
             format!("{} cannot be understood; it says which store this host knows", path.display())
         }),

@@ -104,8 +104,8 @@ const RULES: &[(&[&str], Rule, &str)] = &[
     (&["wal_level"], Only(&["replica", "logical"]), "with less, standbys can't follow"),
     (
         &["superuser_reserved_connections"],
-        AtLeast(3),
-        "nines itself must get in when all other connections are taken",
+        AtLeast(8),
+        "nines itself must get in, several times, when all other connections are taken",
     ),
 ];
 
