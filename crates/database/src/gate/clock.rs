@@ -22,8 +22,8 @@ pub(crate) struct Translation {
     /// When this clock said `boot`, the other one said `instant` or more.
     boot: Nanoseconds,
     instant: Instant,
-    /// The latest deadline that was asked for.
-    latest: Option<Instant>,
+    /// The latest deadline that was asked for, and what it is by this clock.
+    latest: Option<(Instant, Nanoseconds)>,
 }
 
 impl Translation {
@@ -36,10 +36,11 @@ impl Translation {
     /// A deadline; each new one looks at the clocks for the next. The same one again does not: what sets the next one may have begun
     /// before, and the machine may sleep in between.
     pub(crate) fn deadline(&mut self, at: Instant) -> Nanoseconds {
-        let deadline = self.translate(at);
-        if self.latest != Some(at) {
-            *self = Self { latest: Some(at), ..Self::new() };
+        if let Some((_, deadline)) = self.latest.filter(|(latest, _)| *latest == at) {
+            return deadline;
         }
+        let deadline = self.translate(at);
+        *self = Self { latest: Some((at, deadline)), ..Self::new() };
         deadline
     }
 
