@@ -3,6 +3,7 @@
 mod databases;
 mod doors;
 mod load_balancers;
+mod zones;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -104,6 +105,8 @@ pub enum ComponentKind {
     Coordination,
     /// All hosts of a pool, together.
     WholePool,
+    /// All hosts of a zone, together.
+    Zone,
 }
 
 /// A way into a pool: one address of a listener, and what to say there.
@@ -193,7 +196,7 @@ pub struct UnknownName {
 
 impl Plan {
     /// Each host with members of pools that clients can reach, with every fault; each load balancer's host; then each
-    /// pool as a whole, killed.
+    /// pool as a whole, killed. Where there are databases: each by role, what their hosts agree by, and each zone.
     pub fn of(system: &System) -> Self {
         let mut cases = Vec::new();
         let mut left_out = Vec::new();
@@ -217,6 +220,7 @@ impl Plan {
             }
         }
         cases.extend(databases::of_coordination(system));
+        cases.extend(zones::cases(system));
         cases.extend(server_pools(system).filter_map(|pool| whole_pool(system, pool)));
         Self { cases, left_out }
     }
@@ -256,7 +260,7 @@ impl Plan {
             let rank = match kind {
                 ComponentKind::LoadBalancer => load_balancers::rank(case.fault),
                 ComponentKind::Database | ComponentKind::Coordination => databases::rank(case.fault),
-                ComponentKind::Server | ComponentKind::WholePool => 0,
+                ComponentKind::Server | ComponentKind::WholePool | ComponentKind::Zone => 0,
             };
             (kind, rank, case.fault, case.promise.gap().is_some())
         });

@@ -178,7 +178,7 @@ impl CaseReport {
             verdict: if measured.why.is_empty() { Verdict::Held } else { Verdict::Broken },
             why: measured.why,
             expected: case.promise.words(),
-            together: component.kind == ComponentKind::WholePool,
+            together: matches!(component.kind, ComponentKind::WholePool | ComponentKind::Zone),
             zone: component.zone.clone(),
             hosts: measured.hosts,
             members: component.members.clone(),

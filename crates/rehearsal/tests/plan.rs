@@ -317,8 +317,26 @@ fn a_database_is_broken_by_role_and_etcd_by_its_leader_and_as_a_whole() {
     let names = plan.component_names();
     assert_eq!(
         names[5..],
-        ["orders/primary", "orders/standby", "orders/standbys", "coordination/leader", "coordination", "web"]
+        [
+            "orders/primary",
+            "orders/standby",
+            "orders/standbys",
+            "coordination/leader",
+            "coordination",
+            "zone a",
+            "zone b",
+            "zone c",
+            "web"
+        ]
     );
+    // Two of the three hosts of each kind are elsewhere.
+    let five = Promise::KeepsWrites { within: Some(Duration::from_secs(5)) };
+    for zone in ["zone a", "zone b", "zone c"] {
+        let cases = of(&plan, zone);
+        assert!(cases.iter().all(|case| case.promise == five), "{cases:?}");
+        assert_eq!(cases.iter().map(|case| case.fault).collect::<Vec<_>>(), [Fault::PowerOff, Fault::CutOff]);
+    }
+    assert_eq!(of(&plan, "zone a")[0].component.hosts, ["lb1", "app1", "db1"]);
     let faults = |label: &str| of(&plan, label).iter().map(|case| case.fault.to_string()).collect::<Vec<_>>();
     assert_eq!(
         faults("orders/primary").join(" "),

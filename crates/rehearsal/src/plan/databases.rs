@@ -84,8 +84,7 @@ pub(super) fn cases(system: &System, id: DatabaseId) -> Result<Vec<Case>, String
 /// etcd's leader, and all of it, where it is on hosts of the system; the first database that can be written into is looked at.
 pub(super) fn of_coordination(system: &System) -> Vec<Case> {
     let hosts: Vec<String> = members_of_store(system).map(|(host, _)| system[host].name.clone()).collect();
-    let written = system.database_ids().find_map(|id| Some((&system[id], writes(system, id).ok()?)));
-    let (Some((database, writes)), false) = (written, hosts.is_empty()) else { return Vec::new() };
+    let (Some((database, writes)), false) = (written(system), hosts.is_empty()) else { return Vec::new() };
     let component = |whom| {
         Arc::new(Component {
             name: "coordination".to_owned(),
@@ -152,6 +151,11 @@ fn within(database: &Database, whom: Whom, fault: Fault) -> Option<Duration> {
         (Whom::Primary, _) => Some((2 * lease).max(AT_ONCE)),
         (Whom::Standbys | Whom::Each | Whom::Leader, _) => None,
     }
+}
+
+/// The first database that can be written into, and how.
+pub(super) fn written(system: &System) -> Option<(&Database, Writes)> {
+    system.database_ids().find_map(|id| Some((&system[id], writes(system, id).ok()?)))
 }
 
 fn writes(system: &System, id: DatabaseId) -> Result<Writes, String> {
