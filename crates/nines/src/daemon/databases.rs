@@ -1,6 +1,7 @@
 //! The databases of this host, between the daemon's loop and a thread for each of them.
 
 mod door;
+mod names;
 mod registers;
 mod reload;
 mod shell;

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::door::Door;
+use super::names::Names;
 use super::registers::{Answer, Shelf};
 use super::reload::Change;
 use super::store::Opening;
@@ -43,6 +44,7 @@ pub(super) struct Shell {
     name: String,
     settings: failover::Settings,
     hands: hands::Settings,
+    names: Names,
     opening: Opening,
     door: Arc<Door>,
     lag: u64,
@@ -124,6 +126,7 @@ impl Shell {
         let shell = Self {
             settings: settings(system, id, &me),
             hands: hands::Settings::of(system, id, part.host)?,
+            names: Names::of(system, id, part.host),
             opening: Opening::of(system, coordination, &database.data)?,
             lag: database.lag,
             name,
@@ -148,6 +151,7 @@ impl Shell {
     }
 
     async fn live(mut self) {
+        let _names = self.names.look_up(&self.hands.peers);
         let Some(hands) = self.take_hands().await else { return };
         let mut life = Life {
             machine: Failover::new(Instant::now(), self.settings.clone()),
@@ -272,7 +276,8 @@ impl Shell {
             heartbeat: self.settings.heartbeat,
             ..change.failover
         };
-        self.hands = change.hands;
+        // Where the hosts are stays, and some of it was looked up.
+        self.hands = hands::Settings { peers: self.hands.peers.clone(), ..change.hands };
         self.lag = change.lag;
     }
 
