@@ -7,6 +7,7 @@ mod reload;
 mod shell;
 mod standing;
 pub(crate) mod store;
+mod trouble;
 
 use std::thread::JoinHandle;
 use std::time::Duration;
