@@ -1,11 +1,13 @@
 //! The databases of this host, between the daemon's loop and a thread for each of them.
 
 mod door;
+mod names;
 mod registers;
 mod reload;
 mod shell;
 mod standing;
 pub(crate) mod store;
+mod trouble;
 
 use std::thread::JoinHandle;
 use std::time::Duration;

@@ -25,9 +25,15 @@ impl Answer {
         matches!(self.result, Ok(nines_coordination::Outcome::Won(_)))
     }
 
-    /// Nothing is known to have been asked of the register.
-    pub(super) fn failed(&self) -> bool {
-        self.result.is_err()
+    /// Who asks again at once is answered the same: it failed, or what is there now is nothing that this program can read.
+    pub(super) fn tells_nothing(&self) -> bool {
+        match &self.result {
+            Ok(nines_coordination::Outcome::Won(_)) => false,
+            Ok(nines_coordination::Outcome::Lost { current }) => {
+                current.as_ref().is_none_or(|entry| parse(&self.register, entry).is_err())
+            }
+            Err(_) => true,
+        }
     }
 }
 
@@ -58,16 +64,18 @@ impl Shelf {
     /// What a change tells, as it was read; `Err` says what cannot be read.
     pub(super) fn read(&mut self, change: Change) -> Option<Result<(Register, u64, Value), String>> {
         let register = self.register(&change.key)?;
-        // Nobody deletes one.
-        let entry = change.entry?;
+        let Some(entry) = change.entry else {
+            // nines never does. It is not made anew: who deleted it may have had other registers in mind, too.
+            let was_there = self.newest.contains_key(&register);
+            return was_there.then(|| {
+                Err(format!("{}: somebody has deleted it; nines cannot change it any more", change.key))
+            });
+        };
         Some(self.value(register, &entry).map_err(|why| format!("{}: {why}", change.key)))
     }
 
     fn value(&mut self, register: Register, entry: &Entry) -> Result<(Register, u64, Value), String> {
-        let value: Value = serde_json::from_slice(&entry.value).map_err(|error| error.to_string())?;
-        if !value.fits(&register) {
-            return Err("it holds something else".to_owned());
-        }
+        let value = parse(&register, entry)?;
         let revision = entry.revision.get();
         self.note(register.clone(), entry.revision);
         Ok((register, revision, value))
@@ -126,5 +134,53 @@ impl Shelf {
             // Nothing was changed.
             Err(error) => (vec![Input::Set { id, outcome: Outcome::Refused }], Some(error)),
         }
+    }
+}
+
+fn parse(register: &Register, entry: &Entry) -> Result<Value, String> {
+    let value: Value = serde_json::from_slice(&entry.value).map_err(|error| error.to_string())?;
+    if value.fits(register) { Ok(value) } else { Err("it holds something else".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use nines_coordination::settings::Settings;
+    use nines_coordination::{Claim, Prefix};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_register_that_is_deleted_or_unreadable_is_spoken_of_and_tells_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = Settings::Embedded { path: directory.path().join("store") };
+        let claim =
+            Claim { prefix: Prefix::new("nines".to_owned()).unwrap(), system: "t".to_owned(), known: None };
+        let soon = || Instant::now() + Duration::from_secs(20);
+        let registers = Registers::open(&settings, &claim, soon()).await.unwrap();
+        let mut shelf = Shelf::new(registers.clone(), "orders");
+        let (register, key) = (Register::Wish, Key::new("databases/orders/wish".to_owned()).unwrap());
+
+        let entry = |bytes: &[u8], revision| Some(Entry { value: bytes.to_vec(), revision });
+        let foreign = registers.compare_and_set(&key, None, b"{}", soon()).await.unwrap();
+        let nines_coordination::Outcome::Won(revision) = foreign else { panic!("{foreign:?}") };
+        let told = shelf.read(Change { key: key.clone(), entry: entry(b"{}", revision) });
+        assert!(told.unwrap().is_err());
+        let gone = Change { key: key.clone(), entry: None };
+        assert_eq!(shelf.read(gone.clone()), None, "nothing is known to have been there");
+
+        let answer = |current| Answer {
+            id: 1,
+            register: register.clone(),
+            result: Ok(nines_coordination::Outcome::Lost { current }),
+        };
+        assert!(answer(entry(b"{}", revision)).tells_nothing());
+        assert!(answer(None).tells_nothing());
+        let wish = serde_json::to_vec(&Value::Wish(nines_control::failover::Wish::default())).unwrap();
+        assert!(!answer(entry(&wish, revision)).tells_nothing(), "there is news: it is told at once");
+
+        assert!(shelf.read(Change { key, entry: entry(&wish, revision) }).unwrap().is_ok());
+        assert!(shelf.read(gone).unwrap().unwrap_err().contains("deleted"));
     }
 }

@@ -20,9 +20,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::door::Door;
+use super::names::Names;
 use super::registers::{Answer, Shelf};
 use super::reload::Change;
 use super::store::Opening;
+use super::trouble::{Of, Troubles};
 use super::{Happened, LEAVE, Order, standing};
 use crate::daemon::part::Part;
 
@@ -43,14 +45,14 @@ pub(super) struct Shell {
     name: String,
     settings: failover::Settings,
     hands: hands::Settings,
+    names: Names,
     opening: Opening,
     door: Arc<Door>,
     lag: u64,
     orders: mpsc::Receiver<Order>,
     news: mpsc::Sender<Happened>,
     status: watch::Sender<DatabaseStatus>,
-    /// What was said last of what goes wrong, so that it is said once.
-    trouble: Option<String>,
+    troubles: Troubles,
     /// The latest conflict or refusal, for as long as this host is not well again.
     ailment: Option<String>,
 }
@@ -124,6 +126,7 @@ impl Shell {
         let shell = Self {
             settings: settings(system, id, &me),
             hands: hands::Settings::of(system, id, part.host)?,
+            names: Names::of(system, id, part.host),
             opening: Opening::of(system, coordination, &database.data)?,
             lag: database.lag,
             name,
@@ -131,7 +134,7 @@ impl Shell {
             orders,
             news,
             status,
-            trouble: None,
+            troubles: Troubles::default(),
             ailment: None,
         };
         Ok((shell, told))
@@ -148,6 +151,7 @@ impl Shell {
     }
 
     async fn live(mut self) {
+        let _names = self.names.look_up(&self.hands.peers);
         let Some(hands) = self.take_hands().await else { return };
         let mut life = Life {
             machine: Failover::new(Instant::now(), self.settings.clone()),
@@ -178,7 +182,10 @@ impl Shell {
         loop {
             let refusal = tokio::select! {
                 taken = Hands::take(self.hands.clone(), self.door.clone()) => match taken {
-                    Ok(hands) => return Some(hands),
+                    Ok(hands) => {
+                        self.troubles.over(|of| matches!(of, Of::Hands(_)));
+                        return Some(hands);
+                    }
                     Err(refusal) => refusal.to_string(),
                 },
                 order = self.orders.recv() => {
@@ -186,7 +193,7 @@ impl Shell {
                     continue;
                 }
             };
-            self.complain(refusal.clone());
+            self.complain(Of::Hands(refusal.clone()), refusal.clone());
             self.show_refusal(&refusal);
             tokio::select! {
                 () = tokio::time::sleep(AGAIN) => {}
@@ -272,7 +279,8 @@ impl Shell {
             heartbeat: self.settings.heartbeat,
             ..change.failover
         };
-        self.hands = change.hands;
+        // Where the hosts are stays, and some of it was looked up.
+        self.hands = hands::Settings { peers: self.hands.peers.clone(), ..change.hands };
         self.lag = change.lag;
     }
 
@@ -293,6 +301,9 @@ impl Shell {
     fn wished(&mut self, life: &mut Life, mut asked: Asked, value: &Value, answer: Answer) {
         let won = answer.won();
         let Some(store) = &mut life.store else { return };
+        if won {
+            self.troubles.written();
+        }
         let (inputs, error) = store.shelf.answered(answer);
         for input in inputs {
             match input {
@@ -320,23 +331,29 @@ impl Shell {
     fn seen(&mut self, life: &mut Life, seen: Seen) {
         let Some(store) = &mut life.store else { return };
         match seen {
-            Seen::Change(change) => match (store.shelf.read(change), &mut store.first) {
-                (Some(Ok(held)), Some(first)) => first.push(held),
-                (Some(Ok((register, revision, value))), None) => {
-                    life.give(Input::Changed { register, revision, value });
+            Seen::Change(change) => {
+                let of = Of::Register(change.key.to_string());
+                match (store.shelf.read(change), &mut store.first) {
+                    (Some(Err(why)), _) => {
+                        return self.complain(of, format!("the coordination store: {why}"));
+                    }
+                    (Some(Ok(held)), Some(first)) => first.push(held),
+                    (Some(Ok((register, revision, value))), None) => {
+                        life.give(Input::Changed { register, revision, value });
+                    }
+                    (None, _) => {}
                 }
-                (Some(Err(why)), _) => self.complain(format!("the coordination store: {why}")),
-                (None, _) => {}
-            },
+                self.troubles.over(|known| *known == of);
+            }
             Seen::Current { .. } => {
-                self.trouble = None;
+                self.troubles.read(Instant::now());
                 match store.first.take() {
                     Some(first) => life.give(Input::Registers(first)),
                     None => life.give(Input::Contact),
                 }
                 self.remember(life);
             }
-            Seen::Trouble(error) => self.complain(error.to_string()),
+            Seen::Trouble(error) => self.complain(Of::store(&error), error.to_string()),
         }
     }
 
@@ -361,14 +378,17 @@ impl Shell {
                 life.store = Some(Open { shelf, watch, first: Some(Vec::new()), remembered: Instant::now() });
             }
             Ended::Opened(Err(error)) => {
-                self.complain(error.to_string());
+                self.complain(Of::store(&error), error.to_string());
                 self.open_store(life);
             }
             Ended::Set(answer) => {
                 let Some(store) = &mut life.store else { return };
+                if answer.won() {
+                    self.troubles.written();
+                }
                 let (inputs, error) = store.shelf.answered(answer);
-                if let Some(error) = error {
-                    self.complain(error.to_string());
+                if let Some(error) = error.filter(|error| self.troubles.note_write(Instant::now(), error)) {
+                    self.say(event::Kind::Conflict, error.to_string());
                 }
                 for input in inputs {
                     life.give(input);
@@ -380,8 +400,8 @@ impl Shell {
                 Ok(checked) => Ok(Box::new(Change { checked: Some(checked), ..*change })),
                 Err(refusal) => Err(refusal.to_string()),
             })),
-            Ended::Remembered(Ok(())) => {}
-            Ended::Remembered(Err(error)) => self.complain(format!("{error:#}")),
+            Ended::Remembered(Ok(())) => self.troubles.over(|of| *of == Of::Memory),
+            Ended::Remembered(Err(error)) => self.complain(Of::Memory, format!("{error:#}")),
         }
     }
 
@@ -415,7 +435,7 @@ impl Shell {
                     life.begun.spawn(async move {
                         let begin = Instant::now();
                         let answer = set.await;
-                        if answer.failed() {
+                        if answer.tells_nothing() {
                             tokio::time::sleep_until((begin + FAILED).into()).await;
                         }
                         Ended::Set(answer)
@@ -442,7 +462,7 @@ impl Shell {
         let known = life.machine.status(now);
         let standing = standing::standing(&life.machine, &known, life.report.as_ref(), self.lag);
         self.door.stand(&standing, self.settings.lease);
-        if standing::is_well(&known) && self.trouble.is_none() {
+        if standing::is_well(&known) && self.troubles.is_empty() {
             self.ailment = None;
         }
         let mut status = standing::status(&self.name, known, &facts, &self.door.counts());
@@ -462,10 +482,9 @@ impl Shell {
     }
 
     /// What goes wrong, and may go on doing so.
-    fn complain(&mut self, why: String) {
-        if self.trouble.as_ref() != Some(&why) {
-            self.say(event::Kind::Conflict, why.clone());
-            self.trouble = Some(why);
+    fn complain(&mut self, of: Of, why: String) {
+        if self.troubles.note(Instant::now(), of) {
+            self.say(event::Kind::Conflict, why);
         }
     }
 
