@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 
 use nines_control::failover::{Cohort, Host};
-use nines_system::GateTls;
+use nines_system::{GateTls, refused_parameter};
 
 use super::place::Place;
 use super::servant::User;
@@ -23,88 +23,15 @@ pub(super) enum Part {
     Standby { source: Option<SocketAddr>, term: u64 },
 }
 
-/// Whose hands a parameter is in, and why.
-const OWN: &[(&str, &str)] = &[
-    ("listen_addresses", "clients reach PostgreSQL through the gate only"),
-    ("port", "it is the database's `port`, which the gate listens on"),
-    ("unix_socket_directories", "the socket is where only nines can reach it"),
-    ("unix_socket_permissions", "the socket is where only nines can reach it"),
-    ("unix_socket_group", "the socket is where only nines can reach it"),
-    ("cluster_name", "it is the host's name"),
-    ("synchronous_standby_names", "it is what `confirm` and `durability` say"),
-    ("primary_conninfo", "whom a standby follows is decided by nines"),
-    ("primary_slot_name", "whom a standby follows is decided by nines"),
-    ("promote_trigger_file", "who is promoted is decided by nines"),
-    ("recovery_target", "a standby follows to the end"),
-    ("recovery_target_timeline", "a standby follows the primary's timeline"),
-    ("recovery_target_action", "a standby follows to the end"),
-    ("recovery_target_inclusive", "a standby follows to the end"),
-    ("recovery_target_lsn", "a standby follows to the end"),
-    ("recovery_target_name", "a standby follows to the end"),
-    ("recovery_target_time", "a standby follows to the end"),
-    ("recovery_target_xid", "a standby follows to the end"),
-    ("recovery_min_apply_delay", "a standby must be able to take over at once"),
-    ("restore_command", "an archive may have what no primary of a term has written"),
-    ("restart_after_crash", "whether it is started again is decided by nines"),
-    ("wal_retrieve_retry_interval", "a standby must return at once"),
-    ("wal_receiver_timeout", "it follows from the lease"),
-    ("wal_sender_timeout", "it follows from the lease"),
-    ("wal_receiver_status_interval", "it follows from the heartbeat"),
-    ("data_directory", "it is in the database's `data`"),
-    ("config_file", "it is in the database's `data`"),
-    ("hba_file", "its lines are the database's `access`"),
-    ("ident_file", "nines needs it itself"),
-    ("external_pid_file", "nines watches the process itself"),
-    ("logging_collector", "nines keeps the log"),
-    ("log_destination", "nines keeps the log"),
-    ("lc_messages", "nines reads the log"),
-    ("ssl", "it is the database's `tls`"),
-    ("ssl_cert_file", "it is the database's `tls`"),
-    ("ssl_key_file", "it is the database's `tls`"),
-    ("include", "all settings are in one place"),
-    ("include_dir", "all settings are in one place"),
-    ("include_if_exists", "all settings are in one place"),
-];
-
-/// Values that would break what nines promises.
-const VALUES: &[(&str, &[&str], &str)] = &[
-    ("fsync", &["on", "true", "yes", "1"], "without it a crash loses what was acknowledged"),
-    ("full_page_writes", &["on", "true", "yes", "1"], "without it a crash can leave torn pages"),
-    (
-        "synchronous_commit",
-        &["on", "true", "yes", "1", "remote_apply"],
-        "less acknowledges before a standby has flushed it",
-    ),
-    ("wal_level", &["replica", "logical"], "standbys need it"),
-    ("hot_standby", &["on", "true", "yes", "1"], "nines asks standbys how far they are"),
-    ("wal_log_hints", &["on", "true", "yes", "1"], "a former primary is rewound by them"),
-    ("password_encryption", &["scram-sha-256"], "clients show it"),
-    ("data_sync_retry", &["off", "false", "no", "0"], "a failed flush would be taken for a good one"),
-    ("zero_damaged_pages", &["off", "false", "no", "0"], "it throws data away"),
-    ("ignore_invalid_pages", &["off", "false", "no", "0"], "it throws data away"),
-];
-
-/// Why that may not be set so, if it may not.
+/// Why that may not be set so, if it may not: where the file is read the same is said, and this is for settings from elsewhere too.
 pub(super) fn refusal(name: &str, value: &str) -> Option<String> {
-    let lower = name.to_ascii_lowercase();
-    if let Some((_, why)) = OWN.iter().find(|(own, _)| *own == lower) {
-        return Some(format!("{name} is in nines' own hands: {why}"));
-    }
-    if lower.starts_with("nines.") || !is_name(&lower) {
+    if name.to_ascii_lowercase().starts_with("nines.") {
         return Some(format!("{name} is no parameter of PostgreSQL's"));
     }
     if value.contains(['\n', '\r', '\0']) {
         return Some(format!("{name} has more than one line"));
     }
-    let (_, fine, why) = VALUES.iter().find(|(one, ..)| *one == lower)?;
-    let value = value.trim().to_ascii_lowercase();
-    (!fine.contains(&value.as_str())).then(|| format!("{name} can be {}: {why}", fine[0]))
-}
-
-fn is_name(name: &str) -> bool {
-    let ok = |byte: u8| byte.is_ascii_alphanumeric() || b"_.$".contains(&byte);
-    name.bytes().all(ok)
-        && name.bytes().next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+    refused_parameter(name, value).map(|why| format!("{name} can't be {value}: {why}"))
 }
 
 fn quote(value: &str) -> String {
