@@ -11,6 +11,7 @@ use nines_system::GateTls;
 use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
 
 use super::control_file::ControlFile;
+use super::effects::attach::Repeated;
 use super::place::Place;
 use super::probe::Probe;
 use super::process::Process;
@@ -62,6 +63,8 @@ pub(super) struct Memory {
     pub(super) lacks_log: bool,
     /// It gets the log of its source.
     pub(super) streams: bool,
+    /// Since it has last got any: how often what it takes was done again.
+    pub(super) repeated: Option<Repeated>,
     /// The term that its users and slots were made in.
     pub(super) furnished: Option<Term>,
     pub(super) system: Option<String>,

@@ -125,3 +125,22 @@ async fn a_promotion_that_was_broken_off_is_finished_or_undone() {
         term += 2;
     }
 }
+
+#[tokio::test]
+async fn a_standby_whose_disk_failed_while_it_was_told_to_stream_streams_later() {
+    if !is_there() {
+        return;
+    }
+    let world = World::new(&["db1", "db2"]);
+    let mut hosts = world.with_standbys().await;
+    hosts[1].done(Effect::Pledge { term: 1 }).await;
+    // No file can be put where a directory is.
+    let passfile = hosts[1].settings.data.join("run/replication.pass");
+    std::fs::create_dir_all(passfile.join("in-the-way")).unwrap();
+    let failure = hosts[1].perform(Effect::Follow { primary: "db1".into(), term: 1 }).await.unwrap_err();
+    assert!(failure.0.contains("password"), "{failure:?}");
+    hosts[0].sql("INSERT INTO rows VALUES (1)").await;
+    let end = hosts[0].written().await;
+    std::fs::remove_dir_all(&passfile).unwrap();
+    hosts[1].has(end).await;
+}

@@ -21,6 +21,9 @@ const AT_FIRST: Duration = Duration::from_millis(400);
 const ANSWERS_WITHIN: Duration = Duration::from_millis(500);
 /// A standby that does not stream for so long looks why.
 const FED_WITHIN: Duration = Duration::from_millis(500);
+/// One that does not know why after this does again all that it takes: something of it may have failed. Then more and more rarely.
+const AGAIN_AFTER: Duration = Duration::from_secs(3);
+const AGAIN_AT_LAST: Duration = Duration::from_secs(60);
 
 /// What was learnt without changing anything.
 pub(in crate::hands) enum Asked {
@@ -32,6 +35,30 @@ pub(in crate::hands) enum Asked {
     Unfed(String),
     /// The source's gate is elsewhere.
     Moved,
+    /// It may stream and doesn't, and nothing says why.
+    Silent,
+}
+
+/// What it takes to stream was done again.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::hands) struct Repeated {
+    at: Instant,
+    /// In a row.
+    times: u32,
+}
+
+impl Repeated {
+    /// With this time.
+    fn next(before: Option<Self>, at: Instant) -> Self {
+        Self { at, times: before.map_or(0, |before| before.times).saturating_add(1) }
+    }
+
+    fn is_due(before: Option<Self>, now: Instant) -> bool {
+        before.is_none_or(|before| {
+            let wait = AGAIN_AFTER * 2_u32.saturating_pow(before.times.min(6));
+            now.duration_since(before.at) >= wait.min(AGAIN_AT_LAST)
+        })
+    }
 }
 
 /// Records the term and the source. It streams as soon as it can; if not at once, then later.
@@ -62,6 +89,7 @@ pub(super) fn forget(body: &Body) {
     let mut memory = lock(&body.memory);
     memory.diverged = false;
     memory.lacks_log = false;
+    memory.repeated = None;
 }
 
 /// Between effects: what there is to be done about the source, whenever there is something. Can be broken off at any moment.
@@ -87,7 +115,7 @@ pub(in crate::hands) async fn wait_and_ask(body: &Body, every: Duration) -> Aske
             return Asked::Moved;
         }
         streams_from = at;
-        if lock(&body.memory).streams {
+        if is_fed(body) {
             unfed = None;
             continue;
         }
@@ -97,10 +125,22 @@ pub(in crate::hands) async fn wait_and_ask(body: &Body, every: Duration) -> Aske
                 if let Some(why) = body.why_not_fed(from).await {
                     return Asked::Unfed(why);
                 }
+                let before = lock(&body.memory).repeated;
+                if since.elapsed() >= AGAIN_AFTER && Repeated::is_due(before, Instant::now()) {
+                    return Asked::Silent;
+                }
             }
             Some(_) => {}
         }
     }
+}
+
+fn is_fed(body: &Body) -> bool {
+    let mut memory = lock(&body.memory);
+    if memory.streams {
+        memory.repeated = None;
+    }
+    memory.streams
 }
 
 async fn ask_source(body: &Body) -> Option<Asked> {
@@ -129,8 +169,23 @@ pub(in crate::hands) async fn go_by(body: &Arc<Body>, asked: Asked) -> Result<()
             Ok(())
         }
         Asked::Moved => body.set(&body.part()).await.map(drop),
+        Asked::Silent => {
+            {
+                let mut memory = lock(&body.memory);
+                memory.repeated = Some(Repeated::next(memory.repeated, Instant::now()));
+            }
+            connect(body, body.state().history, &body.part()).await
+        }
         Asked::Source { at, ancestry } => attach(body, at, ancestry).await,
     }
+}
+
+/// All that a server that runs needs to stream. May be done again.
+async fn connect(body: &Body, branches: Vec<Branch>, part: &Part) -> Result<(), Failure> {
+    let wal = body.place.wal();
+    body.servant.files("the history", move || history::establish(&wal, &branches)).await?;
+    body.set_passfile(true).await?;
+    body.set(part).await.map(drop)
 }
 
 /// Whether another one's history can be this one's, and what it takes.
@@ -188,10 +243,7 @@ async fn attach(body: &Arc<Body>, at: SocketAddr, ancestry: Ancestry) -> Result<
         }
         Fits::Yes => {
             begin(body, &state, branches.clone()).await?;
-            let wal = body.place.wal();
-            body.servant.files("the history", move || history::establish(&wal, &branches)).await?;
-            body.set_passfile(true).await?;
-            body.set(&Part::Standby { source: Some(at), term }).await.map(drop)
+            connect(body, branches, &Part::Standby { source: Some(at), term }).await
         }
         Fits::AfterRestart => {
             body.stop(Stop::Clean(Duration::from_secs(2))).await?;
@@ -225,6 +277,18 @@ mod tests {
 
     fn branches(list: &[(Term, Lsn)]) -> Vec<Branch> {
         list.iter().map(|&(term, begin)| Branch { term, begin }).collect()
+    }
+
+    #[test]
+    fn what_is_done_again_becomes_rare() {
+        let begin = Instant::now();
+        let once = Some(Repeated::next(None, begin));
+        assert!(Repeated::is_due(None, begin));
+        assert!(!Repeated::is_due(once, begin + AGAIN_AFTER));
+        assert!(Repeated::is_due(once, begin + 2 * AGAIN_AFTER));
+        let often = (0..100).fold(None, |before, _| Some(Repeated::next(before, begin)));
+        assert!(!Repeated::is_due(often, begin + AGAIN_AT_LAST / 2));
+        assert!(Repeated::is_due(often, begin + AGAIN_AT_LAST));
     }
 
     #[test]
