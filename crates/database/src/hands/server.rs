@@ -16,6 +16,7 @@ use super::body::Body;
 use super::config::{self, Part};
 use super::history;
 use super::place::{self, Place};
+use super::probe;
 use super::process::{self, Process};
 use super::replay::{self, Replay};
 use super::sql::{Session, Trouble};
@@ -278,8 +279,9 @@ impl Body {
     async fn log_grows(&self) -> (usize, Option<std::time::SystemTime>) {
         let wal = self.place.wal();
         let look = move || -> io::Result<_> {
-            let times =
-                fs::read_dir(wal)?.flatten().map(|entry| entry.metadata().and_then(|it| it.modified()).ok());
+            // The probe's is written all the time.
+            let files = fs::read_dir(wal)?.flatten().filter(|entry| entry.file_name() != probe::FILE);
+            let times = files.map(|entry| entry.metadata().and_then(|it| it.modified()).ok());
             let times: Vec<_> = times.collect();
             Ok((times.len(), times.into_iter().flatten().max()))
         };
