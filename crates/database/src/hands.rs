@@ -17,6 +17,7 @@ mod probe;
 mod process;
 mod programs;
 mod reconfigure;
+mod replay;
 mod servant;
 mod server;
 mod settings;

@@ -73,6 +73,7 @@ pub fn plan(settings: &Settings, existing: &Path) -> Result<Plan, Refusal> {
     is_for_nines(&place, &existing)?;
     tidy::check_version(&programs, &existing)?;
     tidy::check_owner(&user, &existing)?;
+    has_no_tablespaces(&existing)?;
     let file = find_settings(&programs, &existing)?;
     let mut left_out = Vec::new();
     let kept = keep_settings(&file, &existing, &mut left_out)?;
@@ -131,6 +132,27 @@ fn is_for_nines(place: &Place, existing: &Path) -> Result<(), Refusal> {
         return Err(Refusal::at(&place.root, why));
     }
     Ok(())
+}
+
+/// A copy of them on another host would need to be told where to put each of them; on the same host both would be in one place.
+fn has_no_tablespaces(existing: &Path) -> Result<(), Refusal> {
+    let path = existing.join("pg_tblspc");
+    let entries = match fs::read_dir(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|error| Refusal::at(&path, error))?,
+    };
+    let places: Vec<String> = entries
+        .flatten()
+        .map(|entry| fs::read_link(entry.path()).unwrap_or_else(|_| entry.path()).display().to_string())
+        .collect();
+    if places.is_empty() {
+        return Ok(());
+    }
+    let why = format!(
+        "it has tablespaces ({}), which nines can't copy to other hosts; nothing was changed. Move what is in them to pg_default, and drop them",
+        places.join(", ")
+    );
+    Err(Refusal::at(existing, why))
 }
 
 fn unclean(existing: &Path, control: &ControlFile) -> Refusal {
@@ -317,5 +339,17 @@ mod tests {
         assert_eq!(notes, ["left out: port = 5433", "left out: synchronous_standby_names = '*'"]);
         fs::write(path("postgresql.conf"), "include 'postgresql.conf'\n").unwrap();
         assert!(keep_settings(&path("postgresql.conf"), directory.path(), &mut notes).is_err());
+    }
+
+    #[test]
+    fn data_with_tablespaces_are_refused_with_where_they_are() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(has_no_tablespaces(directory.path()).is_ok());
+        let links = directory.path().join("pg_tblspc");
+        fs::create_dir(&links).unwrap();
+        assert!(has_no_tablespaces(directory.path()).is_ok());
+        std::os::unix::fs::symlink("/srv/fast", links.join("16384")).unwrap();
+        let refusal = has_no_tablespaces(directory.path()).unwrap_err();
+        assert!(refusal.0.contains("/srv/fast"), "{refusal}");
     }
 }

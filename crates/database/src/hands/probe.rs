@@ -1,7 +1,8 @@
 //! Whether the disk takes writes: a small file is written and flushed again and again, by a thread that nobody waits for.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,6 +18,9 @@ const EVERY: Duration = Duration::from_millis(500);
 const GOOD: u32 = 4;
 /// Less than two segments of the log are as good as none; to be well again it takes twice that.
 const SPACE: u64 = 2 * 16 * 1024 * 1024;
+
+/// What is written.
+pub(super) const FILE: &str = "nines.probe";
 
 #[derive(Debug)]
 struct Last {
@@ -65,8 +69,8 @@ impl Probe {
                 let (shared, limit) = (self.last.clone(), self.stalls_after);
                 let (pgdata, fallback) = (self.pgdata.clone(), self.fallback.clone());
                 self.servant.begin(move || {
-                    let directory = if pgdata.is_dir() { pgdata } else { fallback };
-                    let disk = try_it(&directory.join("nines.probe"));
+                    let spots = if pgdata.is_dir() { spots(&pgdata) } else { vec![fallback] };
+                    let disk = worst(spots.iter().map(|spot| try_it(&spot.join(FILE))));
                     let mut last = lock(&shared);
                     let late = last.begun.take().is_some_and(|begun| begun.elapsed() > limit);
                     last.ended = Instant::now();
@@ -92,6 +96,25 @@ impl Last {
         }
         self.disk = disk;
     }
+}
+
+/// One of each file system: whoever made the data may have put the log on another one.
+fn spots(pgdata: &Path) -> Vec<PathBuf> {
+    let wal = pgdata.join("pg_wal");
+    let device = |path: &Path| fs::metadata(path).map(|it| it.dev()).ok();
+    let mut spots = vec![pgdata.to_owned()];
+    if device(&wal).is_some_and(|other| Some(other) != device(pgdata)) {
+        spots.push(wal);
+    }
+    spots
+}
+
+fn worst(disks: impl Iterator<Item = Disk>) -> Disk {
+    disks.fold(Disk::Well, |worst, disk| match (worst, disk) {
+        (Disk::Stalled, _) | (_, Disk::Stalled) => Disk::Stalled,
+        (Disk::Full, _) | (_, Disk::Full) => Disk::Full,
+        (Disk::Well, Disk::Well) => Disk::Well,
+    })
 }
 
 fn try_it(path: &Path) -> Disk {
@@ -130,5 +153,30 @@ mod tests {
         }
         last.note(Disk::Well);
         assert_eq!(last.disk, Disk::Well);
+    }
+
+    #[test]
+    fn a_log_on_another_file_system_is_tried_too_and_the_worst_counts() {
+        let here = tempfile::tempdir().unwrap();
+        let pgdata = here.path().join("pgdata");
+        fs::create_dir_all(pgdata.join("pg_wal")).unwrap();
+        assert_eq!(spots(&pgdata), [pgdata.as_path()]);
+        let device = |path: &Path| fs::metadata(path).unwrap().dev();
+        if let Some(other) = ["/dev/shm", "/run", "/tmp"]
+            .map(Path::new)
+            .into_iter()
+            .find(|path| path.is_dir() && device(path) != device(here.path()))
+        {
+            fs::remove_dir(pgdata.join("pg_wal")).unwrap();
+            std::os::unix::fs::symlink(other, pgdata.join("pg_wal")).unwrap();
+            assert_eq!(spots(&pgdata), [pgdata.clone(), pgdata.join("pg_wal")]);
+        }
+        for (disks, wanted) in [
+            ([Disk::Well, Disk::Well], Disk::Well),
+            ([Disk::Well, Disk::Full], Disk::Full),
+            ([Disk::Stalled, Disk::Full], Disk::Stalled),
+        ] {
+            assert_eq!(worst(disks.into_iter()), wanted);
+        }
     }
 }

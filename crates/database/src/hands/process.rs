@@ -171,7 +171,7 @@ fn is_at_work(pid: i32, directory: &Path, programs: &[&str]) -> bool {
         && matches!((fs::metadata(proc.join("cwd")), fs::metadata(directory)), (Ok(one), Ok(other)) if same(&one, &other))
 }
 
-fn parent_of(pid: i32) -> Option<i32> {
+pub(super) fn parent_of(pid: i32) -> Option<i32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }

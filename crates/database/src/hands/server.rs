@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use nines_control::failover::{Failure, Lsn};
+use nines_control::failover::{Disk, Failure, Lsn};
 use nines_control::gate::Branch;
 use rustix::process::Signal;
 
@@ -16,7 +16,9 @@ use super::body::Body;
 use super::config::{self, Part};
 use super::history;
 use super::place::{self, Place};
+use super::probe;
 use super::process::{self, Process};
+use super::replay::{self, Replay};
 use super::sql::{Session, Trouble};
 use super::state;
 use super::{Settings, fail, lock};
@@ -140,6 +142,7 @@ impl Body {
         self.set_server(Some(server.clone()));
         self.tell_gate();
         let mut grew = (self.log_grows().await, Instant::now());
+        let (mut replay, mut looked) = (Replay::default(), Instant::now());
         loop {
             if !server.is_running() {
                 let why = self.files(move |place| log_since(place, from)).await.unwrap_or_default();
@@ -150,6 +153,10 @@ impl Body {
                 Err(Trouble::Failed(why)) => return Err(fail(why)),
                 Err(_) => tokio::time::sleep(5 * SOON).await,
             }
+            if !fed && !primary && looked.elapsed() > Duration::from_secs(1) {
+                looked = Instant::now();
+                self.gets_on(&server, &mut replay).await?;
+            }
             if fed && grew.1.elapsed() > Duration::from_secs(1) {
                 let now = self.log_grows().await;
                 if now != grew.0 {
@@ -159,6 +166,26 @@ impl Body {
                 }
             }
         }
+    }
+
+    /// A standby that nobody feeds reads the log that it has. If that does not reach as far as its data need, they are of no use: they come
+    /// back as a copy.
+    async fn gets_on(&self, server: &Process, replay: &mut Replay) -> Result<(), Failure> {
+        let pid = server.pid();
+        let sight = self.files(move |_| Ok(replay::look(pid))).await?;
+        // A disk that hangs is another trouble.
+        let sight = sight.filter(|_| self.probe.look() == Disk::Well);
+        let Some(file) = replay.stuck(Instant::now(), sight) else { return Ok(()) };
+        self.stop(Stop::AtOnce).await?;
+        {
+            let mut memory = lock(&self.memory);
+            (memory.diverged, memory.lacks_log) = (true, true);
+            memory.last = None;
+        }
+        self.change(|state| state.end = None).await?;
+        let why = format!("its data need more of the log than there is: it waits in vain at {file}");
+        self.note(why.clone()).await;
+        Err(fail(why))
     }
 
     /// Afterwards no process of it is left.
@@ -257,8 +284,9 @@ impl Body {
     async fn log_grows(&self) -> (usize, Option<std::time::SystemTime>) {
         let wal = self.place.wal();
         let look = move || -> io::Result<_> {
-            let times =
-                fs::read_dir(wal)?.flatten().map(|entry| entry.metadata().and_then(|it| it.modified()).ok());
+            // The probe's is written all the time.
+            let files = fs::read_dir(wal)?.flatten().filter(|entry| entry.file_name() != probe::FILE);
+            let times = files.map(|entry| entry.metadata().and_then(|it| it.modified()).ok());
             let times: Vec<_> = times.collect();
             Ok((times.len(), times.into_iter().flatten().max()))
         };

@@ -144,3 +144,38 @@ async fn a_standby_whose_disk_failed_while_it_was_told_to_stream_streams_later()
     std::fs::remove_dir_all(&passfile).unwrap();
     hosts[1].has(end).await;
 }
+
+#[tokio::test]
+async fn data_that_need_log_that_is_gone_are_given_up_after_a_while() {
+    if !is_there() {
+        return;
+    }
+    let world = World::new(&["db1", "db2"]);
+    let mut hosts = world.with_standbys().await;
+    hosts[0].sql("CREATE TABLE dropped AS SELECT generate_series(1, 1000)").await;
+    for _ in 0..2 {
+        hosts[0].sql("SELECT pg_switch_wal()").await;
+        hosts[0].sql("INSERT INTO rows VALUES (1)").await;
+    }
+    // Files that are removed from the disk say how far the log must go.
+    hosts[0].sql("DROP TABLE dropped").await;
+    hosts[0].sql("DELETE FROM rows").await;
+    let end = hosts[0].written().await;
+    hosts[1].has(end).await;
+    hosts[1].sees([]).await;
+    for pid in hosts[1].processes() {
+        let _ = rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), Signal::KILL);
+    }
+    hosts[1].wait_for("is gone", |report| report.role == Role::Stopped).await;
+    let wal = std::fs::read_dir(hosts[1].data().join("pg_wal")).unwrap().flatten();
+    let mut files: Vec<_> = wal.map(|it| it.path()).filter(|it| it.is_file()).collect();
+    files.sort();
+    let used = hosts[0].sql("SELECT pg_walfile_name(pg_current_wal_lsn())").await[0][0].clone();
+    for file in files.iter().filter(|it| it.file_name().unwrap().to_str().unwrap() >= used.as_str()) {
+        std::fs::remove_file(file).unwrap();
+    }
+    let failure = hosts[1].perform(Effect::Pledge { term: 2 }).await.unwrap_err();
+    assert!(failure.0.contains("more of the log"), "{failure:?}");
+    let report = hosts[1].report().await;
+    assert!(report.position.is_none() && report.diverged, "{report:?}");
+}

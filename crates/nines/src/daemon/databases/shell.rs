@@ -87,6 +87,8 @@ struct Life {
     ends_replication: bool,
     begun: JoinSet<Ended>,
     store: Option<Open>,
+    /// What is known of the store is being written: on a disk that hangs that takes its time.
+    remembering: bool,
     /// The gate is held, and whether it has become idle is not known yet.
     holding: bool,
     leaving: Option<Instant>,
@@ -98,7 +100,7 @@ struct Open {
     watch: Watch,
     /// What all registers held at first, until all of it is there.
     first: Option<Vec<(failover::Register, failover::Revision, failover::Value)>>,
-    remembered: Instant,
+    remembered: Option<Instant>,
 }
 
 impl Shell {
@@ -161,6 +163,7 @@ impl Shell {
             ends_replication: false,
             begun: JoinSet::new(),
             store: None,
+            remembering: false,
             holding: false,
             leaving: None,
         };
@@ -357,11 +360,14 @@ impl Shell {
         }
     }
 
+    /// Writes down what is known of the store, if it is time; one at a time.
     fn remember(&self, life: &mut Life) {
-        let Some(store) = life.store.as_mut().filter(|store| store.remembered.elapsed() >= REMEMBER) else {
+        let Some(store) = life.store.as_mut().filter(|_| !life.remembering) else { return };
+        if store.remembered.is_some_and(|at| at.elapsed() < REMEMBER) {
             return;
-        };
-        store.remembered = Instant::now();
+        }
+        store.remembered = Some(Instant::now());
+        life.remembering = true;
         let (opening, known) = (self.opening.clone(), store.shelf.registers().known());
         life.begun.spawn_blocking(move || Ended::Remembered(opening.remember(&known)));
     }
@@ -371,11 +377,9 @@ impl Shell {
             Ended::Opened(Ok(registers)) => {
                 let Ok(root) = Shelf::root(&self.name) else { return };
                 let watch = registers.watch(Some(&root));
-                let opening = self.opening.clone();
-                let known = registers.known();
-                life.begun.spawn_blocking(move || Ended::Remembered(opening.remember(&known)));
                 let shelf = Shelf::new(registers, &self.name);
-                life.store = Some(Open { shelf, watch, first: Some(Vec::new()), remembered: Instant::now() });
+                life.store = Some(Open { shelf, watch, first: Some(Vec::new()), remembered: None });
+                self.remember(life);
             }
             Ended::Opened(Err(error)) => {
                 self.complain(Of::store(&error), error.to_string());
@@ -400,8 +404,13 @@ impl Shell {
                 Ok(checked) => Ok(Box::new(Change { checked: Some(checked), ..*change })),
                 Err(refusal) => Err(refusal.to_string()),
             })),
-            Ended::Remembered(Ok(())) => self.troubles.over(|of| *of == Of::Memory),
-            Ended::Remembered(Err(error)) => self.complain(Of::Memory, format!("{error:#}")),
+            Ended::Remembered(done) => {
+                life.remembering = false;
+                match done {
+                    Ok(()) => self.troubles.over(|of| *of == Of::Memory),
+                    Err(error) => self.complain(Of::Memory, format!("{error:#}")),
+                }
+            }
         }
     }
 
