@@ -149,6 +149,7 @@ mod tests {
                 lease: std::time::Duration::from_secs(1),
                 heartbeat: std::time::Duration::from_millis(100),
                 keep: None,
+                hopeless_after: std::time::Duration::from_secs(60),
                 peers: crate::hands::Peers::default(),
             })
         };

@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::process;
 
-/// Where nothing has moved for so long, nothing will.
-const MOVES_WITHIN: Duration = Duration::from_secs(60);
 /// Of a second, as the kernel counts.
 const TICKS: u64 = 100;
 
@@ -27,7 +25,7 @@ pub(super) struct Replay(Option<(Sight, Instant)>);
 
 impl Replay {
     /// The file that it has waited for too long.
-    pub(super) fn stuck(&mut self, now: Instant, sight: Option<Sight>) -> Option<String> {
+    pub(super) fn stuck(&mut self, now: Instant, within: Duration, sight: Option<Sight>) -> Option<String> {
         let Some(sight) = sight else {
             self.0 = None;
             return None;
@@ -37,12 +35,12 @@ impl Replay {
             (*first, *since) = (sight, now);
             return None;
         }
-        if now.duration_since(*since) < MOVES_WITHIN {
+        if now.duration_since(*since) < within {
             return None;
         }
         // Who only looks again and again has little to do.
         let worked = sight.worked.saturating_sub(first.worked);
-        if worked > MOVES_WITHIN.as_secs() * TICKS / 5 {
+        if worked > within.as_secs() * TICKS / 5 {
             (*first, *since) = (sight, now);
             return None;
         }
@@ -78,6 +76,8 @@ fn file_of(title: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    const MOVES_WITHIN: Duration = Duration::from_secs(60);
+
     fn sight(file: &str, read: u64, worked: u64) -> Option<Sight> {
         Some(Sight { file: file.to_owned(), read, worked })
     }
@@ -94,10 +94,17 @@ mod tests {
     #[test]
     fn who_waits_for_a_file_for_a_minute_is_stuck() {
         let (begin, mut replay) = (Instant::now(), Replay::default());
-        assert_eq!(replay.stuck(begin, sight("1", 5, 0)), None);
-        assert_eq!(replay.stuck(begin + MOVES_WITHIN / 2, sight("2", 5, 10)), None);
-        assert_eq!(replay.stuck(begin + MOVES_WITHIN, sight("2", 5, 20)), None, "it went on meanwhile");
-        assert_eq!(replay.stuck(begin + 2 * MOVES_WITHIN, sight("2", 5, 40)), Some("2".to_owned()));
+        assert_eq!(replay.stuck(begin, MOVES_WITHIN, sight("1", 5, 0)), None);
+        assert_eq!(replay.stuck(begin + MOVES_WITHIN / 2, MOVES_WITHIN, sight("2", 5, 10)), None);
+        assert_eq!(
+            replay.stuck(begin + MOVES_WITHIN, MOVES_WITHIN, sight("2", 5, 20)),
+            None,
+            "it went on meanwhile"
+        );
+        assert_eq!(
+            replay.stuck(begin + 2 * MOVES_WITHIN, MOVES_WITHIN, sight("2", 5, 40)),
+            Some("2".to_owned())
+        );
     }
 
     #[test]
@@ -105,12 +112,12 @@ mod tests {
         let (begin, mut replay) = (Instant::now(), Replay::default());
         for minute in 0..5_u32 {
             let sight = sight("1", u64::from(minute), 0);
-            assert_eq!(replay.stuck(begin + minute * MOVES_WITHIN, sight), None);
+            assert_eq!(replay.stuck(begin + minute * MOVES_WITHIN, MOVES_WITHIN, sight), None);
         }
         let (begin, mut replay) = (Instant::now(), Replay::default());
         for minute in 0..5_u32 {
             let sight = sight("1", 0, u64::from(minute) * 60 * TICKS);
-            assert_eq!(replay.stuck(begin + minute * MOVES_WITHIN, sight), None);
+            assert_eq!(replay.stuck(begin + minute * MOVES_WITHIN, MOVES_WITHIN, sight), None);
         }
     }
 }

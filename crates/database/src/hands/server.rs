@@ -175,7 +175,9 @@ impl Body {
         let sight = self.files(move |_| Ok(replay::look(pid))).await?;
         // A disk that hangs is another trouble.
         let sight = sight.filter(|_| self.probe.look() == Disk::Well);
-        let Some(file) = replay.stuck(Instant::now(), sight) else { return Ok(()) };
+        let Some(file) = replay.stuck(Instant::now(), self.settings.hopeless_after, sight) else {
+            return Ok(());
+        };
         self.stop(Stop::AtOnce).await?;
         {
             let mut memory = lock(&self.memory);

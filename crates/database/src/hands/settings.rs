@@ -11,6 +11,8 @@ use nines_system::{DatabaseId, Engine, GateTls, HostAddress, HostId, Secret, Sys
 
 use super::{REPLICATOR, Refusal, SUPERUSER, config};
 
+const HOPELESS_AFTER: Duration = Duration::from_secs(60);
+
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub database: String,
@@ -34,6 +36,8 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// How long what was set aside is kept.
     pub keep: Option<Duration>,
+    /// A standby that lacks log that its data need, and gets on with nothing for so long, is made a copy.
+    pub hopeless_after: Duration,
     /// Where the gates of the other hosts are.
     pub peers: Peers,
 }
@@ -102,6 +106,7 @@ impl Settings {
             lease: database.lease,
             heartbeat: database.heartbeat,
             keep: database.keep,
+            hopeless_after: HOPELESS_AFTER,
             peers,
         };
         settings.check()?;

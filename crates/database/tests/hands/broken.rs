@@ -150,7 +150,8 @@ async fn data_that_need_log_that_is_gone_are_given_up_after_a_while() {
     if !is_there() {
         return;
     }
-    let world = World::new(&["db1", "db2"]);
+    let mut world = World::new(&["db1", "db2"]);
+    world.hopeless_after = Duration::from_secs(4);
     let mut hosts = world.with_standbys().await;
     hosts[0].sql("CREATE TABLE dropped AS SELECT generate_series(1, 1000)").await;
     for _ in 0..2 {

@@ -119,6 +119,7 @@ async fn pass(door: Arc<Door>, mut stream: TcpStream) -> Option<()> {
 
 /// Hosts that know each other.
 pub(crate) struct World {
+    pub(crate) hopeless_after: Duration,
     directory: TempDir,
     peers: Peers,
     names: Vec<Host>,
@@ -141,7 +142,13 @@ impl World {
         let directory = tempfile::Builder::new().prefix("nines-hands-").tempdir().unwrap();
         // PostgreSQL's user has to get through.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        Self { directory, peers: Peers::default(), names: names.iter().map(|&name| name.into()).collect() }
+        let hopeless_after = Duration::from_secs(60);
+        Self {
+            directory,
+            hopeless_after,
+            peers: Peers::default(),
+            names: names.iter().map(|&name| name.into()).collect(),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -165,6 +172,7 @@ impl World {
             lease: Duration::from_millis(1500),
             heartbeat: Duration::from_millis(250),
             keep: None,
+            hopeless_after: self.hopeless_after,
             peers: self.peers.clone(),
         }
     }
