@@ -31,8 +31,8 @@ async fn what_is_foreign_or_wrong_is_refused_with_what_to_do_and_left_as_it_is()
     };
     let parameter = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     for (settings, said) in [
-        (with(&|it| it.parameters.push(parameter("port", "1"))), "nines' own hands"),
-        (with(&|it| it.parameters.push(parameter("fsync", "off"))), "fsync can be on"),
+        (with(&|it| it.parameters.push(parameter("port", "1"))), "port can't be 1"),
+        (with(&|it| it.parameters.push(parameter("fsync", "off"))), "fsync can't be off"),
         (with(&|it| it.version = Some(9)), "/usr/lib/postgresql/9"),
         (with(&|it| it.programs = Some("/nowhere".into())), "/nowhere/postgres"),
         (
