@@ -204,6 +204,15 @@ impl<'a> Cluster<'a> {
         Ok(())
     }
 
+    /// Each case is a failure by itself: nines waits longer with a takeover where there has just been one that was not needed, until
+    /// its operator has looked at it.
+    pub(crate) fn forget_failures(&self) -> Result<()> {
+        match self.contender.kind {
+            Kind::Patroni { .. } => Ok(()),
+            Kind::Nines => nines::forget_failures(self),
+        }
+    }
+
     pub(crate) fn standing(&self) -> Standing {
         match self.contender.kind {
             Kind::Patroni { .. } => patroni::standing(),

@@ -122,6 +122,7 @@ impl<'a> World<'a> {
         if !client.steady(BEFORE, SETTLED)? {
             bail!("writes are not acknowledged steadily within {} s", SETTLED.as_secs());
         }
+        self.cluster.forget_failures()?;
         let old = self.settle()?;
         client.begin()?;
         thread::sleep(LEAD + interval(self.cluster.contender).mul_f64(phase(round)));

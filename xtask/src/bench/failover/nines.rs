@@ -1,6 +1,7 @@
 //! nines, on the hosts of the database and on the load balancer, by one system file.
 
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -10,6 +11,9 @@ use super::network::{Host, PORT};
 
 /// Where nines' gates are.
 const GATE: u16 = 5432;
+/// How often, and how long apart, it is tried to resume what was paused just now.
+const TRIES: u32 = 50;
+const AGAIN: Duration = Duration::from_millis(100);
 
 pub(crate) fn manager(cluster: &Cluster<'_>, host: Host) -> Result<Command> {
     part(cluster, host)
@@ -65,6 +69,23 @@ pub(crate) fn switchover(cluster: &Cluster<'_>, from: Host) -> Command {
     let mut order = Command::new(&cluster.place.nines);
     order.args(["switchover", "orders", "--admin-socket", &socket(from)]);
     order
+}
+
+/// Paused, and resumed once that is known.
+pub(crate) fn forget_failures(cluster: &Cluster<'_>) -> Result<()> {
+    let order = |verb: &str| {
+        let mut order = Command::new(&cluster.place.nines);
+        order.args([verb, "orders", "--admin-socket", &socket(Host::DATABASES[0])]);
+        anyhow::Ok(order.output()?.status.success())
+    };
+    order("pause")?;
+    for _ in 0..TRIES {
+        if order("resume")? {
+            return Ok(());
+        }
+        std::thread::sleep(AGAIN);
+    }
+    anyhow::bail!("the database can't be resumed")
 }
 
 /// Who serves says who streams from it.
