@@ -145,12 +145,8 @@ pub(super) fn reveal(secret: &Secret) -> Result<String, Refusal> {
         Secret::Text(text) => Ok(text.clone()),
         Secret::File(path) => {
             let text = std::fs::read_to_string(path).map_err(|error| Refusal::at(path, error))?;
-            let line = text.lines().next().unwrap_or("").trim_end();
-            if line.is_empty() {
-                Err(Refusal::at(path, "no password in its first line"))
-            } else {
-                Ok(line.to_owned())
-            }
+            let password = Secret::in_file(&text).map(str::to_owned);
+            password.ok_or_else(|| Refusal::at(path, "no password in its first line"))
         }
     }
 }

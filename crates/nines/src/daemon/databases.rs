@@ -143,8 +143,6 @@ fn secret(secret: &Secret) -> anyhow::Result<String> {
     };
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the password in {}", path.display()))?;
-    match text.lines().next().map(str::trim_end) {
-        None | Some("") => anyhow::bail!("{} should have a password in its first line", path.display()),
-        Some(password) => Ok(password.to_owned()),
-    }
+    let password = Secret::in_file(&text).map(str::to_owned);
+    password.with_context(|| format!("{} should have a password in its first line", path.display()))
 }

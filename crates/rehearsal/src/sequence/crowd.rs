@@ -104,7 +104,7 @@ pub(crate) fn login(writes: &Writes) -> Result<Login, Error> {
         Secret::File(path) => {
             let text = std::fs::read_to_string(path);
             let text = text.map_err(|error| Error::Password(writes.user.clone(), path.clone(), error))?;
-            text.lines().next().unwrap_or_default().to_owned()
+            Secret::in_file(&text).unwrap_or_default().to_owned()
         }
     };
     Ok(Login { user: writes.user.clone(), password, database: writes.inside.clone() })

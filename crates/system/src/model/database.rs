@@ -94,6 +94,13 @@ pub enum Secret {
     File(PathBuf),
 }
 
+impl Secret {
+    /// What such a file's text holds: its first line, without what is blank at the end. `None`: nothing.
+    pub fn in_file(text: &str) -> Option<&str> {
+        text.lines().next().map(str::trim_end).filter(|line| !line.is_empty())
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -179,4 +186,19 @@ pub struct EtcdTls {
     pub ca: PathBuf,
     /// Certificate and key that members are shown.
     pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_files_secret_is_its_first_line_without_what_is_blank_at_the_end() {
+        for text in ["a b", "a b\n", "a b \t\r\nand more\n"] {
+            assert_eq!(Secret::in_file(text), Some("a b"), "{text:?}");
+        }
+        for text in ["", "\n", "  \nsecond\n"] {
+            assert_eq!(Secret::in_file(text), None, "{text:?}");
+        }
+    }
 }
