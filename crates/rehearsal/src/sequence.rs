@@ -188,6 +188,7 @@ impl<S: Stage> Rehearsal<S> {
             let done = self.stage.inflict(case.fault, victim).await;
             done.map_err(|why| stage_error(&format!("putting {} into {}", case.fault, victim.host), why))?;
         }
+        let inflicted = fault_at.elapsed();
         let hold = if case.fault.lasts() { self.options.hold } else { Duration::ZERO };
         notice.read(&self.run_for(hold, Phase::Broken, clients, watch).await?);
 
@@ -196,11 +197,27 @@ impl<S: Stage> Rehearsal<S> {
             let done = self.stage.heal(case.fault, victim).await;
             done.map_err(|why| stage_error(&format!("healing {} of {}", case.fault, victim.host), why))?;
         }
+        let healed = fault_at.elapsed();
         let recovered = self.recover(clients, &mut notice, watch).await?;
-        let Notice { noticed, taken_over, .. } = notice;
+        let Notice { noticed, taken_over, decided, events, events_left_out, .. } = notice.in_order();
         let rate = self.options.rate;
         let (written, why) = (None, Vec::new());
-        Ok(Measured { fault_at, lasted, hosts, noticed, taken_over, recovered, rate, written, why })
+        Ok(Measured {
+            fault_at,
+            lasted,
+            hosts,
+            noticed,
+            taken_over,
+            recovered,
+            rate,
+            written,
+            why,
+            inflicted,
+            decided,
+            healed,
+            events,
+            events_left_out,
+        })
     }
 
     /// The hosts that a fault of a component hits, if it comes now.

@@ -26,6 +26,9 @@ const LEAST: i64 = 25;
 /// More than these can't be told apart.
 pub(super) const MOST_SLOTS: usize = 900;
 
+/// Where a series begins and ends in each slot, from zero on.
+type Edges = Vec<(f64, f64)>;
+
 /// Where everything is.
 struct Layout {
     x: Scale,
@@ -148,7 +151,7 @@ fn range(panel: &Panel) -> (f64, f64) {
 }
 
 /// The edges of each stacked series of a shape, and the outermost ones. All of them have the slots of the first one.
-fn stack(panel: &Panel, shape: Shape) -> (Vec<(&Series, Vec<(f64, f64)>)>, Vec<f64>) {
+fn stack(panel: &Panel, shape: Shape) -> (Vec<(&Series, Edges)>, Vec<f64>) {
     let mut height: Vec<f64> = Vec::new();
     let mut edges = Vec::new();
     for series in panel.series.iter().filter(|series| series.shape == shape) {
@@ -169,8 +172,7 @@ fn draw_series(panel: &Panel, layout: &Layout, y: Scale) -> Markup {
     let areas = [(Shape::Up, 1.0), (Shape::Down, -1.0)].into_iter().flat_map(|(shape, sign)| {
         let least = if shape == Shape::Down { LEAST } else { 0 };
         stack(panel, shape).0.into_iter().map(move |(series, edges)| {
-            let edges: Vec<(f64, f64)> =
-                edges.into_iter().map(|(base, top)| (base * sign, top * sign)).collect();
+            let edges: Edges = edges.into_iter().map(|(base, top)| (base * sign, top * sign)).collect();
             (series.ink.class(), area(slots(series), &edges, x, y, least))
         })
     });
