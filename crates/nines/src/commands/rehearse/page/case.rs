@@ -80,7 +80,7 @@ fn figures(result: &CaseReport) -> Markup {
     if result.writes.is_none() {
         let percentiles = &result.latency_ms;
         all.push((
-            "Half, 99 %, slowest of the answers in",
+            "Answers: half, 99 %, slowest",
             html! { (duration(percentiles.p50)) ", " (duration(percentiles.p99)) ", " (or_dash(result.slowest_ms)) },
         ));
     }
@@ -133,7 +133,7 @@ fn outcomes(result: &CaseReport, merging: usize, step: f64) -> Panel {
     let series =
         |name: String, ink, shape, values| Series::new(name, ink, shape, timeline.from_ms, step, values);
     let mut panel = Panel::new(format!("{things} per {}", duration(step)), Unit::Count, 170.0);
-    panel = panel.series(series(format!("{things} {good}"), Ink::Good, Shape::Up, sum(&timeline.good)));
+    panel = panel.series(series(good.to_owned(), Ink::Good, Shape::Up, sum(&timeline.good)));
     if timeline.slow.iter().any(|&count| count > 0) {
         let name = format!("{good}, after {} or more", duration(timeline.slow_from_ms));
         panel = panel.series(series(name, Ink::Slow, Shape::Up, sum(&timeline.slow)));
@@ -172,7 +172,7 @@ fn longest(timeline: &TimelineReport, merging: usize, step: f64) -> Panel {
         step,
         values.collect(),
     );
-    Panel::new("slowest", Unit::Ms, 80.0).series(series)
+    Panel::new("slowest answer", Unit::Ms, 80.0).series(series)
 }
 
 /// The longest gap, where it is one of the fault's and long enough to be seen.

@@ -10,6 +10,7 @@ use nines_system::{
 };
 
 use super::{Around, count, id};
+use crate::terminal::thousands;
 
 /// Clients are the first tier.
 const CLIENTS: usize = 0;
@@ -19,7 +20,8 @@ pub(super) fn draw(system: &System, report: &Report, around: &Around<'_>) -> Mar
     let title = format!("The system {}", system.name);
     let mut drawing = Drawing { system, report, placed: BTreeSet::new() };
     let mut diagram = Diagram::new(title, description(system), zones);
-    diagram = diagram.tier(Tier::new("clients", vec![format!("{} requests a second", around.rate)]));
+    diagram = diagram
+        .tier(Tier::new("clients", vec![format!("{} requests a second", thousands(around.rate.into()))]));
     for id in system.load_balancer_ids() {
         diagram = diagram.tier(drawing.load_balancer(id));
     }
