@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::plan::{Case, ComponentKind, Plan, Whom};
+use crate::plan::{Case, NotPossible, Plan, Promise, Whom};
 use crate::record::{FailedRequest, Record};
 use crate::sequence::Written;
 use crate::verdict::Verdict;
@@ -22,6 +22,33 @@ pub struct Report {
     /// Every case that was planned has its result.
     pub complete: bool,
     pub results: Vec<CaseReport>,
+    /// What this machine could not do, and so was not put to the test.
+    #[serde(default)]
+    pub not_possible: Vec<NotPlayed>,
+}
+
+/// A case that was not played: whether its promise would have held is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotPlayed {
+    /// As its results would be called.
+    pub component: String,
+    #[serde(default)]
+    pub role: Option<String>,
+    pub fault: Fault,
+    /// `this kernel has no nftables …`
+    pub why: String,
+}
+
+impl NotPlayed {
+    fn of(it: &NotPossible) -> Self {
+        let component = &it.case.component;
+        Self {
+            component: component.name.clone(),
+            role: component.whom.word().map(str::to_owned),
+            fault: it.case.fault,
+            why: it.why.clone(),
+        }
+    }
 }
 
 /// One component, one fault. Durations are milliseconds with a tenth's precision.
@@ -149,6 +176,7 @@ impl Report {
             verdict: if held { Verdict::Held } else { Verdict::Broken },
             complete: results.len() == plan.cases.len(),
             results,
+            not_possible: plan.not_possible.iter().map(NotPlayed::of).collect(),
         }
     }
 }
@@ -177,8 +205,8 @@ impl CaseReport {
             recovered_ms: measured.recovered.map(ms),
             verdict: if measured.why.is_empty() { Verdict::Held } else { Verdict::Broken },
             why: measured.why,
-            expected: case.promise.words(),
-            together: matches!(component.kind, ComponentKind::WholePool | ComponentKind::Zone),
+            expected: expected(case),
+            together: component.kind.is_together(),
             zone: component.zone.clone(),
             hosts: measured.hosts,
             members: component.members.clone(),
@@ -199,6 +227,12 @@ impl CaseReport {
             writes,
         }
     }
+}
+
+fn expected(case: &Case) -> String {
+    let words: Vec<String> =
+        [case.asked, Some(case.promise)].into_iter().flatten().map(Promise::words).collect();
+    words.join("; ")
 }
 
 impl WritesReport {

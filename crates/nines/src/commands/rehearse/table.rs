@@ -45,8 +45,26 @@ pub(crate) fn lines(report: &Report, width: Option<usize>) -> Vec<String> {
         lines.extend(result.why.iter().map(|why| styled(&format!("  broken: {why}"), BAD)));
         lines.extend(late(result));
     }
+    lines.extend(not_possible(report));
     lines.push(verdict(report));
     lines
+}
+
+/// What was not put to the test, and why: a line for each fault and reason.
+fn not_possible(report: &Report) -> Vec<String> {
+    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
+    for it in &report.not_possible {
+        let what = format!("{}: not possible here: {}", it.fault, it.why);
+        match lines.iter_mut().find(|(other, _)| *other == what) {
+            Some((_, of)) => of.push(&it.component),
+            None => lines.push((what, vec![&it.component])),
+        }
+    }
+    let told = |(what, mut of): (String, Vec<&str>)| {
+        of.dedup();
+        styled(&format!("not played: {what} ({})", of.join(", ")), UNSURE)
+    };
+    lines.into_iter().map(told).collect()
 }
 
 /// A whole case in a line, for a log.
@@ -57,8 +75,12 @@ pub(crate) fn sentence(result: &CaseReport) -> String {
         Verdict::Broken => format!("broken: {}", result.why.join("; ")),
     };
     if let Some(writes) = &result.writes {
+        let asked = match requests.sent {
+            0 => String::new(),
+            sent => format!(", {} of {} requests failed", thousands(requests.failed), thousands(sent)),
+        };
         return format!(
-            "{} {}: {}, longest gap {}, taken over in {}: {verdict}",
+            "{} {}: {}{asked}, longest gap {}, taken over in {}: {verdict}",
             what(result, false),
             how(result),
             written(writes),
@@ -80,6 +102,12 @@ pub(crate) fn sentence(result: &CaseReport) -> String {
 fn row(result: &CaseReport, before: Option<&CaseReport>, databases: bool) -> Vec<Cell> {
     let requests = &result.requests;
     let saw = match &result.writes {
+        Some(writes) if requests.sent > 0 => format!(
+            "{}; {} of {} requests failed",
+            written(writes),
+            thousands(requests.failed),
+            thousands(requests.sent)
+        ),
         Some(writes) => written(writes),
         None => format!(
             "{} of {} {}failed",
@@ -88,7 +116,7 @@ fn row(result: &CaseReport, before: Option<&CaseReport>, databases: bool) -> Vec
             if before.is_none() { "requests " } else { "" }
         ),
     };
-    let failed = result.writes.as_ref().map_or(requests.failed, |writes| writes.errors);
+    let failed = requests.failed + result.writes.as_ref().map_or(0, |writes| writes.errors);
     let style = match (result.verdict, failed) {
         (Verdict::Broken, _) => BAD,
         (Verdict::Held, 0) => GOOD,
@@ -155,9 +183,15 @@ fn how(result: &CaseReport) -> String {
         Fault::CutOff => "cut off",
         Fault::CutIn => "deaf",
         Fault::CutOut => "mute",
+        Fault::KillMember => "member killed",
+        Fault::FreezeMember => "member frozen",
+        Fault::Slow => "slow",
+        Fault::Lossy => "lossy",
         Fault::Split => "split",
         Fault::Drain => "drained",
+        Fault::Maintenance => "in maintenance",
         Fault::Restart => "restarted",
+        Fault::RollingRestart => return "restarted in turn".to_owned(),
         Fault::Reload => return format!("reloaded × {}", Fault::RELOADS),
     };
     if result.together { format!("{how} together") } else { how.to_owned() }
@@ -177,7 +211,12 @@ fn verdict(report: &Report) -> String {
     let broken = report.results.iter().filter(|result| result.verdict == Verdict::Broken).count();
     match (report.results.len(), broken) {
         (0, _) => styled("verdict: none, nothing was rehearsed", UNSURE),
-        (_, 0) if report.complete => styled("verdict: every promise held", GOOD),
+        (_, 0) if report.complete && report.not_possible.is_empty() => {
+            styled("verdict: every promise held", GOOD)
+        }
+        (_, 0) if report.complete => {
+            styled("verdict: every promise held that could be put to the test here", GOOD)
+        }
         (_, 0) => styled("verdict: every promise held so far; not all were put to the test", UNSURE),
         (all, broken) => styled(&format!("verdict: {broken} of {} broken", count(all, "promise")), BAD),
     }
