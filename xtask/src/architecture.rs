@@ -16,6 +16,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("nines-load-balancer", &["nines-control", "nines-system"]),
     ("nines-admin", &["nines-control", "nines-system"]),
     ("nines-lab", &["nines-control", "nines-system", "nines-trial"]),
+    ("nines-page", &[]),
     ("nines-rehearsal", &["nines-control", "nines-system"]),
     ("nines-simulator", &["nines-control", "nines-system"]),
     ("nines-trial", &[]),
@@ -32,6 +33,7 @@ const HOUSE: &[(&str, &[&str])] = &[
             "nines-database",
             "nines-lab",
             "nines-load-balancer",
+            "nines-page",
             "nines-rehearsal",
             "nines-simulator",
             "nines-system",
@@ -46,7 +48,8 @@ const HOUSE: &[(&str, &[&str])] = &[
 const FOR_TESTS: &str = "nines-trial";
 
 /// The rooms without I/O, clock and randomness.
-const PURE: [&str; 4] = ["nines-availability", "nines-system", "nines-control", "nines-simulator"];
+const PURE: [&str; 5] =
+    ["nines-availability", "nines-system", "nines-control", "nines-page", "nines-simulator"];
 /// What would bring I/O or randomness into a pure room, however far down its tree.
 const IMPURE: [&str; 6] = ["getrandom", "mio", "rand", "rustix", "socket2", "tokio"];
 /// What clippy must ban in a pure room.

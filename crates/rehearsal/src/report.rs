@@ -1,5 +1,7 @@
 //! What a rehearsal found, as `--json` prints it and the table reads it.
 
+mod course;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -11,6 +13,7 @@ use crate::record::{FailedRequest, Record};
 use crate::sequence::Written;
 use crate::verdict::Verdict;
 use crate::writers::FailedWrite;
+pub use course::{Course, Happened, SlowReport, TimelineReport};
 
 /// The whole rehearsal, or as much of it as was done. Fields are added, never changed in meaning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +24,9 @@ pub struct Report {
     pub verdict: Verdict,
     /// Every case that was planned has its result.
     pub complete: bool,
+    /// Where it was played, and how long that took.
+    #[serde(default)]
+    pub machine: Option<Machine>,
     pub results: Vec<CaseReport>,
     /// What this machine could not do, and so was not put to the test.
     #[serde(default)]
@@ -49,6 +55,23 @@ impl NotPlayed {
             why: it.why.clone(),
         }
     }
+}
+
+/// What measurements may depend on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Machine {
+    pub cores: usize,
+    pub memory_bytes: u64,
+    /// `Linux 6.1.0 x86_64`.
+    pub kernel: String,
+    pub processor: String,
+    /// Of all programs in the last minute, when it began.
+    pub load: f64,
+    /// The program was built without optimisation.
+    pub unoptimised: bool,
+    /// From beginning to end.
+    pub took_s: f64,
 }
 
 /// One component, one fault. Durations are milliseconds with a tenth's precision.
@@ -95,6 +118,9 @@ pub struct CaseReport {
     /// How far the clients themselves fell behind their schedule at worst: the machine's doing, not the system's.
     pub clients_late_ms: f64,
     pub first_failures: Vec<FirstFailure>,
+    /// What happened when.
+    #[serde(default)]
+    pub course: Course,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -155,6 +181,12 @@ pub(crate) struct Measured {
     pub(crate) rate: u32,
     pub(crate) written: Option<Written>,
     pub(crate) why: Vec<String>,
+    /// From the fault on: it was in; somebody decided to take over; it was healed.
+    pub(crate) inflicted: Duration,
+    pub(crate) decided: Option<Duration>,
+    pub(crate) healed: Duration,
+    pub(crate) events: Vec<Happened>,
+    pub(crate) events_left_out: u64,
 }
 
 impl Report {
@@ -175,6 +207,7 @@ impl Report {
             objective: system.objective.text.clone(),
             verdict: if held { Verdict::Held } else { Verdict::Broken },
             complete: results.len() == plan.cases.len(),
+            machine: None,
             results,
             not_possible: plan.not_possible.iter().map(NotPlayed::of).collect(),
         }
@@ -185,6 +218,7 @@ impl CaseReport {
     pub(crate) fn new(case: &Case, record: &Record, measured: Measured) -> Self {
         let component = &case.component;
         let writes = measured.written.as_ref().map(WritesReport::of);
+        let course = Course::of(record, &measured);
         let kinds = record.failures.iter().map(|(failure, &count)| (failure.to_string(), count)).collect();
         let percentile = |share| ms(Duration::from_micros(record.latency.value_at_quantile(share)));
         Self {
@@ -225,6 +259,7 @@ impl CaseReport {
                 }
             },
             writes,
+            course,
         }
     }
 }

@@ -193,22 +193,41 @@ impl<S: Stage> Rehearsal<S> {
         // All at one stroke, or each once all is healthy after the one before.
         let at_once = if case.fault == Fault::RollingRestart { 1 } else { victims.len().max(1) };
         let mut lasted = Duration::ZERO;
+        // Of several strokes: when the first was in, and the last was undone.
+        let (mut inflicted, mut healed) = (None, Duration::ZERO);
         for victims in victims.chunks(at_once) {
             let begun = Instant::now();
             self.strike(case.fault, victims).await?;
+            inflicted = inflicted.or(Some(fault_at.elapsed()));
             let hold = if case.fault.lasts() { self.options.hold } else { Duration::ZERO };
             notice.read(&self.run_for(hold, Phase::Broken, clients, watch).await?);
             lasted += begun.elapsed();
             self.heal(case.fault, victims).await?;
+            healed = fault_at.elapsed();
             recovered = self.recover(clients, &mut notice, watch).await?;
             if recovered.is_none() {
                 break;
             }
         }
-        let Notice { noticed, taken_over, .. } = notice;
+        let Notice { noticed, taken_over, decided, events, events_left_out, .. } = notice.in_order();
         let rate = self.options.rate;
         let (written, why) = (None, Vec::new());
-        Ok(Measured { fault_at, lasted, hosts, noticed, taken_over, recovered, rate, written, why })
+        Ok(Measured {
+            fault_at,
+            lasted,
+            hosts,
+            noticed,
+            taken_over,
+            recovered,
+            rate,
+            written,
+            why,
+            inflicted: inflicted.unwrap_or_default(),
+            decided,
+            healed,
+            events,
+            events_left_out,
+        })
     }
 
     async fn strike(&mut self, fault: Fault, victims: &[Victim<'_>]) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! The table as a person reads it, and what is in it when something broke.
 
-use nines_rehearsal::report::{Percentiles, Requests};
+use nines_rehearsal::report::{Course, Percentiles, Requests};
 
 use super::*;
 
@@ -29,6 +29,7 @@ fn result(component: &str, fault: Fault, failed: u64, sent: u64) -> CaseReport {
         latency_ms: Percentiles::default(),
         clients_late_ms: 2.0,
         first_failures: Vec::new(),
+        course: Course::default(),
     }
 }
 
@@ -39,6 +40,7 @@ fn report(results: Vec<CaseReport>, complete: bool) -> Report {
         objective: "99.99 %".to_owned(),
         verdict: if held { Verdict::Held } else { Verdict::Broken },
         complete,
+        machine: None,
         results,
     }
 }
