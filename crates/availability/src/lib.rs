@@ -7,6 +7,7 @@ pub mod assumptions;
 pub mod audit;
 pub mod bounds;
 pub mod distribution;
+pub mod forecast;
 mod hash;
 pub mod markov;
 pub mod model;

@@ -8,7 +8,7 @@ use crate::simulation::{Behaviour, Failover, Plant};
 use crate::structure::{Analysis, EventId, Limits, NodeId, TooLarge, Tree};
 
 /// From the moment at which another host may take an address to the first packet that reaches it.
-const ANNOUNCE: f64 = 0.02;
+pub(crate) const ANNOUNCE: f64 = 0.02;
 
 /// What a basic event is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,7 +3,7 @@
 mod course;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,9 +15,24 @@ use crate::verdict::Verdict;
 use crate::writers::FailedWrite;
 pub use course::{Course, Happened, SlowReport, TimelineReport};
 
+/// Of the JSON: what can be read by whoever knows this number.
+pub const FORMAT: u32 = 1;
+
 /// The whole rehearsal, or as much of it as was done. Fields are added, never changed in meaning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
+    /// [`FORMAT`]; 0 in reports of before there was one.
+    #[serde(default)]
+    pub format: u32,
+    /// The program's version.
+    #[serde(default)]
+    pub program: String,
+    /// When it ended, in seconds since 1970.
+    #[serde(default)]
+    pub at: u64,
+    /// Of the system file's text: another one, another file.
+    #[serde(default)]
+    pub fingerprint: String,
     pub system: String,
     pub objective: String,
     /// Broken if any promise was.
@@ -121,6 +136,33 @@ pub struct CaseReport {
     /// What happened when.
     #[serde(default)]
     pub course: Course,
+    /// What the audit's model expects of it; none where it has no word for the fault.
+    #[serde(default)]
+    pub predicted: Option<Predicted>,
+    /// A finding: how what was observed differs from that. Less than a worst case is no difference.
+    #[serde(default)]
+    pub difference: Option<String>,
+}
+
+/// What a case should cost clients, worked out from the file alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Predicted {
+    pub loss: Loss,
+    /// For how long, at most; none where it is until the repair, or nothing.
+    pub at_most_ms: Option<f64>,
+    /// How that was computed, in words.
+    pub how: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    Nothing,
+    /// A part of what is asked.
+    Some,
+    /// All of it.
+    Gap,
+    UntilRepaired,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -202,7 +244,12 @@ impl Report {
         };
         results.sort_by_key(|result| plan.cases.iter().position(|case| is_of(result, case)));
         let held = results.iter().all(|result| result.verdict == Verdict::Held);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self {
+            format: FORMAT,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            at: now.as_secs(),
+            fingerprint: String::new(),
             system: system.name.clone(),
             objective: system.objective.text.clone(),
             verdict: if held { Verdict::Held } else { Verdict::Broken },
@@ -260,6 +307,8 @@ impl CaseReport {
             },
             writes,
             course,
+            predicted: None,
+            difference: None,
         }
     }
 }

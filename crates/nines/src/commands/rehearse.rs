@@ -1,6 +1,7 @@
 //! `nines rehearse`: the whole system on this machine, each component broken in turn, and what clients saw.
 
 mod list;
+mod predicted;
 mod progress;
 mod soup;
 mod table;
@@ -200,6 +201,7 @@ fn play(
 ) -> anyhow::Result<ExitCode> {
     let mut results = Vec::new();
     let options = options(args);
+    let predictor = predicted::Predictor::of(system);
     if !args.json {
         writeln!(anstream::stdout(), "{}", table::headline(system))?;
     }
@@ -211,7 +213,7 @@ fn play(
         let mut rehearsal = Rehearsal::new(stage, options, Expected::of(system));
         let progress = Progress::new(plan.cases.len());
         let ended = tokio::select! {
-            ended = play_all(&mut rehearsal, plan, &progress, &mut results) => ended.map(|()| false),
+            ended = play_all(&mut rehearsal, plan, &predictor, &progress, &mut results) => ended.map(|()| false),
             interrupted = interruption() => interrupted.map(|()| true),
         };
         progress.clear();
@@ -235,13 +237,15 @@ fn play(
 async fn play_all(
     rehearsal: &mut Rehearsal<LabStage>,
     plan: &Plan,
+    predictor: &predicted::Predictor,
     progress: &Progress,
     results: &mut Vec<CaseReport>,
 ) -> anyhow::Result<()> {
     rehearsal.bring_up(&mut |glance: &sequence::Glance<'_>| progress.show(None, glance)).await?;
     for case in plan.playing_order() {
         let mut watch = |glance: &sequence::Glance<'_>| progress.show(Some(case), glance);
-        let report = rehearsal.play(case, &mut watch).await?;
+        let mut report = rehearsal.play(case, &mut watch).await?;
+        predictor.compare(case, &mut report);
         progress.ended(&report);
         results.push(report);
     }

@@ -1,6 +1,6 @@
 //! What a rehearsal found, as a table for people.
 
-use nines_rehearsal::report::WritesReport;
+use nines_rehearsal::report::{Loss, WritesReport};
 use nines_rehearsal::verdict::Verdict;
 use nines_rehearsal::{CaseReport, Fault, Report};
 use nines_system::{Database, LoadBalancer, Pool, System};
@@ -28,14 +28,16 @@ pub(crate) fn headline(system: &System) -> String {
 pub(crate) fn lines(report: &Report, width: Option<usize>) -> Vec<String> {
     let headings = ["what failed", "how", "clients saw"].map(|text| Cell::new(text, DIM));
     let databases = report.results.iter().any(|result| result.writes.is_some());
-    let mut numbers = vec!["longest gap", "slowest", "noticed in"];
+    let predicted = report.results.iter().any(|result| result.predicted.is_some());
+    let mut numbers: Vec<&str> = predicted.then_some("predicted").into_iter().collect();
+    numbers.extend(["longest gap", "slowest", "noticed in"]);
     numbers.extend(databases.then_some("taken over"));
     numbers.push("well again");
     let numbers = numbers.into_iter().map(|text| Cell::number(text).styled(DIM));
     let mut rows = vec![headings.into_iter().chain(numbers).collect()];
     let mut before = None;
     for result in &report.results {
-        rows.push(row(result, before, databases));
+        rows.push(row(result, before, predicted, databases));
         before = Some(result);
     }
     let mut rows = terminal::table(&rows, width).into_iter();
@@ -46,6 +48,7 @@ pub(crate) fn lines(report: &Report, width: Option<usize>) -> Vec<String> {
         lines.extend(late(result));
     }
     lines.extend(not_possible(report));
+    lines.extend(report.results.iter().filter_map(differs));
     lines.push(verdict(report));
     lines
 }
@@ -65,6 +68,25 @@ fn not_possible(report: &Report) -> Vec<String> {
         styled(&format!("not played: {what} ({})", of.join(", ")), UNSURE)
     };
     lines.into_iter().map(told).collect()
+}
+
+/// Below the table: what was observed is not what the model expects.
+fn differs(result: &CaseReport) -> Option<String> {
+    let difference = result.difference.as_ref()?;
+    let how = result.predicted.as_ref().map(|of| format!(" (predicted: {})", of.how)).unwrap_or_default();
+    let text = format!("finding: {} {}: {difference}{how}", what(result, true), self::how(result));
+    Some(styled(&text, UNSURE))
+}
+
+/// What a case should cost at most, by the model.
+fn prediction(result: &CaseReport) -> String {
+    let Some(predicted) = &result.predicted else { return "–".to_owned() };
+    match (predicted.loss, predicted.at_most_ms) {
+        (Loss::Nothing, _) => "no gap".to_owned(),
+        (Loss::UntilRepaired, _) | (_, None) => "until repaired".to_owned(),
+        (Loss::Some, Some(at_most)) => format!("some, ≤ {}", duration(at_most)),
+        (Loss::Gap, Some(at_most)) => format!("≤ {}", duration(at_most)),
+    }
 }
 
 /// A whole case in a line, for a log.
@@ -99,7 +121,7 @@ pub(crate) fn sentence(result: &CaseReport) -> String {
     )
 }
 
-fn row(result: &CaseReport, before: Option<&CaseReport>, databases: bool) -> Vec<Cell> {
+fn row(result: &CaseReport, before: Option<&CaseReport>, predicted: bool, databases: bool) -> Vec<Cell> {
     let requests = &result.requests;
     let saw = match &result.writes {
         Some(writes) if requests.sent > 0 => format!(
@@ -131,14 +153,14 @@ fn row(result: &CaseReport, before: Option<&CaseReport>, databases: bool) -> Vec
     };
     let same =
         before.is_some_and(|before| before.hosts == result.hosts && before.together == result.together);
-    let mut row = vec![
-        Cell::new(what(result, same), PLAIN),
-        Cell::new(how(result), PLAIN),
-        Cell::new(saw, style),
+    let mut row =
+        vec![Cell::new(what(result, same), PLAIN), Cell::new(how(result), PLAIN), Cell::new(saw, style)];
+    row.extend(predicted.then(|| Cell::number(prediction(result)).styled(DIM)));
+    row.extend([
         Cell::number(duration(result.longest_gap_ms)).styled(gap),
         Cell::number(or_dash(result.slowest_ms)),
         Cell::number(or_dash(result.noticed_ms)),
-    ];
+    ]);
     row.extend(databases.then(|| Cell::number(or_dash(result.taken_over_ms))));
     let well = if result.recovered_ms.is_some() { PLAIN } else { BAD };
     row.push(Cell::number(or_dash(result.recovered_ms)).styled(well));
