@@ -16,7 +16,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("nines-load-balancer", &["nines-control", "nines-system"]),
     ("nines-admin", &["nines-control", "nines-system"]),
     ("nines-lab", &["nines-control", "nines-system", "nines-trial"]),
-    ("nines-page", &[]),
+    ("nines-page", &["nines-trial"]),
     ("nines-rehearsal", &["nines-control", "nines-system"]),
     ("nines-simulator", &["nines-control", "nines-system"]),
     ("nines-trial", &[]),

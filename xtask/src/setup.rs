@@ -37,6 +37,7 @@ const TEST: &[Need] = &[
     Need { file: "etcd", package: "etcd-server" },
     Need { file: "etcdctl", package: "etcd-client" },
     Need { file: "openssl", package: "openssl" },
+    Need { file: "chromium", package: "chromium" },
     Need { file: "pg_ctlcluster", package: "postgresql" },
 ];
 

@@ -5,7 +5,8 @@
 //! It is pure: what it returns follows from what it is given.
 //!
 //! ```
-//! use nines_page::{Document, Ink, Panel, Plot, Series, Shape, Tone, Unit, badge, html};
+//! use maud::html;
+//! use nines_page::{Document, Ink, Panel, Plot, Series, Shape, Tone, Unit, badge};
 //!
 //! let plot = Plot::new("Requests", "Twelve good ones, then two that failed.", (0.0, 20.0), Unit::Ms).panel(
 //!     Panel::new("requests", Unit::Count, 120.0)
@@ -19,8 +20,9 @@
 //! assert!(page.starts_with("<!DOCTYPE html>"));
 //! ```
 //!
-//! Text is escaped by construction: whatever is put into [`html!`] in parentheses is text, unless it is [`Markup`] already.
-//! Never make [`PreEscaped`] of anything that came from outside.
+//! Who uses it depends on `maud` too: its macro `html!` is what everything is written in. Text is escaped by construction: whatever
+//! stands there in parentheses is text, unless it is [`Markup`] already.
+//! Never make `PreEscaped` of anything that came from outside.
 
 mod diagram;
 mod document;
@@ -31,7 +33,7 @@ pub mod ticks;
 
 pub use diagram::{Chip, Diagram, Place, Tier};
 pub use document::Document;
-pub use maud::{Markup, PreEscaped, html};
+pub use maud::Markup;
 pub use parts::{Cell, Column, Tone, badge, card, facts, fold, scroll, section, slug, table};
 pub use plot::{Band, Ink, Mark, Panel, Plot, Series, Shape};
 pub use ticks::Unit;

@@ -87,11 +87,17 @@ impl Column {
 pub struct Cell {
     content: Markup,
     tone: Tone,
+    words: bool,
 }
 
 impl Cell {
     pub fn new(content: Markup) -> Self {
-        Self { content, tone: Tone::Plain }
+        Self { content, tone: Tone::Plain, words: false }
+    }
+
+    /// A sentence: broken into lines, as others are not.
+    pub fn words(content: Markup) -> Self {
+        Self { content, tone: Tone::Plain, words: true }
     }
 
     pub fn text(text: impl AsRef<str>) -> Self {
@@ -106,9 +112,9 @@ impl Cell {
 
 /// A table that scrolls inside itself. The first cell of each row is the row's name and stays in sight.
 pub fn table(caption: &str, columns: &[Column], rows: Vec<Vec<Cell>>) -> Markup {
-    let class = |column: Option<&Column>, tone: Tone| {
-        let number = column.is_some_and(|column| column.number);
-        if number { format!("number {}", tone.class()) } else { tone.class().to_owned() }
+    let class = |column: Option<&Column>, cell: &Cell| {
+        let number = if column.is_some_and(|column| column.number) { "number " } else { "" };
+        format!("{number}{}{}", if cell.words { "words " } else { "" }, cell.tone.class())
     };
     let table = html! {
         table {
@@ -123,9 +129,9 @@ pub fn table(caption: &str, columns: &[Column], rows: Vec<Vec<Cell>>) -> Markup 
             tbody { @for row in rows { tr {
                 @for (index, cell) in row.into_iter().enumerate() {
                     @if index == 0 {
-                        th scope="row" class=(class(columns.first(), cell.tone)) { (cell.content) }
+                        th scope="row" class=(class(columns.first(), &cell)) { (cell.content) }
                     } @else {
-                        td class=(class(columns.get(index), cell.tone)) { (cell.content) }
+                        td class=(class(columns.get(index), &cell)) { (cell.content) }
                     }
                 }
             } } }

@@ -167,7 +167,7 @@ impl Fault {
     }
 
     /// Whether it lasts until it is healed. A restart is healed at once, and a reload or a switchover leaves nothing to heal.
-    pub(crate) fn lasts(self) -> bool {
+    pub fn lasts(self) -> bool {
         !matches!(self, Self::Restart | Self::RollingRestart | Self::Reload | Self::Switchover)
     }
 

@@ -1,6 +1,9 @@
 //! `nines rehearse`: the whole system on this machine, each component broken in turn, and what clients saw.
 
+mod json;
 mod list;
+mod output;
+mod page;
 mod predicted;
 mod progress;
 mod soup;
@@ -11,7 +14,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use nines_lab::{Entered, Inside};
@@ -25,6 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::stage::LabStage;
 use crate::terminal::{self, tell};
 use crate::{EXIT_BAD, EXIT_FILE, EXIT_USAGE};
+use output::Output;
 use progress::Progress;
 
 /// As a shell tells that SIGINT ended a program.
@@ -56,6 +60,9 @@ pub(crate) struct Args {
     /// Print what was measured as JSON
     #[arg(long)]
     json: bool,
+    /// Also write a page for people: one HTML file that needs no network, with the system drawn and the course of each case
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["list", "soup"])]
+    report: Option<PathBuf>,
     /// Print what would be broken, and break nothing
     #[arg(long)]
     list: bool,
@@ -108,6 +115,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let histories = args.histories.as_deref().map(directory).transpose()?;
     let logs = args.keep_logs.as_deref().map(directory).transpose()?;
+    let output = args.report.as_deref().map(Output::at).transpose()?;
     let file = args.file.canonicalize()?;
     allow_many_connections();
     // Errors of the lab tell their own causes.
@@ -120,7 +128,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 let soup = soup::Cook { seconds, seed: args.seed, histories, json: args.json };
                 soup::play(&inside, &soup, &Arc::new(system), &file, &plan, logs)
             }
-            None => play(&inside, args, &Arc::new(system), &file, &plan, logs),
+            None => play(&inside, args, &Arc::new(system), &file, &plan, Outputs { logs, page: output }),
         },
     }
 }
@@ -190,6 +198,12 @@ fn options(args: &Args) -> Options {
     Options { rate: args.rate, hold: Duration::from_secs(args.seconds), ..Options::default() }
 }
 
+/// Where things go besides stdout.
+struct Outputs {
+    logs: Option<PathBuf>,
+    page: Option<Output>,
+}
+
 /// Inside the lab, in a process of its own.
 fn play(
     inside: &Inside,
@@ -197,8 +211,10 @@ fn play(
     system: &Arc<System>,
     file: &Path,
     plan: &Plan,
-    logs: Option<PathBuf>,
+    outputs: Outputs,
 ) -> anyhow::Result<ExitCode> {
+    let Outputs { logs, page } = outputs;
+    let (mut machine, begun) = (output::machine(), Instant::now());
     let mut results = Vec::new();
     let options = options(args);
     let predictor = predicted::Predictor::of(system);
@@ -219,10 +235,24 @@ fn play(
         progress.clear();
         ended
     });
-    let report = Report::new(system, plan, results);
+    machine.took_s = (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0;
+    let report = Report { machine: Some(machine), ..Report::new(system, plan, results) };
     // What could not even begin has no table.
     if ended.is_ok() || !report.results.is_empty() {
         print(&report, args.json)?;
+        if let Some(output) = page {
+            let name = args.file.file_name().unwrap_or_default().to_string_lossy();
+            let around = page::Around {
+                ended_us: u64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros())
+                    .unwrap_or(0),
+                planned: plan.cases.len(),
+                seconds: args.seconds,
+                rate: args.rate,
+                file: &name,
+            };
+            output.write(&page::page(system, &report, &around))?;
+            tell(format_args!("nines: the report is in {}", output.path().display()));
+        }
     }
     Ok(match ended? {
         true => {
@@ -268,7 +298,7 @@ async fn interruption() -> anyhow::Result<()> {
 fn print(report: &Report, as_json: bool) -> anyhow::Result<()> {
     let mut out = anstream::stdout();
     if as_json {
-        writeln!(out, "{}", serde_json::to_string_pretty(report)?)?;
+        writeln!(out, "{}", json::pretty(report)?)?;
     } else {
         for line in table::lines(report, terminal::width()) {
             writeln!(out, "{line}")?;

@@ -20,7 +20,7 @@ const FONT: f64 = 12.0;
 /// Between panels.
 const BETWEEN: f64 = 16.0;
 /// Below the last one: ticks and what they are.
-const BELOW: f64 = 42.0;
+const BELOW: f64 = 45.0;
 /// What is to be seen of a failure, in tenths of a pixel.
 const LEAST: i64 = 25;
 /// More than these can't be told apart.
@@ -88,7 +88,7 @@ pub(super) fn draw(plot: &Plot) -> Markup {
 
 fn time_axis(plot: &Plot, layout: &Layout) -> Markup {
     let ticks = ticks(plot.unit, plot.from, plot.to, 9);
-    let below = number(layout.bottom + 16.0);
+    let below = number(layout.bottom + 19.0);
     html! {
         @for (at, label) in &ticks {
             @let x = number(layout.x.at(*at));
@@ -96,7 +96,7 @@ fn time_axis(plot: &Plot, layout: &Layout) -> Markup {
             text.tick x=(x) y=(below) text-anchor="middle" { (label) }
         }
         @if let Some(time) = &plot.time {
-            text.tick x=(number(f64::midpoint(LEFT, layout.right))) y=(number(layout.bottom + 34.0)) text-anchor="middle" { (time) }
+            text.tick x=(number(f64::midpoint(LEFT, layout.right))) y=(number(layout.bottom + 37.0)) text-anchor="middle" { (time) }
         }
     }
 }

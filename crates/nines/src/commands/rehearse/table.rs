@@ -8,7 +8,7 @@ use nines_system::{Database, LoadBalancer, Pool, System};
 use crate::terminal::{self, BAD, Cell, DIM, GOOD, PLAIN, UNSURE, thousands};
 
 /// From here on the clients' own delay is worth a word.
-const LATE_MS: f64 = 100.0;
+pub(super) const LATE_MS: f64 = 100.0;
 
 /// `shop · 2 zones · load balancer front (2 hosts) · pool web (3 servers) · objective 99.99 %`.
 pub(crate) fn headline(system: &System) -> String {
@@ -168,7 +168,7 @@ fn row(result: &CaseReport, before: Option<&CaseReport>, predicted: bool, databa
 }
 
 /// `2,412 rows written, 37 errors, none lost`.
-fn written(writes: &WritesReport) -> String {
+pub(super) fn written(writes: &WritesReport) -> String {
     let lost = match writes.lost {
         Some(0) => "none lost".to_owned(),
         Some(lost) => format!("{} LOST", thousands(lost)),
@@ -178,7 +178,7 @@ fn written(writes: &WritesReport) -> String {
     format!("{} rows written, {errors}, {lost}", thousands(writes.acked))
 }
 
-fn what(result: &CaseReport, same: bool) -> String {
+pub(super) fn what(result: &CaseReport, same: bool) -> String {
     if let Some(role) = &result.role {
         return format!("{} {role} ({})", result.component, result.hosts.join(", "));
     }
@@ -190,7 +190,7 @@ fn what(result: &CaseReport, same: bool) -> String {
     }
 }
 
-fn how(result: &CaseReport) -> String {
+pub(super) fn how(result: &CaseReport) -> String {
     let how = match result.fault {
         Fault::Kill => "killed",
         Fault::PowerOff => "power cut",
@@ -249,11 +249,11 @@ fn styled(text: &str, style: anstyle::Style) -> String {
 }
 
 /// Up to the next millisecond, so that nothing seems to have taken no time.
-fn duration(ms: f64) -> String {
+pub(super) fn duration(ms: f64) -> String {
     terminal::duration(ms.ceil() as u64)
 }
 
-fn or_dash(ms: Option<f64>) -> String {
+pub(super) fn or_dash(ms: Option<f64>) -> String {
     ms.map_or_else(|| "–".to_owned(), duration)
 }
 
