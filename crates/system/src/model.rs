@@ -4,12 +4,14 @@
 //! and every default is filled in. Only [`crate::parse`] makes one.
 
 mod database;
+mod failures;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 pub use database::*;
+pub use failures::*;
 
 /// The whole described by one system file.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +27,12 @@ pub struct System {
     pub databases: Vec<Database>,
     /// Where hosts agree on who is the primary. Always there if there is a database.
     pub coordination: Option<Coordination>,
+    /// By which clients find load balancers.
+    pub names: Vec<DnsName>,
+    pub shared: Vec<Shared>,
+    pub assumptions: Assumptions,
+    /// Single points of failure that are accepted.
+    pub accepted: Vec<Accepted>,
 }
 
 macro_rules! id {
@@ -130,6 +138,10 @@ pub struct Host {
     pub name: String,
     pub zone: ZoneId,
     pub address: HostAddress,
+    /// Default: [`Assumptions::host`].
+    pub failures: Option<Failing>,
+    /// Default: what the file plans for every host, or nothing.
+    pub maintenance: Option<Maintenance>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -383,6 +395,8 @@ pub struct Pool {
     pub minimum_healthy: f64,
     /// Default: serve all.
     pub when_too_few: WhenTooFew,
+    /// What it takes to carry the peak. Default: not said.
+    pub needs: Option<Needs>,
     /// Over this time a member that came back grows to its full share. Default 10 s; 0 is none.
     pub slow_start: Duration,
     pub retries: Retries,
