@@ -96,6 +96,11 @@ fn a_mistake_comes_with_what_to_do() {
             "add availability = \"99.9 %\"",
         ),
         (
+            "[assumptions]\nzone = { every = \"2h\", repair = \"3h\" }",
+            "a failure lasts longer than from one to the next",
+            "the repair included",
+        ),
+        (
             "[assumptions]\nzone = { availability = \"99 %\", every = \"90d\" }",
             "how often it fails is said twice",
             "keep the one that you know",

@@ -89,6 +89,18 @@ pub(super) fn failing(item: Item<'_>) -> Option<Failing> {
         ),
         _ => {}
     }
+    if let Some(every) = every.filter(|every| repair.is_some_and(|repair| repair >= *every)) {
+        let place = |name: &str| fields.place(name).unwrap_or_default();
+        fields.notes().add(
+            Mistake::new(
+                "a failure lasts longer than from one to the next",
+                place("repair"),
+                "how long it lasts",
+            )
+            .and(place("every"), format!("every {}", units::write_duration(every)))
+            .help("`every` is the time from one failure to the next, the repair included"),
+        );
+    }
     let rate = availability.map(FailureRate::Availability).or(every.map(FailureRate::Every));
     Some(Failing { rate: rate?, repair, source })
 }

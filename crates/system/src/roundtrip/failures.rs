@@ -14,7 +14,13 @@ pub(super) fn failing() -> impl Strategy<Value = Failing> {
         (3600..3650 * DAY).prop_map(|seconds| FailureRate::Every(Duration::from_secs(seconds))),
     ];
     let repair = option::of((1..365 * DAY).prop_map(Duration::from_secs));
-    (rate, repair, source()).prop_map(|(rate, repair, source)| Failing { rate, repair, source })
+    (rate, repair, source()).prop_map(|(rate, repair, source)| {
+        let shorter = |repair: &Duration| match rate {
+            FailureRate::Every(every) => *repair < every,
+            FailureRate::Availability(_) => true,
+        };
+        Failing { rate, repair: repair.filter(shorter), source }
+    })
 }
 
 pub(super) fn maintenance() -> impl Strategy<Value = Maintenance> {
