@@ -3,21 +3,36 @@
 mod course;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::plan::{Case, ComponentKind, Plan, Whom};
+use crate::plan::{Case, NotPossible, Plan, Promise, Whom};
 use crate::record::{FailedRequest, Record};
 use crate::sequence::Written;
 use crate::verdict::Verdict;
 use crate::writers::FailedWrite;
 pub use course::{Course, Happened, SlowReport, TimelineReport};
 
+/// Of the JSON: what can be read by whoever knows this number.
+pub const FORMAT: u32 = 1;
+
 /// The whole rehearsal, or as much of it as was done. Fields are added, never changed in meaning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
+    /// [`FORMAT`]; 0 in reports of before there was one.
+    #[serde(default)]
+    pub format: u32,
+    /// The program's version.
+    #[serde(default)]
+    pub program: String,
+    /// When it ended, in seconds since 1970.
+    #[serde(default)]
+    pub at: u64,
+    /// Of the system file's text: another one, another file.
+    #[serde(default)]
+    pub fingerprint: String,
     pub system: String,
     pub objective: String,
     /// Broken if any promise was.
@@ -28,6 +43,33 @@ pub struct Report {
     #[serde(default)]
     pub machine: Option<Machine>,
     pub results: Vec<CaseReport>,
+    /// What this machine could not do, and so was not put to the test.
+    #[serde(default)]
+    pub not_possible: Vec<NotPlayed>,
+}
+
+/// A case that was not played: whether its promise would have held is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotPlayed {
+    /// As its results would be called.
+    pub component: String,
+    #[serde(default)]
+    pub role: Option<String>,
+    pub fault: Fault,
+    /// `this kernel has no nftables …`
+    pub why: String,
+}
+
+impl NotPlayed {
+    fn of(it: &NotPossible) -> Self {
+        let component = &it.case.component;
+        Self {
+            component: component.name.clone(),
+            role: component.whom.word().map(str::to_owned),
+            fault: it.case.fault,
+            why: it.why.clone(),
+        }
+    }
 }
 
 /// What measurements may depend on.
@@ -94,6 +136,33 @@ pub struct CaseReport {
     /// What happened when.
     #[serde(default)]
     pub course: Course,
+    /// What the audit's model expects of it; none where it has no word for the fault.
+    #[serde(default)]
+    pub predicted: Option<Predicted>,
+    /// A finding: how what was observed differs from that. Less than a worst case is no difference.
+    #[serde(default)]
+    pub difference: Option<String>,
+}
+
+/// What a case should cost clients, worked out from the file alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Predicted {
+    pub loss: Loss,
+    /// For how long, at most; none where it is until the repair, or nothing.
+    pub at_most_ms: Option<f64>,
+    /// How that was computed, in words.
+    pub how: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    Nothing,
+    /// A part of what is asked.
+    Some,
+    /// All of it.
+    Gap,
+    UntilRepaired,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -175,13 +244,19 @@ impl Report {
         };
         results.sort_by_key(|result| plan.cases.iter().position(|case| is_of(result, case)));
         let held = results.iter().all(|result| result.verdict == Verdict::Held);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self {
+            format: FORMAT,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            at: now.as_secs(),
+            fingerprint: String::new(),
             system: system.name.clone(),
             objective: system.objective.text.clone(),
             verdict: if held { Verdict::Held } else { Verdict::Broken },
             complete: results.len() == plan.cases.len(),
             machine: None,
             results,
+            not_possible: plan.not_possible.iter().map(NotPlayed::of).collect(),
         }
     }
 }
@@ -211,8 +286,8 @@ impl CaseReport {
             recovered_ms: measured.recovered.map(ms),
             verdict: if measured.why.is_empty() { Verdict::Held } else { Verdict::Broken },
             why: measured.why,
-            expected: case.promise.words(),
-            together: matches!(component.kind, ComponentKind::WholePool | ComponentKind::Zone),
+            expected: expected(case),
+            together: component.kind.is_together(),
             zone: component.zone.clone(),
             hosts: measured.hosts,
             members: component.members.clone(),
@@ -232,8 +307,16 @@ impl CaseReport {
             },
             writes,
             course,
+            predicted: None,
+            difference: None,
         }
     }
+}
+
+fn expected(case: &Case) -> String {
+    let words: Vec<String> =
+        [case.asked, Some(case.promise)].into_iter().flatten().map(Promise::words).collect();
+    words.join("; ")
 }
 
 impl WritesReport {

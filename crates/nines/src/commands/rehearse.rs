@@ -1,8 +1,10 @@
 //! `nines rehearse`: the whole system on this machine, each component broken in turn, and what clients saw.
 
 mod json;
+mod list;
 mod output;
 mod page;
+mod predicted;
 mod progress;
 mod soup;
 mod table;
@@ -17,10 +19,10 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context;
 use nines_lab::{Entered, Inside};
 use nines_rehearsal::health::Expected;
+use nines_rehearsal::plan::Fatal;
 use nines_rehearsal::verdict::Verdict;
-use nines_rehearsal::{CaseReport, Options, Plan, Rehearsal, Report, sequence};
+use nines_rehearsal::{CaseReport, Fault, Options, Plan, Rehearsal, Report, sequence};
 use nines_system::System;
-use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::stage::LabStage;
@@ -40,9 +42,10 @@ pub(crate) struct Args {
     /// several times
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
-    /// Break components only in this way: kill, power-off, freeze, cut-off, cut-in, cut-out, split, drain, restart or
-    /// reload; of databases also kill-server, freeze-server, kill-nines, freeze-nines, kill-store, freeze-store or
-    /// switchover. May be given several times
+    /// Break components only in this way: kill, power-off, freeze, cut-off, cut-in, cut-out, slow, lossy, split, drain,
+    /// maintenance, restart, rolling-restart or reload; of single programs kill-member, freeze-member, kill-server,
+    /// freeze-server, kill-nines, freeze-nines, kill-store or freeze-store; of databases also switchover. May be given
+    /// several times
     #[arg(long, value_name = "FAULT", value_delimiter = ',')]
     fault: Vec<String>,
     /// Requests a second, half of them on new connections
@@ -51,6 +54,9 @@ pub(crate) struct Args {
     /// How long each fault lasts
     #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
+    /// Break two components at a time instead: hosts of two zones, zones with hosts elsewhere, two zones
+    #[arg(long, conflicts_with = "soup")]
+    pairs: bool,
     /// Print what was measured as JSON
     #[arg(long)]
     json: bool,
@@ -77,19 +83,23 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Some(system) = read(&args.file) else { return Ok(EXIT_FILE.into()) };
-    let plan = match Plan::of(&system).narrow(&args.only, &args.fault) {
-        Ok(plan) => plan,
+    let whole = if args.pairs { pairs(&system) } else { Plan::of(&system) };
+    let plan = match whole.narrow(&args.only, &args.fault) {
+        Ok(plan) => possible(plan),
         Err(unknown) => {
             tell(format_args!("nines: {unknown}"));
             return Ok(EXIT_USAGE.into());
         }
     };
     if args.list {
-        list(&system, &plan, args.json)?;
+        list::print(&system, &plan, &options(args), args.json)?;
         return Ok(ExitCode::SUCCESS);
     }
     for (host, why) in &plan.left_out {
         tell(format_args!("nines: {host} is not broken: {why}"));
+    }
+    for line in list::not_possible(&plan) {
+        tell(format_args!("nines: {line}"));
     }
     if plan.cases.is_empty() {
         tell("nines: nothing to rehearse; `nines rehearse --list` says what there is");
@@ -159,26 +169,33 @@ fn allow_many_connections() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
-fn list(system: &System, plan: &Plan, as_json: bool) -> anyhow::Result<()> {
-    let mut faults: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for case in &plan.cases {
-        faults.entry(case.component.label()).or_default().push(case.fault.word());
+/// What the audit calls fatal is held against what comes back; it knows of a hundred pairs at most, and of others only what is
+/// left is.
+fn pairs(system: &System) -> Plan {
+    let service = nines_availability::service::Service::of(system, &BTreeMap::new());
+    let audit = nines_availability::audit::Audit::of(&service, &Default::default());
+    let fatal = Fatal {
+        alone: audit.single_points.into_iter().map(|point| point.component).collect(),
+        together: audit.pairs.into_iter().collect(),
+    };
+    Plan::pairs(system, &fatal)
+}
+
+/// Without what this machine can't do. Before anything has threads.
+fn possible(mut plan: Plan) -> Plan {
+    if plan.has(Fault::Lossy)
+        && let Some(why) = nines_lab::lossless()
+    {
+        plan = plan.without(Fault::Lossy, &why);
     }
-    let mut out = anstream::stdout();
-    let components = plan.component_names();
-    if as_json {
-        let one = |name: &String| json!({ "component": name, "faults": faults[name.as_str()] });
-        let components: Vec<_> = components.iter().map(one).collect();
-        writeln!(out, "{:#}", json!({ "system": system.name, "components": components }))?;
-        return Ok(());
+    match nines_lab::never_mute() {
+        Some(why) => plan.without(Fault::CutOut, &why),
+        None => plan,
     }
-    for name in &components {
-        writeln!(out, "{name}: {}", faults[name.as_str()].join(", "))?;
-    }
-    for (host, why) in &plan.left_out {
-        writeln!(out, "{host}: nothing, {why}")?;
-    }
-    Ok(())
+}
+
+fn options(args: &Args) -> Options {
+    Options { rate: args.rate, hold: Duration::from_secs(args.seconds), ..Options::default() }
 }
 
 /// Where things go besides stdout.
@@ -199,10 +216,12 @@ fn play(
     let Outputs { logs, page } = outputs;
     let (mut machine, begun) = (output::machine(), Instant::now());
     let mut results = Vec::new();
+    let options = options(args);
+    let predictor = predicted::Predictor::of(system);
     if !args.json {
         writeln!(anstream::stdout(), "{}", table::headline(system))?;
     }
-    let options = Options { rate: args.rate, hold: Duration::from_secs(args.seconds), ..Options::default() };
+    tell(format_args!("nines: {}", list::estimate(plan, &options)));
     let ended = super::runtime()?.block_on(async {
         let stage = LabStage::build(inside, Arc::clone(system), file, logs)
             .await
@@ -210,7 +229,7 @@ fn play(
         let mut rehearsal = Rehearsal::new(stage, options, Expected::of(system));
         let progress = Progress::new(plan.cases.len());
         let ended = tokio::select! {
-            ended = play_all(&mut rehearsal, plan, &progress, &mut results) => ended.map(|()| false),
+            ended = play_all(&mut rehearsal, plan, &predictor, &progress, &mut results) => ended.map(|()| false),
             interrupted = interruption() => interrupted.map(|()| true),
         };
         progress.clear();
@@ -248,13 +267,15 @@ fn play(
 async fn play_all(
     rehearsal: &mut Rehearsal<LabStage>,
     plan: &Plan,
+    predictor: &predicted::Predictor,
     progress: &Progress,
     results: &mut Vec<CaseReport>,
 ) -> anyhow::Result<()> {
     rehearsal.bring_up(&mut |glance: &sequence::Glance<'_>| progress.show(None, glance)).await?;
     for case in plan.playing_order() {
         let mut watch = |glance: &sequence::Glance<'_>| progress.show(Some(case), glance);
-        let report = rehearsal.play(case, &mut watch).await?;
+        let mut report = rehearsal.play(case, &mut watch).await?;
+        predictor.compare(case, &mut report);
         progress.ended(&report);
         results.push(report);
     }

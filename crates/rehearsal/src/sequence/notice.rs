@@ -79,7 +79,11 @@ impl<'a> Notice<'a> {
                 about_database || self.component.virtual_ips.contains(&event.subject)
             }
             // Who of a database's hosts is up for load balancers changes with the primary.
-            Kind::Down if self.component.kind == ComponentKind::Database => false,
+            Kind::Down
+                if matches!(self.component.kind, ComponentKind::Database | ComponentKind::WholeDatabase) =>
+            {
+                false
+            }
             Kind::Ejected | Kind::Down => self.component.members.contains(&event.subject),
             _ => false,
         }

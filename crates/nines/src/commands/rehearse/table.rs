@@ -1,6 +1,6 @@
 //! What a rehearsal found, as a table for people.
 
-use nines_rehearsal::report::WritesReport;
+use nines_rehearsal::report::{Loss, WritesReport};
 use nines_rehearsal::verdict::Verdict;
 use nines_rehearsal::{CaseReport, Fault, Report};
 use nines_system::{Database, LoadBalancer, Pool, System};
@@ -28,14 +28,16 @@ pub(crate) fn headline(system: &System) -> String {
 pub(crate) fn lines(report: &Report, width: Option<usize>) -> Vec<String> {
     let headings = ["what failed", "how", "clients saw"].map(|text| Cell::new(text, DIM));
     let databases = report.results.iter().any(|result| result.writes.is_some());
-    let mut numbers = vec!["longest gap", "slowest", "noticed in"];
+    let predicted = report.results.iter().any(|result| result.predicted.is_some());
+    let mut numbers: Vec<&str> = predicted.then_some("predicted").into_iter().collect();
+    numbers.extend(["longest gap", "slowest", "noticed in"]);
     numbers.extend(databases.then_some("taken over"));
     numbers.push("well again");
     let numbers = numbers.into_iter().map(|text| Cell::number(text).styled(DIM));
     let mut rows = vec![headings.into_iter().chain(numbers).collect()];
     let mut before = None;
     for result in &report.results {
-        rows.push(row(result, before, databases));
+        rows.push(row(result, before, predicted, databases));
         before = Some(result);
     }
     let mut rows = terminal::table(&rows, width).into_iter();
@@ -45,8 +47,46 @@ pub(crate) fn lines(report: &Report, width: Option<usize>) -> Vec<String> {
         lines.extend(result.why.iter().map(|why| styled(&format!("  broken: {why}"), BAD)));
         lines.extend(late(result));
     }
+    lines.extend(not_possible(report));
+    lines.extend(report.results.iter().filter_map(differs));
     lines.push(verdict(report));
     lines
+}
+
+/// What was not put to the test, and why: a line for each fault and reason.
+fn not_possible(report: &Report) -> Vec<String> {
+    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
+    for it in &report.not_possible {
+        let what = format!("{}: not possible here: {}", it.fault, it.why);
+        match lines.iter_mut().find(|(other, _)| *other == what) {
+            Some((_, of)) => of.push(&it.component),
+            None => lines.push((what, vec![&it.component])),
+        }
+    }
+    let told = |(what, mut of): (String, Vec<&str>)| {
+        of.dedup();
+        styled(&format!("not played: {what} ({})", of.join(", ")), UNSURE)
+    };
+    lines.into_iter().map(told).collect()
+}
+
+/// Below the table: what was observed is not what the model expects.
+fn differs(result: &CaseReport) -> Option<String> {
+    let difference = result.difference.as_ref()?;
+    let how = result.predicted.as_ref().map(|of| format!(" (predicted: {})", of.how)).unwrap_or_default();
+    let text = format!("finding: {} {}: {difference}{how}", what(result, true), self::how(result));
+    Some(styled(&text, UNSURE))
+}
+
+/// What a case should cost at most, by the model.
+fn prediction(result: &CaseReport) -> String {
+    let Some(predicted) = &result.predicted else { return "–".to_owned() };
+    match (predicted.loss, predicted.at_most_ms) {
+        (Loss::Nothing, _) => "no gap".to_owned(),
+        (Loss::UntilRepaired, _) | (_, None) => "until repaired".to_owned(),
+        (Loss::Some, Some(at_most)) => format!("some, ≤ {}", duration(at_most)),
+        (Loss::Gap, Some(at_most)) => format!("≤ {}", duration(at_most)),
+    }
 }
 
 /// A whole case in a line, for a log.
@@ -57,8 +97,12 @@ pub(crate) fn sentence(result: &CaseReport) -> String {
         Verdict::Broken => format!("broken: {}", result.why.join("; ")),
     };
     if let Some(writes) = &result.writes {
+        let asked = match requests.sent {
+            0 => String::new(),
+            sent => format!(", {} of {} requests failed", thousands(requests.failed), thousands(sent)),
+        };
         return format!(
-            "{} {}: {}, longest gap {}, taken over in {}: {verdict}",
+            "{} {}: {}{asked}, longest gap {}, taken over in {}: {verdict}",
             what(result, false),
             how(result),
             written(writes),
@@ -77,9 +121,15 @@ pub(crate) fn sentence(result: &CaseReport) -> String {
     )
 }
 
-fn row(result: &CaseReport, before: Option<&CaseReport>, databases: bool) -> Vec<Cell> {
+fn row(result: &CaseReport, before: Option<&CaseReport>, predicted: bool, databases: bool) -> Vec<Cell> {
     let requests = &result.requests;
     let saw = match &result.writes {
+        Some(writes) if requests.sent > 0 => format!(
+            "{}; {} of {} requests failed",
+            written(writes),
+            thousands(requests.failed),
+            thousands(requests.sent)
+        ),
         Some(writes) => written(writes),
         None => format!(
             "{} of {} {}failed",
@@ -88,7 +138,7 @@ fn row(result: &CaseReport, before: Option<&CaseReport>, databases: bool) -> Vec
             if before.is_none() { "requests " } else { "" }
         ),
     };
-    let failed = result.writes.as_ref().map_or(requests.failed, |writes| writes.errors);
+    let failed = requests.failed + result.writes.as_ref().map_or(0, |writes| writes.errors);
     let style = match (result.verdict, failed) {
         (Verdict::Broken, _) => BAD,
         (Verdict::Held, 0) => GOOD,
@@ -103,14 +153,14 @@ fn row(result: &CaseReport, before: Option<&CaseReport>, databases: bool) -> Vec
     };
     let same =
         before.is_some_and(|before| before.hosts == result.hosts && before.together == result.together);
-    let mut row = vec![
-        Cell::new(what(result, same), PLAIN),
-        Cell::new(how(result), PLAIN),
-        Cell::new(saw, style),
+    let mut row =
+        vec![Cell::new(what(result, same), PLAIN), Cell::new(how(result), PLAIN), Cell::new(saw, style)];
+    row.extend(predicted.then(|| Cell::number(prediction(result)).styled(DIM)));
+    row.extend([
         Cell::number(duration(result.longest_gap_ms)).styled(gap),
         Cell::number(or_dash(result.slowest_ms)),
         Cell::number(or_dash(result.noticed_ms)),
-    ];
+    ]);
     row.extend(databases.then(|| Cell::number(or_dash(result.taken_over_ms))));
     let well = if result.recovered_ms.is_some() { PLAIN } else { BAD };
     row.push(Cell::number(or_dash(result.recovered_ms)).styled(well));
@@ -155,9 +205,15 @@ pub(super) fn how(result: &CaseReport) -> String {
         Fault::CutOff => "cut off",
         Fault::CutIn => "deaf",
         Fault::CutOut => "mute",
+        Fault::KillMember => "member killed",
+        Fault::FreezeMember => "member frozen",
+        Fault::Slow => "slow",
+        Fault::Lossy => "lossy",
         Fault::Split => "split",
         Fault::Drain => "drained",
+        Fault::Maintenance => "in maintenance",
         Fault::Restart => "restarted",
+        Fault::RollingRestart => return "restarted in turn".to_owned(),
         Fault::Reload => return format!("reloaded × {}", Fault::RELOADS),
     };
     if result.together { format!("{how} together") } else { how.to_owned() }
@@ -177,7 +233,12 @@ fn verdict(report: &Report) -> String {
     let broken = report.results.iter().filter(|result| result.verdict == Verdict::Broken).count();
     match (report.results.len(), broken) {
         (0, _) => styled("verdict: none, nothing was rehearsed", UNSURE),
-        (_, 0) if report.complete => styled("verdict: every promise held", GOOD),
+        (_, 0) if report.complete && report.not_possible.is_empty() => {
+            styled("verdict: every promise held", GOOD)
+        }
+        (_, 0) if report.complete => {
+            styled("verdict: every promise held that could be put to the test here", GOOD)
+        }
         (_, 0) => styled("verdict: every promise held so far; not all were put to the test", UNSURE),
         (all, broken) => styled(&format!("verdict: {broken} of {} broken", count(all, "promise")), BAD),
     }

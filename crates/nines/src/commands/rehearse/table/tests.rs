@@ -1,6 +1,6 @@
 //! The table as a person reads it, and what is in it when something broke.
 
-use nines_rehearsal::report::{Course, Percentiles, Requests};
+use nines_rehearsal::report::{Course, Percentiles, Predicted, Requests};
 
 use super::*;
 
@@ -30,17 +30,24 @@ fn result(component: &str, fault: Fault, failed: u64, sent: u64) -> CaseReport {
         clients_late_ms: 2.0,
         first_failures: Vec::new(),
         course: Course::default(),
+        predicted: None,
+        difference: None,
     }
 }
 
 fn report(results: Vec<CaseReport>, complete: bool) -> Report {
     let held = results.iter().all(|result| result.verdict == Verdict::Held);
     Report {
+        format: nines_rehearsal::report::FORMAT,
+        program: String::new(),
+        at: 0,
+        fingerprint: String::new(),
         system: "shop".to_owned(),
         objective: "99.99 %".to_owned(),
         verdict: if held { Verdict::Held } else { Verdict::Broken },
         complete,
         machine: None,
+        not_possible: Vec::new(),
         results,
     }
 }
@@ -204,5 +211,40 @@ verdict: 1 of 2 promises broken
     assert!(
         sentence.starts_with("orders primary (db1) power cut: 2,412 rows written, 37 errors"),
         "{sentence}"
+    );
+}
+
+#[test]
+fn what_was_predicted_stands_beside_what_was_observed_and_a_difference_below() {
+    let beside = |mut result: CaseReport, loss, at_most_ms, difference: Option<&str>| {
+        result.predicted = Some(Predicted { loss, at_most_ms, how: "by the file".to_owned() });
+        result.difference = difference.map(str::to_owned);
+        result
+    };
+    let mut killed = result("lb1", Fault::Kill, 212, 6012);
+    (killed.longest_gap_ms, killed.promised_gap_ms) = (312.2, Some(500.0));
+    let told = "7 requests failed where none was predicted to";
+    let report = report(
+        vec![
+            beside(result("app1", Fault::Kill, 7, 6012), Loss::Nothing, None, Some(told)),
+            beside(killed, Loss::Gap, Some(345.8), None),
+            beside(result("web", Fault::Kill, 3012, 6012), Loss::UntilRepaired, None, None),
+            beside(result("app2", Fault::Kill, 12, 6012), Loss::Some, Some(2300.0), None),
+            result("app3", Fault::Kill, 0, 6012),
+        ],
+        true,
+    );
+    assert_eq!(
+        plain(&report),
+        "\
+what failed    how     clients saw                      predicted  longest gap  slowest  noticed in  well again
+app1 (zone a)  killed  7 of 6,012 requests failed          no gap        22 ms    15 ms        2 ms       1.4 s
+lb1 (zone a)   killed  212 of 6,012 failed               ≤ 346 ms       313 ms    15 ms        2 ms       1.4 s
+web (zone a)   killed  3,012 of 6,012 failed       until repaired        22 ms    15 ms        2 ms       1.4 s
+app2 (zone a)  killed  12 of 6,012 failed           some, ≤ 2.3 s        22 ms    15 ms        2 ms       1.4 s
+app3 (zone a)  killed  0 of 6,012 failed                        –        22 ms    15 ms        2 ms       1.4 s
+finding: app1 killed: 7 requests failed where none was predicted to (predicted: by the file)
+verdict: every promise held
+"
     );
 }
