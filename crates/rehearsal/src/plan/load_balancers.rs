@@ -140,8 +140,8 @@ fn promise(fault: Fault, host: HostId, shared: &[(&LoadBalancer, &VirtualIp)], d
         // One that hears nobody takes itself for the only one, or goes on answering into the void, until its checks of
         // the pools tell it better. One that hears only a part does so now and then.
         Fault::CutIn | Fault::Lossy => Promise::ComesBack,
-        // It keeps the address, and whatever it answers is late.
-        Fault::Slow if answers => weakened(promise_of(doors), fault),
+        // It keeps the address: what it answers is late, and what is too much for the time that it has is lost.
+        Fault::Slow if answers => Promise::ComesBack,
         Fault::Split => moves,
         Fault::Kill | Fault::PowerOff | Fault::Freeze | Fault::CutOff | Fault::CutOut if answers => moves,
         _ => weakened(promise_of(doors), fault),

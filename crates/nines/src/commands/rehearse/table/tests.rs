@@ -1,6 +1,6 @@
 //! The table as a person reads it, and what is in it when something broke.
 
-use nines_rehearsal::report::{Course, Percentiles, Predicted, Requests};
+use nines_rehearsal::report::{Course, NotPlayed, Percentiles, Predicted, Requests};
 
 use super::*;
 
@@ -151,16 +151,45 @@ fn each_fault_has_its_own_word() {
         "nines frozen",
         "etcd killed",
         "etcd frozen",
+        "member killed",
+        "member frozen",
         "cut off",
         "deaf",
         "mute",
+        "slow",
+        "lossy",
         "split",
         "drained",
+        "in maintenance",
         "switched over",
         "restarted",
+        "restarted in turn",
         "reloaded × 100",
     ];
     assert_eq!(words, expected);
+}
+
+#[test]
+fn what_could_not_be_played_is_told_and_never_counted_as_held() {
+    let mut of = report(vec![result("app1", Fault::Kill, 0, 10)], true);
+    let not = |component: &str, fault, why: &str| NotPlayed {
+        component: component.to_owned(),
+        role: None,
+        fault,
+        why: why.to_owned(),
+    };
+    of.not_possible = vec![
+        not("app1", Fault::Lossy, "this kernel has no nftables"),
+        not("lb1", Fault::CutOut, "this kernel is old"),
+        not("lb1", Fault::Lossy, "this kernel has no nftables"),
+    ];
+    let text = plain(&of);
+    assert!(
+        text.contains("\nnot played: lossy: not possible here: this kernel has no nftables (app1, lb1)\n"),
+        "{text}"
+    );
+    assert!(text.contains("\nnot played: cut-out: not possible here: this kernel is old (lb1)\n"), "{text}");
+    assert!(text.contains("verdict: every promise held that could be put to the test here"), "{text}");
 }
 
 #[test]
