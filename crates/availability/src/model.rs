@@ -3,7 +3,7 @@
 mod alternatives;
 mod maintained;
 
-use crate::assumptions::{Assumptions, Case, Rates};
+use crate::assumptions::{Assumptions, Case, Failing, Rates};
 use crate::bounds::Interval;
 use crate::distribution::Hours;
 use crate::service::{Access, Database, Entry, Quorum, Service};
@@ -227,7 +227,7 @@ impl Builder<'_> {
             self.shared.push(node);
         }
         for (at, host) in service.hosts.iter().enumerate() {
-            let failing = of.host.stated(host.failures.as_ref());
+            let failing = self.host_failing(at);
             let event = self.event(Kind::Host(at), self.rates.per_hour(&failing), failing.repair);
             let region = service.region_of(at);
             let region =
@@ -307,7 +307,10 @@ impl Builder<'_> {
         let common = known.unwrap_or_else(|| {
             let rates = apart.iter().map(|&host| self.host_rate(host));
             let rate = rates.sum::<f64>() / apart.len() as f64 * self.rates.common_cause();
-            let repair = self.rates.of.host.stated(self.service.hosts[apart[0]].failures.as_ref()).repair;
+            let hours = apart.iter().map(|&host| self.host_failing(host).repair.mean());
+            let hours = hours.sum::<f64>() / apart.len() as f64;
+            let assumed = self.rates.of.host.repair;
+            let repair = assumed.scaled(hours / assumed.mean());
             let common = self.event(Kind::CommonCause(name.to_owned()), rate, repair);
             self.in_common.push((apart, common));
             common
@@ -317,7 +320,11 @@ impl Builder<'_> {
 
     /// How often an hour a host fails by itself.
     fn host_rate(&self, host: usize) -> f64 {
-        self.rates.per_hour(&self.rates.of.host.stated(self.service.hosts[host].failures.as_ref()))
+        self.rates.per_hour(&self.host_failing(host))
+    }
+
+    fn host_failing(&self, host: usize) -> Failing {
+        self.rates.of.host.stated(self.service.hosts[host].failures.as_ref())
     }
 
     /// Clients can't come in.

@@ -229,6 +229,23 @@ impl Service {
         regions
     }
 
+    /// Load balancers in other zones that clients of this one go to when it does not answer, by every name that it has.
+    pub fn stand_ins(&self, entry: usize) -> Vec<usize> {
+        let mut names = self.names.iter().filter(|name| name.entries.contains(&entry)).peekable();
+        if names.peek().is_none() {
+            return Vec::new();
+        }
+        let own = self.zones_of(&self.entries[entry].hosts);
+        let elsewhere =
+            |other: &usize| self.entries[*other].hosts.iter().any(|&host| !own.contains(&self.zone_of(host)));
+        let mut all: Vec<usize> = (0..self.entries.len()).filter(|&other| other != entry).collect();
+        all.retain(elsewhere);
+        for name in names {
+            all.retain(|other| name.has_alternatives() && name.entries.contains(other));
+        }
+        all
+    }
+
     /// Whether a host fails with a shared thing.
     pub fn is_under(&self, shared: &Shared, host: usize) -> bool {
         shared.hosts.contains(&host) || shared.zones.contains(&self.zone_of(host))

@@ -150,7 +150,7 @@ fn entry(service: &Service, at: usize, add: Add<'_>) {
         changed.entries[at].hosts.push(host);
         changed.entries[at].addresses.iter_mut().for_each(|address| address.hosts.push(host));
         add(format!("a second host for {} in zone {zone}", entry.name), changed);
-    } else if zones.len() == 1 {
+    } else if zones.len() == 1 && service.stand_ins(at).is_empty() {
         spread(service, &entry.hosts, &entry.name, add);
     }
     if entry.addresses.iter().any(|address| address.hosts.len() < entry.hosts.len()) {

@@ -52,7 +52,7 @@ pub(super) fn findings(of: &Known<'_>) -> Vec<Finding> {
     findings.promise(of.single_points, of.prediction, of.time_budget);
     findings.accepted(of.accepted, of.single_points);
     findings.places();
-    service.entries.iter().for_each(|entry| findings.entry(entry));
+    service.entries.iter().enumerate().for_each(|(at, entry)| findings.entry(at, entry));
     service.pools.iter().filter(|pool| pool.reaches.is_none()).for_each(|pool| findings.pool(pool));
     of.capacity.iter().for_each(|capacity| findings.capacity(capacity));
     service.databases.iter().for_each(|database| findings.database(database));
@@ -204,9 +204,12 @@ impl Findings<'_> {
         }
     }
 
-    fn entry(&mut self, entry: &Entry) {
+    fn entry(&mut self, at: usize, entry: &Entry) {
         let place = format!("load_balancers.{}", entry.name);
-        self.one_zone(place.clone(), "hosts", &entry.hosts);
+        // Others stand in for those of a name that can go to them.
+        if self.service.stand_ins(at).is_empty() {
+            self.one_zone(place.clone(), "hosts", &entry.hosts);
+        }
         if entry.hosts.len() > 1 && entry.addresses.is_empty() {
             let text = "nothing leads clients from a host that is gone to one that is not".to_owned();
             self.add(

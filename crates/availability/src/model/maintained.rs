@@ -7,7 +7,7 @@
 use super::{Builder, Kind, Model};
 use crate::bounds::Interval;
 use crate::distribution::Hours;
-use crate::simulation::{self, Behaviour};
+use crate::simulation;
 use crate::structure::{Analysis, EventId, NodeId};
 
 /// A host that is away now and then.
@@ -69,16 +69,21 @@ impl Model {
 
     /// How likely each event is to last, on average over so many hours that began without it.
     fn failing_within(&self, hours: f64) -> Vec<f64> {
-        let of = |((kind, &q), behaviour): ((&Kind, &f64), &Behaviour)| {
-            let repair = behaviour.repair.mean();
-            let by_itself = kind.is_place() || matches!(kind, Kind::CommonCause(_));
-            if !by_itself || repair <= 0.0 || q >= 1.0 {
-                return q;
+        let mut known: Vec<(Hours, f64)> = Vec::new();
+        let mut lasts = |repair: Hours| match known.iter().find(|(other, _)| *other == repair) {
+            Some((_, within)) => *within,
+            None => {
+                known.push((repair, repair.within(hours)));
+                repair.within(hours)
             }
-            let settled = hours / (repair * (1.0 - q));
-            q * (1.0 + (-settled).exp_m1() / settled)
         };
-        self.kinds.iter().zip(&self.q).zip(&self.behaviours).map(of).collect()
+        let by_itself = |kind: &Kind| kind.is_place() || matches!(kind, Kind::CommonCause(_));
+        (0..self.kinds.len())
+            .map(|at| match by_itself(&self.kinds[at]) {
+                true => (self.frequency[at] * lasts(self.behaviours[at].repair)).min(self.q[at]),
+                false => self.q[at],
+            })
+            .collect()
     }
 }
 

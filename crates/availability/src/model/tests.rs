@@ -1,5 +1,7 @@
 //! The shop in three zones, with one thing changed at a time; and the model against a chain and against simulated years.
 
+mod surroundings;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
