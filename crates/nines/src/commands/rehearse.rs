@@ -21,6 +21,7 @@ use nines_system::System;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::rehearsed::{fingerprint, memory};
 use crate::stage::LabStage;
 use crate::terminal::{self, tell};
 use crate::{EXIT_BAD, EXIT_FILE, EXIT_USAGE};
@@ -202,7 +203,11 @@ fn play(
         progress.clear();
         ended
     });
-    let report = Report::new(system, plan, results);
+    let mut report = Report::new(system, plan, results);
+    report.fingerprint = std::fs::read_to_string(file).map(|text| fingerprint(&text)).unwrap_or_default();
+    if let Err(error) = memory::keep(&report) {
+        tell(format_args!("nines: this rehearsal is not remembered: {error}"));
+    }
     // What could not even begin has no table.
     if ended.is_ok() || !report.results.is_empty() {
         print(&report, args.json)?;
