@@ -25,6 +25,8 @@ const MOST: usize = 50;
 pub struct WhatIf {
     /// `host db1`, `zone a`, `load balancer front`.
     pub component: String,
+    /// Whether it is one host, zone or region, and no group of hosts.
+    pub is_place: bool,
     /// What clients do without until it is repaired.
     pub lost: Vec<String>,
     /// Whether that takes the service down.
@@ -122,6 +124,7 @@ impl WhatIf {
         let analysis = model.analyse(options.limits).ok();
         Self {
             component: subject.label(service),
+            is_place: matches!(subject, Subject::Region(_) | Subject::Zone(_) | Subject::Host(_)),
             person: !lost.is_empty() || consequences.iter().any(|row| row.person),
             lost,
             fatal,

@@ -126,13 +126,20 @@ impl Subject {
         match self {
             Self::Region(_) | Self::Zone(_) | Self::Host(_) => self.events(service, model).first().copied(),
             _ => {
-                let mut hosts = self.hosts(service);
-                hosts.sort_unstable();
-                hosts.dedup();
-                match hosts.as_slice() {
-                    [one] => model.event(&Kind::Host(*one)),
-                    _ => model.event(&Kind::CommonCause(self.name(service))),
+                let apart = |of: &Self| {
+                    let mut hosts = of.hosts(service);
+                    hosts.sort_unstable();
+                    hosts.dedup();
+                    hosts
+                };
+                let hosts = apart(self);
+                if let [one] = hosts.as_slice() {
+                    return model.event(&Kind::Host(*one));
                 }
+                // What the same hosts have in common is one event, under the name of whatever they make up first.
+                let alike = Self::all(service).into_iter().filter(|of| apart(of) == hosts);
+                let mut names = alike.map(|of| Kind::CommonCause(of.name(service)));
+                names.find_map(|kind| model.event(&kind))
             }
         }
     }

@@ -72,6 +72,8 @@ fn what_is_fatal_alone_says_so_and_what_would_help() {
         lb1.changes
     );
     assert_eq!(lb1.given.unwrap().down, 1.0);
+    // The database's hosts have in common what those of coordination have.
+    assert!(what_if(&shop(), &named("main")).failures_per_year.is_some());
     let front = what_if(&shop(), &named("front"));
     assert!(front.fatal && front.lost == ["front http-80 to web"]);
 }

@@ -88,7 +88,8 @@ pub(crate) fn newest(system: &str) -> Option<u64> {
 /// # Errors
 /// If it can't be written, or what is there is a newer program's.
 pub(crate) fn keep(report: &Report) -> Result<(), Unusable> {
-    let Some(path) = file(&report.system) else { return Ok(()) };
+    // Without a home there is nowhere to.
+    let Some(path) = file(&report.system).filter(|_| !report.results.is_empty()) else { return Ok(()) };
     keep_in(&path, report)
 }
 

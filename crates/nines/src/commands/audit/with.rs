@@ -20,6 +20,8 @@ const WANTED: f64 = 0.99;
 #[derive(Debug, Serialize)]
 pub(super) struct Rehearsals {
     from: Vec<Source>,
+    /// The coverage that is assumed where nothing was rehearsed.
+    assumed: f64,
     failovers: Vec<Failovers>,
     /// Of those who take over from each other: nobody rehearsed these.
     not_rehearsed: Vec<String>,
@@ -71,6 +73,7 @@ impl Rehearsals {
             not_rehearsed: not_rehearsed.collect(),
             differences: differences.collect(),
             from: evidence.from,
+            assumed: assumptions.coverage.value.likely,
             before,
             after,
         };
@@ -94,7 +97,17 @@ impl Rehearsals {
                 out.push(warn("  the system file has changed since: rehearse again".to_owned()));
             }
         }
-        out.extend(self.failovers.iter().map(Failovers::line));
+        for of in &self.failovers {
+            out.push(of.line());
+            // Rehearsing must not look like doing harm.
+            if of.missed == 0 && of.coverage.likely < self.assumed {
+                let least = (0.5 / (1.0 - self.assumed)).ceil() as u64;
+                out.push(warn(format!(
+                    "  so few say less than is assumed ({:.0} %), and count all the same: from {least} on they say more",
+                    self.assumed * 100.0
+                )));
+            }
+        }
         let unknown = self.not_rehearsed.iter();
         out.extend(
             unknown.map(|name| warn(format!("{name}: no failover was rehearsed; coverage is assumed"))),

@@ -81,14 +81,20 @@ fn side_by_side(answers: &Answers) -> Vec<Vec<Cell>> {
         "fails, a year",
         [analysis.failures_per_year.map_or_else(dash, |of| format!("{of:.2}")), dash(), dash(), dash()],
     ));
+    // As if it were active whenever it fails, and whatever else fails meanwhile were its doing.
+    let worst = |each: f64, digits: usize| {
+        let rate = analysis.failures_per_year.filter(|_| analysis.is_place)?;
+        Some(format!("≤ {:.digits$}", rate * each))
+    };
+    let begins = analysis.ways.first().filter(|way| way.loss != "nothing").and_then(|_| worst(1.0, 2));
     rows.push(row(
         "begins outages, a year",
-        [dash(), format!("{:.3}", simulation.outages_per_year), dash(), dash()],
+        [begins.unwrap_or_else(dash), format!("{:.2}", simulation.outages_per_year), dash(), dash()],
     ));
-    let own = analysis.account.as_ref().map_or_else(dash, |of| format!("{:.2}", of.own));
+    let minutes = analysis.given.as_ref().and_then(|given| worst(given.minutes, 1));
     rows.push(row(
-        "minutes of downtime, a year",
-        [own, format!("{:.2}", simulation.minutes_per_year), dash(), dash()],
+        "minutes of them, a year",
+        [minutes.unwrap_or_else(dash), format!("{:.1}", simulation.minutes_per_year), dash(), dash()],
     ));
     let broken = rehearsed.tried.iter().filter(|tried| tried.verdict == Verdict::Broken).count();
     let held = match rehearsed.tried.len() {
