@@ -61,6 +61,28 @@ pub fn none_failed(tries: u64, confidence: f64) -> f64 {
     -((1.0 - confidence).ln() / tries as f64).exp_m1()
 }
 
+/// How many tries in all show that at least this share comes about, one-sided, when no more than so many miss. `None`: more than a
+/// million.
+pub fn tries_to_show(share: f64, missed: u64, confidence: f64) -> Option<u64> {
+    let shown = |tries: u64| 1.0 - clopper_pearson(missed, tries, 2.0 * confidence - 1.0).high >= share;
+    let (mut low, mut high) = (missed, missed.max(1));
+    while !shown(high) {
+        (low, high) = (high, high * 2);
+        if high > 1 << 20 {
+            return None;
+        }
+    }
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if shown(middle) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    Some(high)
+}
+
 /// The value below which a Beta(a, b) lies with this probability, by halving: slow and never wrong.
 fn beta_quantile(probability: f64, a: f64, b: f64) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
@@ -138,6 +160,16 @@ mod tests {
             assert!((2.85..3.0).contains(&times), "{times}");
         }
         assert_eq!(none_failed(0, 0.95), 1.0);
+    }
+
+    #[test]
+    fn how_many_tries_show_a_share() {
+        // About 3/(1 − c) without a miss; each miss costs half as many again.
+        assert_eq!(tries_to_show(0.99, 0, 0.95), Some(299));
+        assert_eq!(tries_to_show(0.9, 0, 0.95), Some(29));
+        assert_eq!(tries_to_show(0.99, 1, 0.95), Some(473));
+        assert_eq!(tries_to_show(0.5, 0, 0.95), Some(5));
+        assert_eq!(tries_to_show(1.0, 0, 0.95), None);
     }
 
     /// Figures that are in every table: 10 tries, 95 %.

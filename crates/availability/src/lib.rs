@@ -17,3 +17,4 @@ pub mod random;
 pub mod service;
 pub mod simulation;
 pub mod structure;
+pub mod what_if;

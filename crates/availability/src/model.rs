@@ -158,6 +158,11 @@ impl Model {
         self.kinds.iter().position(|of| of == kind).map(|at| EventId(at as u32))
     }
 
+    /// How often it fails by itself, and how long that lasts.
+    pub fn behaviour(&self, event: EventId) -> Option<&Behaviour> {
+        self.behaviours.get(event.index())
+    }
+
     /// # Errors
     /// If the structure is too entangled.
     pub fn analyse(&self, limits: Limits) -> Result<Analysis, TooLarge> {

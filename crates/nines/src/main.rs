@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod admin_socket;
 mod commands;
 mod daemon;
+mod rehearsed;
 mod stage;
 mod stand_in;
 mod summary;
@@ -32,6 +33,8 @@ enum Command {
     Rehearse(commands::rehearse::Args),
     /// What happens if each component fails: single points of failure, predicted nines, what a change buys
     Audit(commands::audit::Args),
+    /// What happens if this component fails: analysis, simulation, last rehearsal and last drill side by side
+    WhatIf(commands::what_if::Args),
     /// Thousands of years of failures in seconds; or worlds that break what decides, by their seed
     Simulate(commands::simulate::Args),
     /// This host's part, for real
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Init(args) => commands::init::run(&args),
         Command::Rehearse(args) => commands::rehearse::run(&args),
         Command::Audit(args) => commands::audit::run(&args),
+        Command::WhatIf(args) => commands::what_if::run(&args),
         Command::Simulate(args) => commands::simulate::run(&args),
         Command::Run(args) => commands::run::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),

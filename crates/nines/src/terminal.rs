@@ -159,6 +159,12 @@ pub(crate) fn timestamp(unix_us: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1000)
 }
 
+/// UTC: `2026-11-23 03:04`.
+pub(crate) fn day(unix_seconds: u64) -> String {
+    let text = timestamp(unix_seconds.saturating_mul(1_000_000));
+    text.chars().take(16).map(|letter| if letter == 'T' { ' ' } else { letter }).collect()
+}
+
 /// Days since 1970-01-01 to a date of the Gregorian calendar (Howard Hinnant, "chrono-Compatible Low-Level Date
 /// Algorithms", `civil_from_days`).
 fn date(days: u64) -> (u64, u64, u64) {
@@ -182,6 +188,7 @@ mod tests {
         assert_eq!(timestamp(951_782_399_999_999), "2000-02-28T23:59:59.999Z");
         assert_eq!(timestamp(951_782_400_000_000), "2000-02-29T00:00:00.000Z");
         assert_eq!(timestamp(1_795_403_045_678_000), "2026-11-23T03:04:05.678Z");
+        assert_eq!(day(1_795_403_045), "2026-11-23 03:04");
     }
 
     #[test]

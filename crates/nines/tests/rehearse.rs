@@ -13,6 +13,9 @@ use serde_json::Value;
 /// Longest that a rehearsal of a few cases may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// Where rehearsals are remembered.
+const STATE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/rehearse-state");
+
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn one_at_a_time() -> MutexGuard<'static, ()> {
@@ -28,6 +31,7 @@ fn start(file: &Path, args: &[&str]) -> Child {
         .arg("rehearse")
         .arg(file)
         .args(args)
+        .env("XDG_STATE_HOME", STATE)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -210,10 +214,13 @@ fn moved(fault: &str) -> Value {
         (code, result) = play("lb1", fault);
     }
     assert_eq!(result["promised_gap_ms"], 500.0, "{result:#}");
+    // Three intervals of 100 ms, the skew of priority 190, and an announcement.
+    assert_eq!(result["predicted"]["at_most_ms"], 345.8, "{result:#}");
     assert!(result["recovered_ms"].is_number(), "{result:#}");
     if !was_late(&result) {
         assert_eq!((&result["verdict"], code), (&Value::from("held"), Some(0)), "{result:#}");
         assert!(result["longest_gap_ms"].as_f64().unwrap() <= 510.0, "{result:#}");
+        assert_eq!(result["difference"], Value::Null, "{result:#}");
     }
     result
 }
@@ -342,6 +349,41 @@ fn a_host_that_would_need_two_interfaces_is_told_at_once() {
     assert_eq!(output.status.code(), Some(1));
 }
 
+#[test]
+fn what_was_predicted_and_observed_is_remembered_and_moves_the_audit() {
+    let _guard = one_at_a_time();
+    let (folder, file) = (tempfile::tempdir().unwrap(), example("pair.toml"));
+    let _ = std::fs::remove_dir_all(STATE);
+    let (_, report) = rehearse(&file, &["--only", "lb1", "--fault", "kill", "--fault", "drain"]);
+    let [killed, drained] = report["results"].as_array().unwrap().as_slice() else { panic!("{report:#}") };
+    assert_eq!(
+        (&killed["predicted"]["loss"], &drained["predicted"]["loss"]),
+        (&"gap".into(), &"nothing".into())
+    );
+    std::fs::write(folder.path().join("out.json"), report.to_string()).unwrap();
+    let ask = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nines"));
+        let output =
+            command.args(args).current_dir(folder.path()).env("XDG_STATE_HOME", STATE).output().unwrap();
+        let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (value, String::from_utf8(output.stderr).unwrap())
+    };
+    let file = file.to_str().unwrap();
+    let (assumed, told) = ask(&["audit", file, "--json"]);
+    assert!(told.contains("pair was rehearsed on ") && told.contains("`--with last`"), "{told}");
+    let (given, _) = ask(&["audit", file, "--with", "out.json", "--json"]);
+    let (last, _) = ask(&["audit", file, "--with", "last", "--json"]);
+    for answer in [&given, &last] {
+        assert_eq!(answer["rehearsals"]["failovers"][0]["failovers"], 1, "{answer:#}");
+        assert_eq!(answer["rehearsals"]["from"][0]["file_changed"], false, "{answer:#}");
+        assert_ne!(answer["prediction"], assumed["prediction"]);
+    }
+    let (lb1, _) = ask(&["what-if", file, "lb1", "--json", "--years", "100"]);
+    let cases = lb1["last_rehearsal"]["cases"].as_array().unwrap();
+    let gaps: Vec<&Value> = cases.iter().map(|case| &case["longest_gap_ms"]).collect();
+    assert_eq!(gaps, [&killed["longest_gap_ms"], &drained["longest_gap_ms"]]);
+}
+
 /// The proof that a rehearsal can fail.
 #[test]
 fn without_retries_a_killed_server_breaks_the_promise() {
@@ -353,6 +395,8 @@ fn without_retries_a_killed_server_breaks_the_promise() {
     let (code, report) = rehearse(&file, &["--only", "app1", "--fault", "kill"]);
     let result = &report["results"][0];
     assert!(result["requests"]["failed"].as_u64().unwrap() > 0, "{result:#}");
+    // The model knows: what was promised is broken, and nothing differs from what was predicted.
+    assert_eq!((&result["predicted"]["loss"], &result["difference"]), (&Value::from("some"), &Value::Null));
     assert_eq!((&result["verdict"], &report["verdict"]), (&Value::from("broken"), &Value::from("broken")));
     assert_eq!(code, Some(1));
 }

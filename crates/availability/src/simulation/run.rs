@@ -25,6 +25,8 @@ pub struct Block {
     pub longest: f64,
     /// How many outages these events together began, and the minutes that they lasted. The empty set: all others.
     pub causes: BTreeMap<Vec<EventId>, (u64, f64)>,
+    /// The same by the one event that came last before it: whatever else had failed, this began it.
+    pub begun_by: BTreeMap<EventId, (u64, f64)>,
     /// What happened in all: for measuring speed.
     pub events: u64,
     /// Maintenance that was put off at least once because the service would have gone down.
@@ -69,6 +71,9 @@ struct Run<'a> {
     touched: Vec<u32>,
     pending: Vec<u32>,
     down_since: Option<(f64, Vec<EventId>)>,
+    /// What failed last by itself, and what began the outage that lasts.
+    last: Option<EventId>,
+    began: Option<EventId>,
     block: Block,
 }
 
@@ -91,12 +96,15 @@ impl Simulation {
             touched: Vec::new(),
             pending: Vec::new(),
             down_since: None,
+            last: None,
+            began: None,
             block: Block {
                 number,
                 minutes: vec![0.0; years as usize],
                 outages: 0,
                 longest: 0.0,
                 causes: BTreeMap::new(),
+                begun_by: BTreeMap::new(),
                 events: 0,
                 put_off: 0,
             },
@@ -189,6 +197,7 @@ impl Run<'_> {
     }
 
     fn fail(&mut self, event: u32) {
+        self.last = Some(EventId(event));
         let behaviour = self.of.plant.behaviours[event as usize];
         self.conditions[event as usize] = Condition::Failed;
         let crew = behaviour.crew.filter(|&crew| crew < self.busy.len());
@@ -321,7 +330,10 @@ impl Run<'_> {
     fn judge(&mut self) {
         let down = self.down(self.of.plant.top);
         match (&self.down_since, down) {
-            (None, true) => self.down_since = Some((self.now, self.explain())),
+            (None, true) => {
+                self.down_since = Some((self.now, self.explain()));
+                self.began = self.last;
+            }
             (Some(_), false) => self.close(self.now),
             _ => {}
         }
@@ -345,6 +357,11 @@ impl Run<'_> {
         let minutes = (end - start) * 60.0;
         self.block.outages += 1;
         self.block.longest = self.block.longest.max(minutes);
+        if let Some(event) = self.began.take() {
+            let entry = self.block.begun_by.entry(event).or_default();
+            entry.0 += 1;
+            entry.1 += minutes;
+        }
         let causes = &mut self.block.causes;
         let cause = if causes.len() < CAUSES || causes.contains_key(&cause) { cause } else { Vec::new() };
         let entry = causes.entry(cause).or_default();

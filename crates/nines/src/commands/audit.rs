@@ -1,6 +1,7 @@
 //! `nines audit`: what happens if a component fails, for every component, and how many nines can be expected.
 
 mod capacity;
+mod with;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -11,8 +12,11 @@ use nines_availability::audit::{Audit, ComponentKind, Consequence, Options, Pred
 use nines_availability::service::Service;
 use nines_system::System;
 
-use crate::terminal::{BAD, BOLD, Cell, DIM, GOOD, PLAIN, UNSURE, line, table, tell, width};
+use crate::rehearsed::{self, memory};
+use crate::terminal::{self, BAD, BOLD, Cell, DIM, GOOD, PLAIN, UNSURE, line, table, tell, width};
 use crate::{EXIT_BAD, EXIT_FILE, EXIT_USAGE};
+
+use with::Rehearsals;
 
 /// Rows of hosts and members that are shown; all of them are in the JSON.
 const ROWS: usize = 60;
@@ -27,9 +31,10 @@ pub(crate) struct Args {
     /// A single point of failure that is accepted besides those of the file, and why: `"zone a=there is no second one yet"`
     #[arg(long, value_name = "COMPONENT=REASON", value_parser = accepted)]
     accept: Vec<(String, String)>,
-    /// Only what happens if this component fails, in full: `lb1`, a zone's name, `web`
-    #[arg(long, value_name = "COMPONENT", conflicts_with = "json")]
-    of: Option<String>,
+    /// What `nines rehearse --json` printed takes the place of what is assumed of failovers; `last`: what was rehearsed last
+    /// here. May be given several times
+    #[arg(long, value_name = "FILE|last")]
+    with: Vec<PathBuf>,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -51,6 +56,13 @@ fn accepted(text: &str) -> Result<(String, String), String> {
 
 /// Reads a file for a command that can't do without it; what is wrong is told.
 pub(super) fn read(file: &Path, needs: &[(String, usize)]) -> Result<(System, Service), ExitCode> {
+    read_with_text(file, needs).map(|(system, service, _)| (system, service))
+}
+
+pub(super) fn read_with_text(
+    file: &Path,
+    needs: &[(String, usize)],
+) -> Result<(System, Service, String), ExitCode> {
     let path = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| {
         tell(format_args!("nines: can't read {path}: {error}"));
@@ -66,45 +78,62 @@ pub(super) fn read(file: &Path, needs: &[(String, usize)]) -> Result<(System, Se
         return Err(ExitCode::from(EXIT_USAGE));
     }
     let service = Service::of(&system, &needs);
-    Ok((system, service))
+    Ok((system, service, text))
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let (system, service) = match read(&args.file, &args.needs) {
+    let (system, service, text_of_file) = match read_with_text(&args.file, &args.needs) {
         Ok(read) => read,
         Err(code) => return Ok(code),
     };
     let mut options = Options::of(&system);
     options.acknowledged.extend(args.accept.iter().cloned());
+    let rehearsals = if args.with.is_empty() {
+        if let Some(at) = memory::newest(&system.name) {
+            let day = terminal::day(at);
+            tell(format_args!(
+                "nines: {} was rehearsed on {day}: `--with last` puts that in the place of what is assumed",
+                system.name
+            ));
+        }
+        None
+    } else {
+        let fingerprint = rehearsed::fingerprint(&text_of_file);
+        let subject = rehearsed::Subject { system: &system, service: &service, fingerprint };
+        match rehearsed::read(&args.with, &subject) {
+            Ok(evidence) => Some(Rehearsals::new(&service, &mut options, evidence)),
+            Err(unusable) => {
+                tell(format_args!("nines: {unusable}"));
+                return Ok(EXIT_USAGE.into());
+            }
+        }
+    };
     let audit = Audit::of(&service, &options);
     let mut out = anstream::stdout().lock();
-    if let Some(name) = &args.of {
-        let lines = in_full(&audit, name);
-        if lines.is_empty() {
-            tell(format_args!("nines: there is no component {name}"));
-            return Ok(EXIT_USAGE.into());
-        }
-        for line in lines {
-            writeln!(out, "{line}")?;
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
     if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&audit)?)?;
+        let mut value = serde_json::to_value(&audit)?;
+        if let Some(rehearsals) = &rehearsals {
+            value["rehearsals"] = serde_json::to_value(rehearsals)?;
+        }
+        writeln!(out, "{value:#}")?;
     } else {
-        for line in text(&audit) {
+        for line in text(&audit, rehearsals.as_ref()) {
             writeln!(out, "{line}")?;
         }
     }
     Ok(if audit.is_good() { ExitCode::SUCCESS } else { EXIT_BAD.into() })
 }
 
-fn text(audit: &Audit) -> Vec<String> {
+fn text(audit: &Audit, rehearsals: Option<&Rehearsals>) -> Vec<String> {
     let width = width();
     let mut out = Vec::new();
     match &audit.prediction {
         Some(of) => predicted(audit, of, width, &mut out),
         None => out.push(format!("{}: no prediction", audit.name)),
+    }
+    if let Some(rehearsals) = rehearsals {
+        heading("What was rehearsed, in the place of what is assumed", &mut out);
+        out.extend(rehearsals.lines(audit, width));
     }
     heading("What happens if it fails", &mut out);
     let mut rows: Vec<&Consequence> = audit.components.iter().collect();
@@ -156,40 +185,7 @@ fn text(audit: &Audit) -> Vec<String> {
     out
 }
 
-/// Everything that is known of the components that are called so, or that have a word of their name in common with it.
-fn in_full(audit: &Audit, name: &str) -> Vec<String> {
-    let called = |row: &&Consequence| row.component.name.split([' ', ':']).any(|word| word == name);
-    let mut out = Vec::new();
-    for row in audit.components.iter().filter(called) {
-        if !out.is_empty() {
-            out.push(String::new());
-        }
-        out.push(line(
-            &[Cell::new(format!("{} {}", kind(row.component.kind), row.component.name), BOLD)],
-            None,
-        ));
-        let lost = if row.lost.is_empty() {
-            vec!["nothing until it is repaired".to_owned()]
-        } else {
-            row.lost.clone()
-        };
-        let person = if row.person { "needed" } else { "not needed" };
-        let facts = [
-            ("lost", lost),
-            ("impact", row.impact.clone()),
-            ("takes over", row.takes_over.clone()),
-            ("noticed", row.noticed.clone()),
-            ("a person is", vec![person.to_owned()]),
-        ];
-        for (what, told) in facts {
-            let first = std::iter::once(what).chain(std::iter::repeat(""));
-            out.extend(first.zip(&told).map(|(what, told)| format!("  {what:12}{told}")));
-        }
-    }
-    out
-}
-
-fn heading(text: &str, out: &mut Vec<String>) {
+pub(super) fn heading(text: &str, out: &mut Vec<String>) {
     out.push(String::new());
     out.push(line(&[Cell::new(text, BOLD)], None));
 }
@@ -236,7 +232,7 @@ fn predicted(audit: &Audit, of: &Prediction, width: Option<usize>, out: &mut Vec
     out.extend(table(&rows.collect::<Vec<_>>(), width));
 }
 
-fn kind(of: ComponentKind) -> &'static str {
+pub(super) fn kind(of: ComponentKind) -> &'static str {
     match of {
         ComponentKind::Region => "region",
         ComponentKind::Zone => "zone",

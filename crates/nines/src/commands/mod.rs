@@ -13,6 +13,7 @@ pub(crate) mod schema;
 pub(crate) mod simulate;
 pub(crate) mod stand_in;
 pub(crate) mod status;
+pub(crate) mod what_if;
 pub(crate) mod wish;
 
 use nines_system::Mistakes;

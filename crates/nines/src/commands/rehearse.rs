@@ -25,6 +25,7 @@ use nines_rehearsal::{CaseReport, Fault, Options, Plan, Rehearsal, Report, seque
 use nines_system::System;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::rehearsed::{fingerprint, memory};
 use crate::stage::LabStage;
 use crate::terminal::{self, tell};
 use crate::{EXIT_BAD, EXIT_FILE, EXIT_USAGE};
@@ -236,7 +237,11 @@ fn play(
         ended
     });
     machine.took_s = (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0;
-    let report = Report { machine: Some(machine), ..Report::new(system, plan, results) };
+    let mut report = Report { machine: Some(machine), ..Report::new(system, plan, results) };
+    report.fingerprint = std::fs::read_to_string(file).map(|text| fingerprint(&text)).unwrap_or_default();
+    if let Err(error) = memory::keep(&report) {
+        tell(format_args!("nines: this rehearsal is not remembered: {error}"));
+    }
     // What could not even begin has no table.
     if ended.is_ok() || !report.results.is_empty() {
         print(&report, args.json)?;

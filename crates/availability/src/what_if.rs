@@ -1,0 +1,340 @@
+//! What happens if this one component fails: everything that the model and simulated years know of it.
+
+mod subject;
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::assumptions::Case;
+use crate::audit::{Audit, Change, ComponentKind, Consequence, Options};
+use crate::forecast::{Asked, Blow, Forecast, Harm, Hit, Loss};
+use crate::model::{Kind, Model};
+use crate::nines::{HOURS_PER_YEAR, MINUTES_PER_YEAR};
+use crate::service::Service;
+use crate::simulation::{Block, Simulation};
+use crate::structure::EventId;
+
+pub use subject::{Subject, Unknown};
+
+/// Components that are named among those that are fatal together with it.
+const MOST: usize = 50;
+
+/// By the model.
+#[derive(Debug, Clone, Serialize)]
+pub struct WhatIf {
+    /// `host db1`, `zone a`, `load balancer front`.
+    pub component: String,
+    /// Whether it is one host, zone or region, and no group of hosts.
+    pub is_place: bool,
+    /// What clients do without until it is repaired.
+    pub lost: Vec<String>,
+    /// Whether that takes the service down.
+    pub fatal: bool,
+    /// Other components: with one of them gone as well, the service is down. Fifty at most, of so many.
+    pub fatal_with: Vec<String>,
+    pub fatal_with_count: usize,
+    /// What it costs clients in each way of failing.
+    pub ways: Vec<Way>,
+    /// The rows of an audit about it, and about what is on it.
+    pub consequences: Vec<Consequence>,
+    /// Whether it takes a person to end what clients lose.
+    pub person: bool,
+    pub failures_per_year: Option<f64>,
+    pub repair_hours: Option<f64>,
+    /// `None`: too entangled.
+    pub account: Option<Account>,
+    pub given: Option<Given>,
+    /// What would help.
+    pub changes: Vec<Change>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Way {
+    pub how: &'static str,
+    pub loss: &'static str,
+    /// `None`: nothing, or until it is repaired.
+    pub at_most_seconds: Option<f64>,
+    pub because: String,
+}
+
+/// Minutes of downtime a year that go to its account.
+#[derive(Debug, Clone, Serialize)]
+pub struct Account {
+    /// What would go if it never failed.
+    pub own: f64,
+    /// Of the whole downtime.
+    pub share: f64,
+    /// The how-manieth of all that takes something it is.
+    pub rank: usize,
+    pub of: usize,
+    /// Failovers that begin when it fails, or that are its own.
+    pub failovers: Vec<Failovers>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Failovers {
+    pub group: String,
+    /// Minutes a year while another takes over, and while a person does what did not come about by itself.
+    pub failing_over: f64,
+    pub missed: f64,
+}
+
+/// If it is down now, for as long as a repair takes on average.
+#[derive(Debug, Clone, Serialize)]
+pub struct Given {
+    pub hours: f64,
+    /// The share of that time in which the service is down.
+    pub down: f64,
+    /// Minutes of downtime: until others have taken over (misses by their likelihood), and from then on.
+    pub taking_over: f64,
+    pub minutes: f64,
+}
+
+/// What simulated years had of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Begun {
+    pub years: usize,
+    pub seed: u64,
+    /// Outages that it began: what failed last before the service was down.
+    pub outages_per_year: f64,
+    pub minutes_per_year: f64,
+    pub share_of_downtime: f64,
+    /// The share of years with none of them, one, two, and more.
+    pub years_with: [f64; 4],
+    /// Minutes of them in the median year, and in the worst of ten, a hundred, and all.
+    pub median: f64,
+    pub worst_of_10: f64,
+    pub worst_of_100: f64,
+    pub worst: f64,
+}
+
+impl WhatIf {
+    pub fn of(service: &Service, options: &Options, audit: &Audit, subject: &Subject) -> Self {
+        let model = Model::of(service, &options.assumptions, Case::Likely);
+        let events = subject.events(service, &model);
+        let fatal = fails(&model, &events, None);
+        let fatal_with = if fatal { Vec::new() } else { fatal_with(service, &model, &events) };
+        let consequences = subject.rows(service, audit);
+        let ways = ways(service, options, subject);
+        let lost: Vec<String> = model.lost(&events).into_iter().map(|of| of.name.clone()).collect();
+        let behaviour = subject.failure(service, &model).and_then(|event| model.behaviour(event));
+        let life = behaviour.and_then(|behaviour| behaviour.life).map(|life| life.mean());
+        let repair_hours = behaviour.map(|behaviour| behaviour.repair.mean());
+        let analysis = model.analyse(options.limits).ok();
+        Self {
+            component: subject.label(service),
+            is_place: matches!(subject, Subject::Region(_) | Subject::Zone(_) | Subject::Host(_)),
+            person: !lost.is_empty() || consequences.iter().any(|row| row.person),
+            lost,
+            fatal,
+            fatal_with_count: fatal_with.len(),
+            fatal_with: fatal_with.into_iter().take(MOST).collect(),
+            ways,
+            consequences,
+            failures_per_year: life.map(|life| HOURS_PER_YEAR / life),
+            repair_hours,
+            account: analysis.as_ref().map(|analysis| {
+                let importance = analysis.importance(&model.q);
+                let minutes = analysis.probability(&model.q).likely * MINUTES_PER_YEAR;
+                let shares: Vec<f64> = importance.iter().map(|of| of.criticality).collect();
+                account(service, &model, subject, &shares, minutes)
+            }),
+            given: analysis.as_ref().zip(repair_hours).map(|(analysis, hours)| {
+                let mut q = model.q.clone();
+                events.iter().for_each(|event| q[event.index()] = 1.0);
+                let down = analysis.probability(&q).likely;
+                let taking_over = taking_over(service, options, &model, subject);
+                Given { hours, down, taking_over, minutes: taking_over + down * hours * 60.0 }
+            }),
+            changes: subject.helped_by(service, &audit.changes),
+        }
+    }
+}
+
+fn fails(model: &Model, events: &[EventId], other: Option<EventId>) -> bool {
+    model.tree.fails(model.top, |event| events.contains(&event) || other == Some(event))
+}
+
+fn fatal_with(service: &Service, model: &Model, events: &[EventId]) -> Vec<String> {
+    let places = model.kinds.iter().enumerate().filter(|(_, kind)| kind.is_place());
+    let others = places.map(|(at, kind)| (EventId(at as u32), kind)).filter(|(at, _)| !events.contains(at));
+    let fatal = others.filter(|(at, _)| !fails(model, &[], Some(*at)) && fails(model, events, Some(*at)));
+    fatal.map(|(_, kind)| kind.label(service)).collect()
+}
+
+/// What it costs clients if all of it is silent, killed, or taken out on purpose.
+fn ways(service: &Service, options: &Options, subject: &Subject) -> Vec<Way> {
+    let harms = match subject {
+        Subject::Coordination => vec![("lost", Harm::StoreGone)],
+        _ => vec![
+            ("without power or network", Harm::Silent),
+            ("killed", Harm::Killed),
+            ("drained or handed over", Harm::GivenAway),
+        ],
+    };
+    let hosts = subject.hosts(service);
+    let is_here = |host: &usize| hosts.contains(host);
+    let mut asked: Vec<Asked> = Vec::new();
+    let of_databases = |database: usize| service.databases[database].hosts.iter().any(is_here);
+    for database in
+        (0..service.databases.len()).filter(|&at| of_databases(at) || *subject == Subject::Coordination)
+    {
+        let first = service.databases[database].hosts.first().is_some_and(is_here);
+        asked.push(Asked::Writes { database, primary: if first { Hit::Yes } else { Hit::No } });
+    }
+    if *subject != Subject::Coordination {
+        let led_to = |pool: usize| {
+            let mut entries = service.entries.iter().filter(|entry| entry.hosts.iter().any(is_here));
+            entries.any(|entry| entry.serves.iter().any(|(_, of)| *of == pool))
+        };
+        let stands = |pool: usize| service.pools[pool].hosts().iter().any(is_here);
+        let pools = (0..service.pools.len())
+            .filter(|&pool| led_to(pool) || (service.pools[pool].reaches.is_none() && stands(pool)));
+        asked.push(Asked::Pools { pools: pools.collect(), repeatable: true });
+    }
+    let way = |(how, harm): (&'static str, Harm)| {
+        let forecasts = asked.iter().map(|asked| {
+            let blow = Blow { hosts: hosts.clone(), harm, asked: asked.clone(), anyone_answers: false };
+            Forecast::of(service, &options.assumptions, &blow)
+        });
+        let worst = forecasts.fold(None::<Forecast>, |worst, next| match worst {
+            Some(worst) if worst.loss >= next.loss => Some(worst),
+            _ => Some(next),
+        })?;
+        let (loss, at_most_seconds) = match worst.loss {
+            Loss::Nothing => ("nothing", None),
+            Loss::Some(seconds) => ("some", Some(seconds)),
+            Loss::Gap(seconds) => ("gap", Some(seconds)),
+            Loss::UntilRepaired(_) => ("until-repaired", None),
+        };
+        Some(Way { how, loss, at_most_seconds, because: worst.how })
+    };
+    harms.into_iter().filter_map(way).collect()
+}
+
+/// `shares`: of the downtime, by event.
+fn account(service: &Service, model: &Model, subject: &Subject, shares: &[f64], minutes: f64) -> Account {
+    let own: BTreeSet<EventId> = subject.own(service, model).into_iter().collect();
+    let share: f64 = own.iter().map(|event| shares[event.index()]).sum();
+    let mut above: Vec<f64> =
+        (0..shares.len()).filter(|&at| !own.contains(&EventId(at as u32))).map(|at| shares[at]).collect();
+    above.retain(|other| *other > share);
+    let of_kind = |kind: Kind| model.event(&kind).map_or(0.0, |event| shares[event.index()] * minutes);
+    let failovers = subject.failovers(service, model).into_iter().map(|group| {
+        let name = format!("{} ({})", group.component, group.what);
+        Failovers {
+            failing_over: of_kind(Kind::FailingOver(name.clone())),
+            missed: of_kind(Kind::Missed(name.clone())),
+            group: name,
+        }
+    });
+    Account {
+        own: share * minutes,
+        share,
+        rank: above.len() + 1,
+        of: shares.iter().filter(|share| **share > 0.0).count().max(above.len() + 1),
+        failovers: failovers.collect(),
+    }
+}
+
+/// Minutes until others have what it had, with misses by their likelihood: they happen at one time, so the longest counts.
+fn taking_over(service: &Service, options: &Options, model: &Model, subject: &Subject) -> f64 {
+    let hosts = subject.hosts(service);
+    let begins = model.groups.iter().filter(|group| {
+        *subject != Subject::Coordination
+            && hosts.contains(&group.hosts[0])
+            && group.hosts.iter().any(|host| !hosts.contains(host))
+    });
+    let minutes = begins.map(|group| {
+        let coverage = options.assumptions.coverage(&group.component).value.likely;
+        let hand = options.assumptions.by_hand.mean() * 60.0;
+        coverage * (group.notice + group.takes_over) / 60.0 + (1.0 - coverage) * hand
+    });
+    minutes.fold(0.0, f64::max)
+}
+
+/// The years that [`Begun`] is made of: each begins with everything in order, and has random numbers of its own.
+pub fn year(simulation: &Simulation, seed: u64, number: u64) -> Block {
+    simulation.block(seed, number, 1)
+}
+
+impl Begun {
+    pub fn of(service: &Service, model: &Model, subject: &Subject, years: &[Block], seed: u64) -> Self {
+        let own = subject.own(service, model);
+        let n = years.len().max(1) as f64;
+        let begun = years.iter().map(|year| {
+            let of = own.iter().filter_map(|event| year.begun_by.get(event));
+            of.fold((0, 0.0), |sum, of| (sum.0 + of.0, sum.1 + of.1))
+        });
+        let begun: Vec<(u64, f64)> = begun.collect();
+        let all: f64 = years.iter().flat_map(|year| year.begun_by.values()).map(|(_, minutes)| minutes).sum();
+        let sum: f64 = begun.iter().map(|(_, minutes)| minutes).sum();
+        let mut minutes: Vec<f64> = begun.iter().map(|(_, minutes)| *minutes).collect();
+        minutes.sort_by(f64::total_cmp);
+        // The smallest figure that at least this share of years does not exceed.
+        let percentile = |share: f64| {
+            let at = (share * n).ceil().max(1.0) as usize - 1;
+            minutes.get(at.min(minutes.len().saturating_sub(1))).copied().unwrap_or(0.0)
+        };
+        let with = |count: std::ops::RangeInclusive<u64>| {
+            begun.iter().filter(|(outages, _)| count.contains(outages)).count() as f64 / n
+        };
+        Self {
+            years: years.len(),
+            seed,
+            outages_per_year: begun.iter().map(|(outages, _)| outages).sum::<u64>() as f64 / n,
+            minutes_per_year: sum / n,
+            share_of_downtime: if all > 0.0 { sum / all } else { 0.0 },
+            years_with: [with(0..=0), with(1..=1), with(2..=2), with(3..=u64::MAX)],
+            median: percentile(0.5),
+            worst_of_10: percentile(0.9),
+            worst_of_100: percentile(0.99),
+            worst: minutes.last().copied().unwrap_or(0.0),
+        }
+    }
+}
+
+impl Subject {
+    /// The rows of an audit about it, and about what is on it.
+    fn rows(&self, service: &Service, audit: &Audit) -> Vec<Consequence> {
+        let rows = audit.components.iter().filter(|row| self.is_told_of(service, row));
+        rows.cloned().collect()
+    }
+
+    fn is_told_of(&self, service: &Service, row: &Consequence) -> bool {
+        let (kind, name) = (row.component.kind, row.component.name.as_str());
+        match self {
+            Self::Region(of) => kind == ComponentKind::Region && name == of,
+            Self::Zone(at) => kind == ComponentKind::Zone && name == service.zones[*at].name,
+            Self::Host(at) => {
+                let host = &service.hosts[*at].name;
+                match kind {
+                    ComponentKind::Host => name == host,
+                    ComponentKind::LoadBalancer | ComponentKind::Instance => {
+                        name.rsplit_once(" on ").is_some_and(|(_, on)| on == host)
+                    }
+                    ComponentKind::Member => name.split(':').next() == Some(host),
+                    ComponentKind::Coordination => name.rsplit_once(':').is_some_and(|(on, _)| on == host),
+                    _ => false,
+                }
+            }
+            Self::Entry(at) => {
+                let entry = name.rsplit_once(" on ").map(|(entry, _)| entry);
+                kind == ComponentKind::LoadBalancer && entry == Some(&service.entries[*at].name)
+            }
+            Self::Pool(at) => {
+                let pool = name.rsplit_once(" of ").map(|(_, pool)| pool);
+                kind == ComponentKind::Member && pool == Some(&service.pools[*at].name)
+            }
+            Self::Database(at) => {
+                let database = name.rsplit_once(" on ").map(|(database, _)| database);
+                kind == ComponentKind::Instance && database == Some(&service.databases[*at].name)
+            }
+            Self::Coordination => kind == ComponentKind::Coordination,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! Which component is meant, as people call it.
+
+use crate::audit::Change;
+use crate::model::{ActivePassive, Kind, Model};
+use crate::service::Service;
+use crate::structure::EventId;
+
+/// A component of a service. Those that are several hosts are lost when all of them are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    Region(String),
+    Zone(usize),
+    Host(usize),
+    Entry(usize),
+    Pool(usize),
+    Database(usize),
+    Coordination,
+}
+
+/// A name that nothing has, or several things.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unknown {
+    /// All names that there are.
+    Nothing(Vec<String>),
+    /// Which of these?
+    Several(Vec<String>),
+}
+
+impl Subject {
+    /// `db1`, `a`, `zone a`, `front`, `load balancer front`.
+    ///
+    /// # Errors
+    /// If nothing or more than one thing is called so.
+    pub fn named(service: &Service, name: &str) -> Result<Self, Unknown> {
+        let all = Self::all(service);
+        let words = name.split_whitespace().collect::<Vec<_>>().join(" ");
+        if let Some(exactly) = all.iter().find(|of| of.label(service) == words) {
+            return Ok(exactly.clone());
+        }
+        let mut called = all.iter().filter(|of| of.name(service) == words);
+        match (called.next(), called.next()) {
+            (Some(one), None) => Ok(one.clone()),
+            (None, _) => Err(Unknown::Nothing(all.iter().map(|of| of.name(service)).collect())),
+            (Some(_), Some(_)) => {
+                let same = all.iter().filter(|of| of.name(service) == words);
+                Err(Unknown::Several(same.map(|of| of.label(service)).collect()))
+            }
+        }
+    }
+
+    fn all(service: &Service) -> Vec<Self> {
+        let mut all: Vec<Self> = (0..service.hosts.len()).map(Self::Host).collect();
+        all.extend((0..service.entries.len()).map(Self::Entry));
+        all.extend(
+            (0..service.pools.len()).filter(|&at| service.pools[at].reaches.is_none()).map(Self::Pool),
+        );
+        all.extend((0..service.databases.len()).map(Self::Database));
+        all.extend(service.quorum.iter().filter(|of| !of.members.is_empty()).map(|_| Self::Coordination));
+        all.extend((0..service.zones.len()).map(Self::Zone));
+        all.extend(service.regions().into_iter().map(|region| Self::Region(region.to_owned())));
+        all
+    }
+
+    fn name(&self, service: &Service) -> String {
+        match self {
+            Self::Region(name) => name.clone(),
+            Self::Zone(at) => service.zones[*at].name.clone(),
+            Self::Host(at) => service.hosts[*at].name.clone(),
+            Self::Entry(at) => service.entries[*at].name.clone(),
+            Self::Pool(at) => service.pools[*at].name.clone(),
+            Self::Database(at) => service.databases[*at].name.clone(),
+            Self::Coordination => "coordination".to_owned(),
+        }
+    }
+
+    /// `host db1`; unlike its name, nothing else is called so.
+    pub fn label(&self, service: &Service) -> String {
+        let what = match self {
+            Self::Region(_) => "region",
+            Self::Zone(_) => "zone",
+            Self::Host(_) => "host",
+            Self::Entry(_) => "load balancer",
+            Self::Pool(_) => "pool",
+            Self::Database(_) => "database",
+            Self::Coordination => return "coordination".to_owned(),
+        };
+        format!("{what} {}", self.name(service))
+    }
+
+    /// The hosts that are lost with it.
+    pub fn hosts(&self, service: &Service) -> Vec<usize> {
+        let within = |is: &dyn Fn(usize) -> bool| {
+            (0..service.hosts.len()).filter(|&host| is(host)).collect::<Vec<_>>()
+        };
+        match self {
+            Self::Region(name) => within(&|host| service.region_of(host) == Some(name)),
+            Self::Zone(at) => within(&|host| service.zone_of(host) == *at),
+            Self::Host(at) => vec![*at],
+            Self::Entry(at) => service.entries[*at].hosts.clone(),
+            Self::Pool(at) => service.pools[*at].hosts(),
+            Self::Database(at) => service.databases[*at].hosts.clone(),
+            Self::Coordination => {
+                let voters = service.quorum.iter().flat_map(|quorum| &quorum.members);
+                voters.filter_map(|voter| voter.host).collect()
+            }
+        }
+    }
+
+    /// Events that all happen when it is lost.
+    pub(super) fn events(&self, service: &Service, model: &Model) -> Vec<EventId> {
+        let kinds: Vec<Kind> = match self {
+            Self::Region(name) => vec![Kind::Region(name.clone())],
+            Self::Zone(at) => vec![Kind::Zone(*at)],
+            _ => {
+                let elsewhere = service.quorum.iter().flat_map(|quorum| &quorum.members);
+                let elsewhere = elsewhere.filter(|of| of.host.is_none() && *self == Self::Coordination);
+                let hosts = self.hosts(service).into_iter().map(Kind::Host);
+                hosts.chain(elsewhere.map(|of| Kind::Elsewhere(of.name.clone()))).collect()
+            }
+        };
+        kinds.iter().filter_map(|kind| model.event(kind)).collect()
+    }
+
+    /// The event of its own failure: of several hosts, that all of them fail by what they have in common.
+    pub(super) fn failure(&self, service: &Service, model: &Model) -> Option<EventId> {
+        match self {
+            Self::Region(_) | Self::Zone(_) | Self::Host(_) => self.events(service, model).first().copied(),
+            _ => {
+                let apart = |of: &Self| {
+                    let mut hosts = of.hosts(service);
+                    hosts.sort_unstable();
+                    hosts.dedup();
+                    hosts
+                };
+                let hosts = apart(self);
+                if let [one] = hosts.as_slice() {
+                    return model.event(&Kind::Host(*one));
+                }
+                // What the same hosts have in common is one event, under the name of whatever they make up first.
+                let alike = Self::all(service).into_iter().filter(|of| apart(of) == hosts);
+                let mut names = alike.map(|of| Kind::CommonCause(of.name(service)));
+                names.find_map(|kind| model.event(&kind))
+            }
+        }
+    }
+
+    /// Events that count as its own: for several hosts those of each, and what they have in common.
+    pub(super) fn own(&self, service: &Service, model: &Model) -> Vec<EventId> {
+        let mut events = self.events(service, model);
+        events.extend(self.failure(service, model));
+        events.sort_unstable();
+        events.dedup();
+        events
+    }
+
+    /// Failovers that begin when it fails, as long as nothing failed before; or that are its own.
+    pub(super) fn failovers<'a>(&self, service: &Service, model: &'a Model) -> Vec<&'a ActivePassive> {
+        let hosts = self.hosts(service);
+        let is_of = |group: &&ActivePassive| match self {
+            Self::Entry(at) => group.database.is_none() && group.component == service.entries[*at].name,
+            Self::Database(at) => group.database == Some(*at),
+            Self::Pool(_) | Self::Coordination => false,
+            Self::Region(_) | Self::Zone(_) | Self::Host(_) => hosts.contains(&group.hosts[0]),
+        };
+        model.groups.iter().filter(is_of).collect()
+    }
+
+    /// Changes that remove it as a single point of failure, or that speak of it or of what is on it.
+    pub(super) fn helped_by(&self, service: &Service, changes: &[Change]) -> Vec<Change> {
+        let label = self.label(service);
+        let names: Vec<String> = match self {
+            // Everything is in some zone.
+            Self::Region(_) | Self::Zone(_) => Vec::new(),
+            Self::Host(at) => {
+                let entries = service.entries.iter().filter(|of| of.hosts.contains(at)).map(|of| &of.name);
+                let pools = service.pools.iter().filter(|of| of.reaches.is_none() && of.hosts().contains(at));
+                let databases =
+                    service.databases.iter().filter(|of| of.hosts.contains(at)).map(|of| &of.name);
+                let on_it = entries.chain(pools.map(|of| &of.name)).chain(databases).cloned();
+                on_it.chain([self.name(service)]).collect()
+            }
+            _ => vec![self.name(service)],
+        };
+        let tells = |change: &&Change| {
+            let mut words = change.text.split(|letter: char| letter.is_whitespace() || letter == ',');
+            change.removes.contains(&label)
+                || words.any(|word| names.iter().any(|name| name == word))
+                || (matches!(self, Self::Zone(_))
+                    && change.text.contains(&format!("instead of {}", self.name(service))))
+        };
+        changes.iter().filter(tells).cloned().collect()
+    }
+}

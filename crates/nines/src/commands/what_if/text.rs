@@ -1,0 +1,234 @@
+//! The answers as a person reads them: the figures side by side first, then each answer in full.
+
+use anstyle::Style;
+use nines_availability::what_if::{Begun, Way, WhatIf};
+use nines_rehearsal::report::Loss;
+use nines_rehearsal::verdict::Verdict;
+
+use super::super::audit::{heading, kind};
+use super::Answers;
+use crate::rehearsed::Tried;
+use crate::terminal::{self, BAD, BOLD, Cell, DIM, GOOD, PLAIN, UNSURE, line, table, thousands};
+
+const NO_DRILL: &str = "no drill yet";
+
+pub(super) fn lines(answers: &Answers, width: Option<usize>) -> Vec<String> {
+    let analysis = &answers.analysis;
+    let (verdict, style) = verdict(analysis);
+    let mut out =
+        vec![line(&[Cell::new(format!("{}: ", analysis.component), BOLD), Cell::new(verdict, style)], None)];
+    out.push(String::new());
+    out.extend(table(&side_by_side(answers), width));
+    heading("Analysis: what the file says", &mut out);
+    analysed(analysis, width, &mut out);
+    heading(
+        &format!(
+            "Simulation: {} years, seed {}",
+            thousands(answers.simulation.years as u64),
+            answers.simulation.seed
+        ),
+        &mut out,
+    );
+    simulated(&answers.simulation, &mut out);
+    heading("Last rehearsal: it was broken, and clients asked on", &mut out);
+    rehearsed(answers, width, &mut out);
+    heading("Last drill: it was broken in the real system", &mut out);
+    out.push(NO_DRILL.to_owned());
+    out
+}
+
+fn verdict(of: &WhatIf) -> (String, Style) {
+    if of.fatal {
+        return ("the service is down until it is repaired".to_owned(), BAD);
+    }
+    if !of.lost.is_empty() {
+        return ("something is lost until it is repaired".to_owned(), BAD);
+    }
+    match of.ways.first().and_then(|way| way.at_most_seconds) {
+        Some(seconds) => (format!("nothing answers for up to {seconds:.2} s, then others do"), UNSURE),
+        None => ("clients lose nothing".to_owned(), GOOD),
+    }
+}
+
+fn loss(way: &Way) -> String {
+    match (way.loss, way.at_most_seconds) {
+        ("nothing", _) => "no gap".to_owned(),
+        ("some", Some(seconds)) => format!("some, ≤ {seconds:.2} s"),
+        (_, Some(seconds)) => format!("≤ {seconds:.2} s"),
+        _ => "until repaired".to_owned(),
+    }
+}
+
+fn side_by_side(answers: &Answers) -> Vec<Vec<Cell>> {
+    let Answers { analysis, simulation, rehearsed } = answers;
+    let dash = || "–".to_owned();
+    let longest = rehearsed.tried.iter().map(|tried| tried.longest_gap_ms).reduce(f64::max);
+    let head = ["", "analysis", "simulation", "last rehearsal", "last drill"];
+    let mut rows = vec![head.iter().map(|text| Cell::number(*text).styled(DIM)).collect::<Vec<_>>()];
+    let row = |what: &str, cells: [String; 4]| {
+        std::iter::once(Cell::new(what, PLAIN)).chain(cells.map(Cell::number)).collect::<Vec<_>>()
+    };
+    rows.push(row(
+        "longest gap if it fails",
+        [
+            analysis.ways.first().map_or_else(dash, loss),
+            dash(),
+            longest.map_or_else(dash, |ms| format!("{:.2} s", ms / 1e3)),
+            NO_DRILL.to_owned(),
+        ],
+    ));
+    rows.push(row(
+        "fails, a year",
+        [analysis.failures_per_year.map_or_else(dash, |of| format!("{of:.2}")), dash(), dash(), dash()],
+    ));
+    // As if it were active whenever it fails, and whatever else fails meanwhile were its doing.
+    let worst = |each: f64, digits: usize| {
+        let rate = analysis.failures_per_year.filter(|_| analysis.is_place)?;
+        Some(format!("≤ {:.digits$}", rate * each))
+    };
+    let begins = analysis.ways.first().filter(|way| way.loss != "nothing").and_then(|_| worst(1.0, 2));
+    rows.push(row(
+        "begins outages, a year",
+        [begins.unwrap_or_else(dash), format!("{:.2}", simulation.outages_per_year), dash(), dash()],
+    ));
+    let minutes = analysis.given.as_ref().and_then(|given| worst(given.minutes, 1));
+    rows.push(row(
+        "minutes of them, a year",
+        [minutes.unwrap_or_else(dash), format!("{:.1}", simulation.minutes_per_year), dash(), dash()],
+    ));
+    let broken = rehearsed.tried.iter().filter(|tried| tried.verdict == Verdict::Broken).count();
+    let held = match rehearsed.tried.len() {
+        0 => "not rehearsed".to_owned(),
+        all => format!("{} of {all}", all - broken),
+    };
+    rows.push(row("promises held", [dash(), dash(), held, dash()]));
+    rows
+}
+
+fn analysed(of: &WhatIf, width: Option<usize>, out: &mut Vec<String>) {
+    let rows = of.ways.iter().map(|way| {
+        vec![
+            Cell::new(format!("  {}", way.how), PLAIN),
+            Cell::number(loss(way)),
+            Cell::new(way.because.clone(), DIM),
+        ]
+    });
+    out.extend(table(&rows.collect::<Vec<_>>(), width));
+    if !of.lost.is_empty() {
+        out.push(format!("  lost until repaired: {}", of.lost.join("; ")));
+    }
+    for row in &of.consequences {
+        let name = format!("{} {}", kind(row.component.kind), row.component.name);
+        let facts = [("impact", &row.impact), ("takes over", &row.takes_over), ("noticed", &row.noticed)];
+        out.push(format!("  {name}"));
+        for (what, told) in facts {
+            let first = std::iter::once(what).chain(std::iter::repeat(""));
+            out.extend(first.zip(told).map(|(what, told)| format!("    {what:12}{told}")));
+        }
+    }
+    let person = if of.person { "needed" } else { "not needed" };
+    out.push(format!("  a person is {person}"));
+    match (of.fatal, of.fatal_with_count) {
+        (true, _) => out.push("  fatal alone".to_owned()),
+        (false, 0) => out.push("  fatal together with no single other component".to_owned()),
+        (false, count) => {
+            let more = count - of.fatal_with.len();
+            let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+            out.push(format!("  fatal together with {}{more}", of.fatal_with.join(", ")));
+        }
+    }
+    if let Some(account) = &of.account {
+        out.push(format!(
+            "  {:.2} minutes a year would go if it never failed, {:.1} % of all: number {} of {}",
+            account.own,
+            account.share * 100.0,
+            account.rank,
+            account.of
+        ));
+        for group in &account.failovers {
+            out.push(format!(
+                "  failovers of {}, whoever begins them: {:.2} minutes a year under way, {:.2} missed",
+                group.group, group.failing_over, group.missed
+            ));
+        }
+    }
+    if let Some(given) = &of.given {
+        out.push(format!(
+            "  if it is down now, for {:.1} h: {:.1} minutes of downtime on average; {:.1} until others have taken over, misses by their likelihood, and the service down for {:.2} % of the rest",
+            given.hours,
+            given.minutes,
+            given.taking_over,
+            given.down * 100.0
+        ));
+    }
+    let buys = of.changes.iter().map(|change| {
+        let saves = change.saves.map_or_else(|| "?".to_owned(), |saves| format!("{:.1}", -saves));
+        format!("  {saves} minutes a year: {}", change.text)
+    });
+    out.extend(buys);
+}
+
+fn simulated(of: &Begun, out: &mut Vec<String>) {
+    out.push(format!(
+        "  {:.3} outages a year begun by it, {:.2} minutes a year, {:.1} % of all downtime",
+        of.outages_per_year,
+        of.minutes_per_year,
+        of.share_of_downtime * 100.0
+    ));
+    let [none, one, two, more] = of.years_with.map(|share| share * 100.0);
+    out.push(format!(
+        "  in {none:.1} % of years none, in {one:.1} % one, in {two:.1} % two, in {more:.1} % more"
+    ));
+    out.push(format!(
+        "  minutes of them in the median year {:.1}, in the worst of 10 {:.1}, of 100 {:.1}, of all {:.1}",
+        of.median, of.worst_of_10, of.worst_of_100, of.worst
+    ));
+}
+
+fn rehearsed(answers: &Answers, width: Option<usize>, out: &mut Vec<String>) {
+    let of = &answers.rehearsed;
+    if of.tried.is_empty() {
+        out.push("  not rehearsed: `nines rehearse FILE --only NAME` does it, and is remembered".to_owned());
+        return;
+    }
+    if of.from.iter().any(|source| source.file_changed) {
+        out.push(line(&[Cell::new("  the system file has changed since: rehearse again", UNSURE)], None));
+    }
+    let head = ["  what", "how", "when", "predicted", "longest gap", "failed", "verdict"];
+    let head = head.iter().enumerate().map(|(at, text)| match at {
+        3..=5 => Cell::number(*text).styled(DIM),
+        _ => Cell::new(*text, DIM),
+    });
+    let mut rows = vec![head.collect::<Vec<_>>()];
+    rows.extend(of.tried.iter().map(row));
+    out.extend(table(&rows, width));
+    let told = of.tried.iter().filter_map(|tried| Some((tried, tried.difference.as_ref()?)));
+    out.extend(told.map(|(tried, difference)| {
+        let text = format!("  finding: {} {}: {difference}", tried.label(), tried.fault);
+        line(&[Cell::new(text, UNSURE)], None)
+    }));
+}
+
+fn row(tried: &Tried) -> Vec<Cell> {
+    let predicted = match tried.predicted.as_ref().map(|of| (of.loss, of.at_most_ms)) {
+        None => "–".to_owned(),
+        Some((Loss::Nothing, _)) => "no gap".to_owned(),
+        Some((Loss::UntilRepaired, _) | (_, None)) => "until repaired".to_owned(),
+        Some((Loss::Some, Some(ms))) => format!("some, ≤ {:.2} s", ms / 1e3),
+        Some((Loss::Gap, Some(ms))) => format!("≤ {:.2} s", ms / 1e3),
+    };
+    let (verdict, style) = match tried.verdict {
+        Verdict::Held => ("held".to_owned(), GOOD),
+        Verdict::Broken => (format!("broken: {}", tried.why.join("; ")), BAD),
+    };
+    let times = if tried.times > 1 { format!(" (× {})", tried.times) } else { String::new() };
+    vec![
+        Cell::new(format!("  {}", tried.label()), PLAIN),
+        Cell::new(format!("{}{times}", tried.fault), PLAIN),
+        Cell::new(terminal::day(tried.at), PLAIN),
+        Cell::number(predicted).styled(DIM),
+        Cell::number(format!("{:.2} s", tried.longest_gap_ms / 1e3)),
+        Cell::number(format!("{} of {}", thousands(tried.failed), thousands(tried.asked))),
+        Cell::new(verdict, style),
+    ]
+}
