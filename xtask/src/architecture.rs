@@ -12,6 +12,7 @@ use crate::shell;
 const HOUSE: &[(&str, &[&str])] = &[
     ("nines-system", &[]),
     ("nines-availability", &["nines-system"]),
+    ("nines-ledger", &["nines-availability"]),
     ("nines-control", &["nines-system"]),
     ("nines-load-balancer", &["nines-control", "nines-system"]),
     ("nines-admin", &["nines-control", "nines-system"]),
@@ -31,6 +32,7 @@ const HOUSE: &[(&str, &[&str])] = &[
             "nines-coordination",
             "nines-database",
             "nines-lab",
+            "nines-ledger",
             "nines-load-balancer",
             "nines-rehearsal",
             "nines-simulator",

@@ -9,6 +9,7 @@ pub mod bounds;
 pub mod distribution;
 mod hash;
 pub mod markov;
+pub mod measurement;
 pub mod model;
 pub mod nines;
 pub mod random;
