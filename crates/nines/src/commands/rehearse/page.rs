@@ -228,6 +228,3 @@ fn tone(result: &CaseReport) -> Tone {
 fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
-
-#[cfg(test)]
-mod tests;

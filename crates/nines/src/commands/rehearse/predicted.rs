@@ -18,7 +18,7 @@ pub(super) struct Predictor {
 
 impl Predictor {
     pub(super) fn of(system: &System) -> Self {
-        Self { service: Service::of(system, &BTreeMap::new()), assumptions: Assumptions::default() }
+        Self { service: Service::of(system, &BTreeMap::new()), assumptions: Assumptions::of(system) }
     }
 
     /// Puts the prediction into a report, and how what was observed differs from it.
