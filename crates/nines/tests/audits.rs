@@ -73,6 +73,24 @@ members = ["app1:8080", "app2:8080"]
 check = { http = "/" }
 "#;
 
+#[test]
+fn a_check_tells_what_is_around_the_hosts() {
+    let out = nines(root(), &["check", "examples/everything.toml"]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    for (what, about) in [
+        ("name shop.example ", "   to front; clients try each by themselves\n"),
+        ("shared sw1 ", "   switch of db3, db4, zone a\n"),
+        ("accepted zone a ", "   half of what clients see is there until the move is done\n"),
+    ] {
+        let row = text.split_inclusive('\n').find(|line| line.starts_with(what)).unwrap_or_default();
+        assert!(row.ends_with(about), "{what}: {text}");
+    }
+    let out = nines(root(), &["check", "examples/two-datacentres.toml", "--json"]);
+    let answer: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let name = &answer["summary"]["names"][0];
+    assert_eq!((&name["name"], &name["ttl_ms"]), (&"shop.example".into(), &60_000.into()));
+}
+
 struct Audited {
     code: i32,
     json: Value,
