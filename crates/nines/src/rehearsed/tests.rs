@@ -1,3 +1,5 @@
+//! Which reports are read, and which of their cases are failovers, came about, or were missed.
+
 use std::collections::BTreeMap;
 
 use nines_availability::assumptions::Rehearsed;
