@@ -19,7 +19,10 @@ pub(crate) fn run() -> Result<ExitCode> {
     };
     shell::run(shell::cargo().args(["build", "--profile", "quick", "--locked", "--package", "nines"]))?;
     let nines = shell::target().join("quick/nines");
-    let rehearsal = shell::status(Command::new(nines).current_dir(shell::root()).args(["rehearse", file]))?;
+    let mut rehearse = Command::new(nines);
+    // What it remembers for audits stays with what was built.
+    rehearse.env("XDG_STATE_HOME", shell::target().join("state"));
+    let rehearsal = shell::status(rehearse.current_dir(shell::root()).args(["rehearse", file]))?;
     Ok(match rehearsal.code().and_then(|code| u8::try_from(code).ok()) {
         Some(code) => ExitCode::from(code),
         None => ExitCode::FAILURE,

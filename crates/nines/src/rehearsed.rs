@@ -13,7 +13,7 @@ use nines_rehearsal::{CaseReport, Fault, Report};
 use nines_system::System;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use failovers::failovers;
+pub(crate) use failovers::{failovers, late};
 
 /// What a report may weigh: timelines and all.
 const LARGEST: u64 = 256 << 20;
@@ -51,6 +51,9 @@ pub(crate) struct Tried {
     /// How often it was played with this file, and of these, how often nobody took over in time.
     pub(crate) times: u64,
     pub(crate) missed: u64,
+    /// Of these, how often somebody did before it was healed, later than was promised.
+    #[serde(default)]
+    pub(crate) late: u64,
     /// The longest gap of those that were taken over in time.
     pub(crate) longest_taken_over_ms: Option<f64>,
 }
@@ -83,10 +86,11 @@ impl Tried {
             difference: case.difference.clone(),
             times: 1,
             missed: 0,
+            late: 0,
             longest_taken_over_ms: None,
         };
         match tried.is_missed() {
-            true => tried.missed = 1,
+            true => (tried.missed, tried.late) = (1, u64::from(tried.is_late())),
             false => tried.longest_taken_over_ms = Some(tried.longest_gap_ms),
         }
         tried
@@ -96,6 +100,12 @@ impl Tried {
     fn is_missed(&self) -> bool {
         let late = self.promised_gap_ms.is_some_and(|promised| self.longest_gap_ms > promised);
         (late && self.verdict == Verdict::Broken) || self.longest_gap_ms >= self.seconds * 1e3
+    }
+
+    /// Of one that was missed: whether it came about all the same, by itself.
+    fn is_late(&self) -> bool {
+        let healed = self.seconds * 1e3;
+        self.longest_gap_ms < healed || self.taken_over_ms.is_some_and(|taken_over| taken_over < healed)
     }
 
     fn is_same_case(&self, other: &Self) -> bool {
@@ -124,6 +134,7 @@ fn merge(known: &mut Vec<Tried>, new: Tried) {
     if last.fingerprint == before.fingerprint {
         last.times = last.times.saturating_add(before.times);
         last.missed = last.missed.saturating_add(before.missed);
+        last.late = last.late.saturating_add(before.late);
         let longest = [last.longest_taken_over_ms, before.longest_taken_over_ms];
         last.longest_taken_over_ms = longest.into_iter().flatten().reduce(f64::max);
     }

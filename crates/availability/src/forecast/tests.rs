@@ -1,3 +1,5 @@
+//! What each fault should cost, on a shop in three zones; and what is a difference and what is none.
+
 use super::*;
 use crate::service::tests::shop;
 

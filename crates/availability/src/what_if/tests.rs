@@ -1,3 +1,5 @@
+//! Components by their names, and what is known of them, on a shop in three zones.
+
 use super::*;
 use crate::bounds::Interval;
 use crate::service::tests::shop;

@@ -156,7 +156,7 @@ fn about(service: &Service, subject: &Subject, evidence: Evidence) -> Evidence {
         names.contains(&tried.component) || (tried.role.is_some() && played)
     };
     let mut tried: Vec<Tried> = evidence.tried.into_iter().filter(is_about).collect();
-    tried.sort_by(|a, b| (a.label(), a.fault).cmp(&(b.label(), b.fault)));
+    tried.sort_by_key(|tried| (tried.label(), tried.fault));
     Evidence { tried, from: evidence.from }
 }
 

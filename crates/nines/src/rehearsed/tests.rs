@@ -1,3 +1,5 @@
+//! Which reports are read, and which of their cases are failovers, came about, or were missed.
+
 use std::collections::BTreeMap;
 
 use nines_availability::assumptions::Rehearsed;
@@ -107,6 +109,23 @@ fn nobody_took_over_in_time_if_the_gap_broke_the_promise_or_lasted_as_long_as_th
     let other =
         CaseReport { verdict: Verdict::Broken, recovered_ms: None, ..case("lb1", Fault::Freeze, 300.0) };
     assert_eq!(counted(PAIR, vec![late, never, other]), only("front", 3, 2, Some(0.3)));
+}
+
+#[test]
+fn what_came_about_later_than_promised_is_missed_and_told_apart() {
+    let system = nines_system::parse("test.toml", SHOP).unwrap();
+    let service = Service::of(&system, &BTreeMap::new());
+    let broken = |case: CaseReport| CaseReport { verdict: Verdict::Broken, ..case };
+    let results = vec![
+        // Taken over in 1.7 s, though rows came late; never; in time.
+        broken(of_primary(Fault::Kill, 3100.0)),
+        broken(CaseReport { taken_over_ms: None, ..of_primary(Fault::Freeze, 3500.0) }),
+        of_primary(Fault::CutOff, 1900.0),
+    ];
+    let report = report(1, "f", results);
+    let tried: Vec<Tried> = report.results.iter().map(|case| Tried::of(&report, case)).collect();
+    assert_eq!(failovers(&service, &tried), only("orders", 3, 2, Some(1.9)));
+    assert_eq!((late(&service, &tried, "orders"), late(&service, &tried, "front")), (1, 0));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use nines_availability::nines::{Availability, MINUTES_PER_YEAR};
 use nines_availability::service::Service;
 use serde::Serialize;
 
-use crate::rehearsed::{Evidence, Source, failovers};
+use crate::rehearsed::{Evidence, Source, failovers, late};
 use crate::terminal::{self, Cell, DIM, PLAIN, UNSURE, line, table};
 
 /// Bounds are one-sided at this confidence.
@@ -38,6 +38,8 @@ struct Failovers {
     component: String,
     failovers: u64,
     missed: u64,
+    /// Of these: those that came about by themselves, later than was promised.
+    late: u64,
     /// Seconds: the longest gap of those that came about.
     seconds: Option<f64>,
     /// The share that comes about: at least, likely, at most.
@@ -67,7 +69,10 @@ impl Rehearsals {
             let said = lost.or_else(|| tried.difference.clone())?;
             Some(format!("{}, {}: {said}", tried.label(), tried.fault))
         });
-        let of = |(name, rehearsed): (&String, &Rehearsed)| Failovers::of(name, rehearsed, &assumptions);
+        let of = |(name, rehearsed): (&String, &Rehearsed)| {
+            let late = late(service, &evidence.tried, name);
+            Failovers::of(name, rehearsed, late, &assumptions)
+        };
         let rehearsals = Self {
             failovers: assumptions.rehearsed.iter().map(of).collect(),
             not_rehearsed: not_rehearsed.collect(),
@@ -99,6 +104,12 @@ impl Rehearsals {
         }
         for of in &self.failovers {
             out.push(of.line());
+            if of.late > 0 {
+                out.push(warn(format!(
+                    "  {} of the {} that were missed came about by themselves, later than promised: a busy machine does that, too",
+                    of.late, of.missed
+                )));
+            }
             // Rehearsing must not look like doing harm.
             if of.missed == 0 && of.coverage.likely < self.assumed {
                 let least = (0.5 / (1.0 - self.assumed)).ceil() as u64;
@@ -122,12 +133,13 @@ impl Rehearsals {
 }
 
 impl Failovers {
-    fn of(name: &str, of: &Rehearsed, assumptions: &Assumptions) -> Self {
+    fn of(name: &str, of: &Rehearsed, late: u64, assumptions: &Assumptions) -> Self {
         let needed = tries_to_show(WANTED, of.missed, CONFIDENCE);
         Self {
             component: name.to_owned(),
             failovers: of.failovers,
             missed: of.missed,
+            late,
             seconds: of.seconds,
             coverage: assumptions.coverage(name).value,
             confidence: CONFIDENCE,
@@ -136,7 +148,7 @@ impl Failovers {
         }
     }
 
-    /// `front: 9 of 9 failovers came about: coverage at least 71 % (95 %)`.
+    /// `front: 9 of 9 failovers came about in time: coverage at least 71 % (95 %)`.
     fn line(&self) -> String {
         let came = self.failovers - self.missed;
         // Rounded down: a bound is a bound.
@@ -151,7 +163,7 @@ impl Failovers {
             Some(more) => format!("; {more} more without a miss would show {:.0} %", self.wanted * 100.0),
         };
         format!(
-            "{}: {came} of {} failovers came about: coverage at least {:.0} % ({:.0} %){gap}{more}",
+            "{}: {came} of {} failovers came about in time: coverage at least {:.0} % ({:.0} %){gap}{more}",
             self.component,
             self.failovers,
             (least * 100.0).floor(),
