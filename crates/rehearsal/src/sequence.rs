@@ -22,6 +22,9 @@ pub use soup::{HistoryReport, Soup, SoupFault, SoupReport};
 /// How often the system is asked how it is.
 const GLANCE: Duration = Duration::from_millis(20);
 
+/// Where rows are written too, this part of the rate is asked.
+const BESIDE_WRITERS: u32 = 5;
+
 /// How a rehearsal is played.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -58,6 +61,14 @@ impl Default for Options {
             writers: 4,
             pace: Duration::from_millis(5),
         }
+    }
+}
+
+impl Options {
+    /// Requests a second in a case of this component. Where rows are written as well, a machine has enough to do with them, and
+    /// what is to be seen is whether requests go through.
+    pub(crate) fn rate_of(&self, component: &Component) -> u32 {
+        if component.writes.is_some() { (self.rate / BESIDE_WRITERS).max(1) } else { self.rate.max(1) }
     }
 }
 
@@ -155,7 +166,7 @@ impl<S: Stage> Rehearsal<S> {
         let mut measured = played?;
         // Requests go in twos to each way in, in turn.
         let ways = u32::try_from(case.component.doors.len()).unwrap_or(u32::MAX);
-        let grain = Duration::from_secs(1) * 2 * ways / self.options.rate.max(1);
+        let grain = Duration::from_secs(1) * 2 * ways / self.options.rate_of(&case.component);
         let bounds = Bounds { slow: self.options.slow, grain };
         let healthy = measured.recovered.is_some();
         if let (Some(writes), Some(written)) = (&case.component.writes, written) {
@@ -206,7 +217,7 @@ impl<S: Stage> Rehearsal<S> {
             }
         }
         let Notice { noticed, taken_over, .. } = notice;
-        let rate = self.options.rate;
+        let rate = self.options.rate_of(component);
         let (written, why) = (None, Vec::new());
         Ok(Measured { fault_at, lasted, hosts, noticed, taken_over, recovered, rate, written, why })
     }
