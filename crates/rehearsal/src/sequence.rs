@@ -10,7 +10,7 @@ use nines_control::event::Event;
 
 use crate::fault::Fault;
 use crate::health::{self, Expected};
-use crate::plan::{Case, Component, ComponentKind, Whom};
+use crate::plan::{Case, Component, Whom};
 use crate::report::{CaseReport, Measured};
 use crate::stage::{Stage, StageError, Victim};
 use crate::verdict::{self, Bounds};
@@ -153,7 +153,7 @@ impl<S: Stage> Rehearsal<S> {
     /// When it could not be played: then nothing is known.
     pub async fn play(&mut self, case: &Case, watch: &mut Watch<'_>) -> Result<CaseReport, Error> {
         // What a fault of a load balancer costs depends on whether it is the one that answers.
-        self.wait_until_healthy(case.component.kind == ComponentKind::LoadBalancer, watch).await?;
+        self.wait_until_healthy(!case.component.virtual_ips.is_empty(), watch).await?;
         if let Some(writes) = &case.component.writes {
             let done = self.stage.forget_failures(&writes.database).await;
             done.map_err(|why| stage_error(&format!("resuming {}", writes.database), why))?;
