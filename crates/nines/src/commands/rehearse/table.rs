@@ -183,6 +183,9 @@ pub(super) fn what(result: &CaseReport, same: bool) -> String {
         return format!("{} {role} ({})", result.component, result.hosts.join(", "));
     }
     match &result.zone {
+        _ if result.together && (result.component == "everything" || result.component.contains(" + ")) => {
+            result.component.clone()
+        }
         _ if result.together => format!("all of {}", result.component),
         // A file that names no zones has one called so.
         Some(zone) if !same && zone != "default" => format!("{} (zone {zone})", result.component),
