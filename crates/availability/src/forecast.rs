@@ -230,7 +230,10 @@ impl Forecaster<'_> {
 
     fn pool(&self, pool: &Pool, repeatable: bool) -> Option<Forecast> {
         let gone = pool.members.iter().filter(|member| self.is_hit(member.host)).count();
-        if gone == 0 || !self.of_hosts() || matches!(self.blow.harm, Harm::Reloaded | Harm::Unattended | Harm::Apart) {
+        if gone == 0
+            || !self.of_hosts()
+            || matches!(self.blow.harm, Harm::Reloaded | Harm::Unattended | Harm::Apart)
+        {
             return None;
         }
         let (of, name) = (pool.members.len(), &pool.name);
