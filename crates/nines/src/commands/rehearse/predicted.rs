@@ -51,7 +51,8 @@ impl Predictor {
         };
         let harm = harm(case.fault)?;
         let of_member = matches!(case.fault, Fault::KillMember | Fault::FreezeMember);
-        if of_member && self.service.entries.iter().any(|of| of.hosts.iter().any(|host| hosts.contains(host))) {
+        if of_member && self.service.entries.iter().any(|of| of.hosts.iter().any(|host| hosts.contains(host)))
+        {
             // The model knows hosts, and this one goes on balancing.
             return None;
         }
