@@ -40,6 +40,8 @@ enum Command {
     Doctor(commands::doctor::Args),
     /// What is up, what is not, and why
     Status(commands::status::Args),
+    /// The nines that were measured, where the downtime went, and what was predicted
+    Report(commands::report::Args),
     /// What changed, when and why
     Events(commands::events::Args),
     /// Let a member, or this load balancer's host, finish its work and send it no new
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Status(args) => commands::status::run(&args),
+        Command::Report(args) => commands::report::run(&args),
         Command::Events(args) => commands::events::run(&args),
         Command::Drain(args) => commands::wish::run(&args, nines_control::status::Wish::Draining),
         Command::Ready(args) => commands::wish::run(&args, nines_control::status::Wish::Ready),
