@@ -257,7 +257,9 @@ fn prediction(
         .map(|(cause, of)| Contribution { cause, minutes_per_year: of, share: of / minutes.likely })
         .filter(|of| of.share > 2e-3)
         .collect();
-    contributions.sort_by(|a, b| b.share.total_cmp(&a.share));
+    // What differs by no more than the last bits is in the order of names.
+    let rank = |of: &Contribution| -(of.share * 1e9).round();
+    contributions.sort_by(|a, b| rank(a).total_cmp(&rank(b)).then_with(|| a.cause.cmp(&b.cause)));
     contributions.truncate(CONTRIBUTIONS);
     let availability = [minutes.high, minutes.likely, minutes.low]
         .map(|of| Availability::from_unavailability(of / MINUTES_PER_YEAR));
