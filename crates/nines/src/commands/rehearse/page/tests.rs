@@ -295,7 +295,9 @@ fn a_case_of_an_hour_is_drawn_in_as_many_slots_as_can_be_seen() {
 #[test]
 fn every_page_can_be_read_on_every_screen() {
     let Some(mut browser) = Browser::start().unwrap() else { return };
+    // With NINES_PAGES they are kept there, to be looked at.
     let directory = tempfile::tempdir().unwrap();
+    let kept = std::env::var_os("NINES_PAGES").map(std::path::PathBuf::from);
     let single = include_str!("../../../../../../examples/single.toml");
     let centres = include_str!("../../../../../../examples/two-datacentres.toml");
     let mut wrong = Vec::new();
@@ -305,7 +307,7 @@ fn every_page_can_be_read_on_every_screen() {
         let system = system(text);
         let mut report = whole(&system, cases);
         report.complete = name != "centres";
-        let file = directory.path().join(name);
+        let file = kept.as_deref().unwrap_or(directory.path()).join(name);
         let file = file.with_extension("html");
         std::fs::write(&file, page(&system, &report, &around(cases))).unwrap();
         let found = complaints(&mut browser, &file, &SCREENS).unwrap();
