@@ -113,7 +113,7 @@ fn broken(component: &str) -> CaseReport {
         at_ms: f64::from(n) - 3.5,
         took_ms: 1000.0,
         kind: "connect-timeout".to_owned(),
-        cause: (n % 2 == 0).then(|| "<b>no-member</b> ".repeat(12)),
+        cause: n.is_multiple_of(2).then(|| "<b>no-member</b> ".repeat(12)),
     };
     it.first_failures = (0..20).map(failure).collect();
     it
