@@ -35,6 +35,19 @@ pub fn fit(text: &str, size: f64, room: f64) -> String {
     cut + "…"
 }
 
+/// A name of which the middle is left out where it does not fit: what tells names apart is often at their ends.
+pub fn fit_name(name: &str, size: f64, room: f64) -> String {
+    let chars: Vec<char> = name.chars().collect();
+    let mut left_out = 0;
+    let mut shown = name.to_owned();
+    while width(&shown, size) > room && left_out < chars.len() {
+        left_out += 1;
+        let head = (chars.len() - left_out).div_ceil(2);
+        shown = chars[..head].iter().chain(&['…']).chain(&chars[head + left_out..]).collect();
+    }
+    shown
+}
+
 /// A text in lines of at most `room`, broken at spaces; what is left after `lines` of them is cut.
 pub fn wrap(text: &str, size: f64, room: f64, lines: usize) -> Vec<String> {
     let mut done: Vec<String> = Vec::new();
@@ -72,6 +85,14 @@ mod tests {
         let cut = fit("a name that is far too long", 10.0, 80.0);
         assert!(cut.ends_with('…') && cut.len() > 8, "{cut}");
         assert!(width(&cut, 10.0) <= 80.0);
+    }
+
+    #[test]
+    fn names_keep_their_ends() {
+        assert_eq!(fit_name("app1", 10.0, 100.0), "app1");
+        let cut = fit_name("application-server-number-07", 10.0, 100.0);
+        assert!(cut.starts_with("appl") && cut.ends_with("-07") && width(&cut, 10.0) <= 100.0, "{cut}");
+        assert_eq!(fit_name("name", 10.0, 0.0), "…");
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub(crate) fn page(system: &System, report: &Report, around: &Around<'_>) -> Str
 
 fn head(report: &Report, around: &Around<'_>, program: &str) -> Markup {
     let machine = report.machine.clone().unwrap_or_default();
-    let mut all = vec![
+    let all = [
         ("Objective", html! { (report.objective) }),
         (
             "When",
@@ -61,11 +61,11 @@ fn head(report: &Report, around: &Around<'_>, program: &str) -> Markup {
         ("Each fault lasted", html! { (around.seconds) " s" }),
         ("Clients", html! { (thousands(around.rate.into())) " requests a second" }),
     ];
-    all.extend(report.machine.as_ref().map(|machine| ("Machine", html! { (on(machine)) })));
     html! {
         h1 { (report.system) ": a rehearsal " (verdict(report)) }
         p.lead { (summary(report)) }
         (facts(&all))
+        @if let Some(machine) = &report.machine { p.quiet { "On a machine with " (on(machine)) "." } }
     }
 }
 

@@ -113,7 +113,7 @@ fn broken(component: &str) -> CaseReport {
         at_ms: f64::from(n) - 3.5,
         took_ms: 1000.0,
         kind: "connect-timeout".to_owned(),
-        cause: (n % 2 == 0).then(|| "<b>no-member</b> ".repeat(12)),
+        cause: n.is_multiple_of(2).then(|| "<b>no-member</b> ".repeat(12)),
     };
     it.first_failures = (0..20).map(failure).collect();
     it
@@ -295,7 +295,9 @@ fn a_case_of_an_hour_is_drawn_in_as_many_slots_as_can_be_seen() {
 #[test]
 fn every_page_can_be_read_on_every_screen() {
     let Some(mut browser) = Browser::start().unwrap() else { return };
+    // With NINES_PAGES they are kept there, to be looked at.
     let directory = tempfile::tempdir().unwrap();
+    let kept = std::env::var_os("NINES_PAGES").map(std::path::PathBuf::from);
     let single = include_str!("../../../../../../examples/single.toml");
     let centres = include_str!("../../../../../../examples/two-datacentres.toml");
     let mut wrong = Vec::new();
@@ -305,7 +307,7 @@ fn every_page_can_be_read_on_every_screen() {
         let system = system(text);
         let mut report = whole(&system, cases);
         report.complete = name != "centres";
-        let file = directory.path().join(name);
+        let file = kept.as_deref().unwrap_or(directory.path()).join(name);
         let file = file.with_extension("html");
         std::fs::write(&file, page(&system, &report, &around(cases))).unwrap();
         let found = complaints(&mut browser, &file, &SCREENS).unwrap();
