@@ -12,10 +12,12 @@ use crate::shell;
 const HOUSE: &[(&str, &[&str])] = &[
     ("nines-system", &[]),
     ("nines-availability", &["nines-system"]),
+    ("nines-ledger", &["nines-availability"]),
     ("nines-control", &["nines-system"]),
     ("nines-load-balancer", &["nines-control", "nines-system"]),
     ("nines-admin", &["nines-control", "nines-system"]),
     ("nines-lab", &["nines-control", "nines-system", "nines-trial"]),
+    ("nines-page", &["nines-trial"]),
     ("nines-rehearsal", &["nines-control", "nines-system"]),
     ("nines-simulator", &["nines-control", "nines-system"]),
     ("nines-trial", &[]),
@@ -31,7 +33,9 @@ const HOUSE: &[(&str, &[&str])] = &[
             "nines-coordination",
             "nines-database",
             "nines-lab",
+            "nines-ledger",
             "nines-load-balancer",
+            "nines-page",
             "nines-rehearsal",
             "nines-simulator",
             "nines-system",
@@ -46,7 +50,8 @@ const HOUSE: &[(&str, &[&str])] = &[
 const FOR_TESTS: &str = "nines-trial";
 
 /// The rooms without I/O, clock and randomness.
-const PURE: [&str; 4] = ["nines-availability", "nines-system", "nines-control", "nines-simulator"];
+const PURE: [&str; 5] =
+    ["nines-availability", "nines-system", "nines-control", "nines-page", "nines-simulator"];
 /// What would bring I/O or randomness into a pure room, however far down its tree.
 const IMPURE: [&str; 6] = ["getrandom", "mio", "rand", "rustix", "socket2", "tokio"];
 /// What clippy must ban in a pure room.

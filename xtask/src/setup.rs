@@ -37,7 +37,9 @@ const TEST: &[Need] = &[
     Need { file: "etcd", package: "etcd-server" },
     Need { file: "etcdctl", package: "etcd-client" },
     Need { file: "openssl", package: "openssl" },
+    Need { file: "chromium", package: "chromium" },
     Need { file: "pg_ctlcluster", package: "postgresql" },
+    Need { file: "promtool", package: "prometheus" },
 ];
 
 /// The benchmark: the peers, and the load.
@@ -91,7 +93,7 @@ if command -v systemctl >/dev/null; then
     for package in "$@"; do
         service=${package%-light}
         case $service in etcd-server) service=etcd ;; esac
-        case $service in etcd | haproxy | nginx | keepalived | patroni | pgbouncer) systemctl disable --quiet "$service" || true ;; esac
+        case $service in etcd | haproxy | nginx | keepalived | patroni | pgbouncer | prometheus) systemctl disable --quiet "$service" || true ;; esac
     done
 fi
 "#;

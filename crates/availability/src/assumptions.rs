@@ -1,7 +1,9 @@
 //! What is taken for granted about failures and repairs, each with where it comes from. A prediction is worth what these are.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use nines_system::{FailureRate, Stated};
 use serde::Serialize;
 
 use crate::bounds::{Interval, clopper_pearson};
@@ -53,6 +55,8 @@ pub struct Assumptions {
     pub host: Failing,
     pub zone: Failing,
     pub region: Failing,
+    /// Things that hosts share: a switch, a power line, a certificate.
+    pub shared: Failing,
     /// A change by people that takes everything down at once: a deployment, a setting, an expired certificate.
     pub change: Failing,
     /// The share of a host's failures that takes all hosts of a redundant group: the same software, the same settings.
@@ -96,6 +100,7 @@ impl Default for Assumptions {
     fn default() -> Self {
         let incident = Hours::log_normal(1.9, 21.8);
         let host_repair = Hours::Exponential { mean: 4.0 };
+        let shared_repair = Hours::Exponential { mean: 2.0 };
         Self {
             host: Failing {
                 per_year: figure(
@@ -121,6 +126,15 @@ impl Default for Assumptions {
                 per_year: figure(within(0.02, 2.0), Origin::Assumed, "once in fifty years"),
                 repair: incident,
                 repair_source: "as zones".into(),
+            },
+            shared: Failing {
+                per_year: figure(
+                    within(per_year(0.0001, &shared_repair), 2.0),
+                    Origin::Assumed,
+                    "99.99 %: nobody says more of it",
+                ),
+                repair: shared_repair,
+                repair_source: "assumed: two hours on average".into(),
             },
             change: Failing {
                 per_year: figure(
@@ -154,7 +168,78 @@ impl Default for Assumptions {
     }
 }
 
+/// Where a figure comes from that the file states.
+fn stated_by(source: Option<&String>) -> String {
+    source.cloned().unwrap_or_else(|| "the system file".to_owned())
+}
+
+impl Failing {
+    /// The same with what the file states instead. A repair that is not stated stays; one that is has the shape of the assumed
+    /// one, with another mean.
+    pub fn stated(&self, said: Option<&nines_system::Failing>) -> Self {
+        let Some(said) = said else { return self.clone() };
+        let hours = |time: Duration| time.as_secs_f64() / 3600.0;
+        let source = stated_by(said.source.as_ref());
+        let (repair, repair_source) = match said.repair {
+            Some(repair) => (self.repair.scaled(hours(repair) / self.repair.mean()), source.clone()),
+            None => (self.repair, self.repair_source.clone()),
+        };
+        let rate = match said.rate {
+            FailureRate::Availability(share) => per_year(1.0 - share, &repair),
+            // From failure to failure, with the repair in it.
+            FailureRate::Every(every) => {
+                HOURS_PER_YEAR / (hours(every) - repair.mean()).max(hours(every) / 1000.0)
+            }
+        };
+        Self { per_year: figure(Interval::exactly(rate), Origin::Stated, &source), repair, repair_source }
+    }
+}
+
 impl Assumptions {
+    /// What the file states, and defaults for the rest.
+    pub fn of(system: &nines_system::System) -> Self {
+        let said = &system.assumptions;
+        let default = Self::default();
+        let share = |of: &Option<Stated<f64>>, default: Figure| {
+            of.as_ref().map_or(default, |of| {
+                figure(Interval::exactly(of.value), Origin::Stated, &stated_by(of.source.as_ref()))
+            })
+        };
+        let (by_hand, by_hand_source) = match &said.by_hand {
+            Some(of) => {
+                let hours = of.value.as_secs_f64() / 3600.0;
+                (Hours::Exponential { mean: hours }, stated_by(of.source.as_ref()))
+            }
+            None => (default.by_hand, default.by_hand_source),
+        };
+        let promotion = said
+            .promotion
+            .as_ref()
+            .map(|of| Stated { value: of.value.as_secs_f64(), source: of.source.clone() });
+        Self {
+            host: default.host.stated(said.host.as_ref()),
+            zone: default.zone.stated(said.zone.as_ref()),
+            region: default.region.stated(said.region.as_ref()),
+            shared: default.shared.stated(said.shared.as_ref()),
+            change: default.change.stated(said.change.as_ref()),
+            common_cause: share(&said.common_cause, default.common_cause),
+            coverage: share(&said.coverage, default.coverage),
+            by_hand,
+            by_hand_source,
+            promotion: share(&promotion, default.promotion),
+            crew: said.crew,
+            rehearsed: BTreeMap::new(),
+        }
+    }
+
+    /// Whether the file states any of these.
+    pub fn are_stated(&self) -> bool {
+        let failing = [&self.host, &self.zone, &self.region, &self.shared, &self.change];
+        let figures = failing.map(|of| &of.per_year).into_iter();
+        let mut figures = figures.chain([&self.common_cause, &self.coverage, &self.promotion]);
+        figures.any(|figure| figure.origin == Origin::Stated)
+    }
+
     /// The share of a component's failovers that come about.
     pub fn coverage(&self, component: &str) -> Figure {
         match self.rehearsed.get(component) {
@@ -227,6 +312,50 @@ mod tests {
         let down = host.per_year.value.likely * host.repair.mean() / HOURS_PER_YEAR;
         assert!((down / (1.0 + down) - 0.001).abs() < 1e-12);
         assert!((2.1..2.3).contains(&host.per_year.value.likely));
+    }
+
+    #[test]
+    fn what_the_file_states_takes_the_place_of_defaults() {
+        let text = r#"
+            name = "t"
+            [hosts]
+            a = "10.0.0.1"
+            [load_balancers.front]
+            hosts = ["a"]
+            listeners = [{ bind = ":80", pool = "web" }]
+            [pools.web]
+            members = ["a:1"]
+            [assumptions]
+            host = { availability = "99 %", repair = "2h", source = "our records" }
+            zone = { every = "100d", repair = "1d" }
+            change = { every = "50d" }
+            coverage = { value = "80 %", source = "drills" }
+            promotion = "5s"
+            by_hand = "1h"
+            crew = 3
+        "#;
+        let of = Assumptions::of(&nines_system::parse("t", text).unwrap());
+        let unavailable = |of: &Failing| {
+            let load = of.per_year.value.likely * of.repair.mean() / HOURS_PER_YEAR;
+            load / (1.0 + load)
+        };
+        assert!((unavailable(&of.host) - 0.01).abs() < 1e-12);
+        assert_eq!(
+            (of.host.per_year.origin, of.host.per_year.source.as_str()),
+            (Origin::Stated, "our records")
+        );
+        assert!((of.host.repair.mean() - 2.0).abs() < 1e-12 && of.host.repair_source == "our records");
+        // A day of each hundred; and it is still now and then much longer.
+        assert!((unavailable(&of.zone) - 0.01).abs() < 1e-12);
+        assert!(
+            matches!(of.zone.repair, Hours::LogNormal { .. }) && (of.zone.repair.mean() - 24.0).abs() < 1e-9
+        );
+        assert_eq!(of.zone.per_year.source, "the system file");
+        assert_eq!(of.change.repair, Assumptions::default().change.repair);
+        assert!((of.change.per_year.value.likely - 7.3).abs() < 0.01);
+        assert_eq!((of.coverage.value, of.coverage.source.as_str()), (Interval::exactly(0.8), "drills"));
+        assert_eq!((of.promotion.value.likely, of.by_hand.mean(), of.crew), (5.0, 1.0, Some(3)));
+        assert_eq!((of.region, of.shared), (Assumptions::default().region, Assumptions::default().shared));
     }
 
     #[test]

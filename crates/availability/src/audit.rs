@@ -12,7 +12,7 @@ use crate::assumptions::{Assumptions, Case};
 use crate::bounds::Interval;
 use crate::model::{Kind, Model};
 use crate::nines::{Availability, MINUTES_PER_YEAR};
-use crate::service::{Pool, Service};
+use crate::service::{Member, Pool, Service};
 use crate::structure::{Analysis, Limits, TooLarge};
 
 pub use changes::Change;
@@ -95,13 +95,34 @@ pub struct TimeBudget {
 pub struct Capacity {
     pub pool: String,
     pub members: usize,
+    /// How many members it takes at the peak; with members of different weights the sum of these.
     pub needed: usize,
     /// Whether somebody said how many it takes.
     pub stated: bool,
-    pub after_one_member: usize,
-    /// After the zone that holds most of them.
-    pub after_one_zone: usize,
-    pub zone: String,
+    /// The share of what its members carry that is in use at the peak.
+    pub runs_at: f64,
+    /// After the worst member, the worst host and the worst zone.
+    pub after: Vec<Remains>,
+}
+
+impl Capacity {
+    /// What its members carry, in the measure of `needed`.
+    pub fn worth(&self) -> usize {
+        (self.needed as f64 / self.runs_at).round() as usize
+    }
+}
+
+/// What a loss leaves of a pool.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Remains {
+    /// `host app1`.
+    pub without: String,
+    pub members: usize,
+    /// How much of the peak they carry: less than 1 is too little.
+    pub of_peak: f64,
+    /// The most that the pool could be in use, for these to be enough.
+    pub may_run_at: f64,
+    pub enough: bool,
 }
 
 /// What an audit goes by besides the service itself.
@@ -111,6 +132,14 @@ pub struct Options {
     pub limits: Limits,
     /// Single points of failure that are accepted, and why: by name, `host lb1`, `zone a`.
     pub acknowledged: BTreeMap<String, String>,
+}
+
+impl Options {
+    /// What the file says of itself.
+    pub fn of(system: &nines_system::System) -> Self {
+        let accepted = system.accepted.iter().map(|of| (of.component.clone(), of.reason.clone()));
+        Self { assumptions: Assumptions::of(system), acknowledged: accepted.collect(), ..Self::default() }
+    }
 }
 
 impl Audit {
@@ -137,8 +166,15 @@ impl Audit {
         let time_budget = time_budget(service, &model);
         let capacity: Vec<Capacity> =
             service.pools.iter().filter_map(|pool| capacity(service, pool)).collect();
-        let mut findings =
-            findings::findings(service, &single_points, prediction.as_ref(), &time_budget, &capacity);
+        let known = findings::Known {
+            service,
+            accepted: &options.acknowledged,
+            single_points: &single_points,
+            prediction: prediction.as_ref(),
+            time_budget: &time_budget,
+            capacity: &capacity,
+        };
+        let mut findings = findings::findings(&known);
         if analysis.is_err() || pair_count.is_none() {
             findings.push(findings::entangled());
         }
@@ -200,9 +236,9 @@ fn prediction(
     let at = |case| {
         // Only figures differ, not the structure: what was worked out serves for all of them.
         let of = Model::of(service, &options.assumptions, case);
-        analysis.probability(&of.q).map(|share| share * MINUTES_PER_YEAR)
+        of.unavailability(analysis).map(|share| share * MINUTES_PER_YEAR)
     };
-    let likely = analysis.probability(&model.q);
+    let likely = model.unavailability(analysis);
     let minutes = Interval {
         low: at(Case::Best).low,
         likely: likely.likely * MINUTES_PER_YEAR,
@@ -212,6 +248,10 @@ fn prediction(
     let mut contributions: BTreeMap<String, f64> = BTreeMap::new();
     for (kind, importance) in model.kinds.iter().zip(analysis.importance(&model.q)) {
         *contributions.entry(kind.label(service)).or_default() += importance.criticality;
+    }
+    let away = model.by_maintenance(analysis).into_iter().map(|(_, share)| share).sum::<f64>();
+    if likely.likely > 0.0 {
+        contributions.insert("maintenance of hosts".to_owned(), away / likely.likely);
     }
     let mut contributions: Vec<Contribution> = contributions
         .into_iter()
@@ -259,6 +299,16 @@ fn time_budget(service: &Service, model: &Model) -> Vec<TimeBudget> {
             }
         })
         .collect();
+    for of in model.alternatives.iter().filter(|of| of.notice + of.ttl > 0.0) {
+        rows.push(TimeBudget {
+            component: service.names[of.name].name.clone(),
+            what: format!("{} does not answer any more", service.entries[of.entries[0]].name),
+            notice: of.notice,
+            take_over: of.ttl,
+            how: "until answers change, and until clients ask again".into(),
+            allowed_in_30_days: Some(allowed / (of.notice + of.ttl)),
+        });
+    }
     for pool in service.pools.iter().filter(|pool| pool.reaches.is_none()) {
         let Some(notice) = pool.notice else { continue };
         // One of n members takes its share of requests along, if they can't be repeated.
@@ -283,19 +333,44 @@ fn capacity(service: &Service, pool: &Pool) -> Option<Capacity> {
     if pool.reaches.is_some() || pool.members.is_empty() {
         return None;
     }
-    let hosts = pool.hosts();
-    let holds = |zone: &usize| hosts.iter().filter(|&&host| service.zone_of(host) == *zone).count();
-    let zone = service.zones_of(&hosts).into_iter().max_by_key(holds)?;
-    let on = |host: usize| hosts.iter().filter(|&&other| other == host).count();
-    let most_on_one = hosts.iter().map(|&host| on(host)).max().unwrap_or(0);
+    let least = pool.load() as f64;
+    let all = pool.carried(|_| true) as f64;
+    let worst = |without: Vec<(String, Vec<usize>)>| {
+        let remains = without.into_iter().map(|(without, gone)| {
+            let members = pool.members.iter().enumerate().filter(|(at, _)| !gone.contains(at)).count();
+            let is_left = |of: &Member| {
+                pool.members.iter().position(|member| member == of).is_none_or(|at| !gone.contains(&at))
+            };
+            let carried = pool.carried(is_left) as f64;
+            let enough = pool.serves(is_left);
+            // Backups that take over are enough, or don't.
+            let of_peak = if enough { (carried / least).max(1.0) } else { carried / least };
+            Remains { without, members, of_peak, may_run_at: carried / all.max(1.0), enough }
+        });
+        let key = |of: &Remains| (of.enough, of.of_peak);
+        remains.min_by(|a, b| key(a).0.cmp(&key(b).0).then(key(a).1.total_cmp(&key(b).1)))
+    };
+    let within = |falls: &dyn Fn(usize) -> bool| {
+        let members = pool.members.iter().enumerate();
+        members.filter(|(_, member)| falls(member.host)).map(|(at, _)| at).collect::<Vec<_>>()
+    };
+    let mut hosts = pool.hosts();
+    hosts.sort_unstable();
+    hosts.dedup();
+    let members = pool.members.iter().enumerate();
+    let one = members.map(|(at, member)| (format!("member {}", member.name), vec![at])).collect();
+    let host =
+        hosts.iter().map(|&of| (format!("host {}", service.hosts[of].name), within(&|host| host == of)));
+    let zones = service.zones_of(&hosts).into_iter();
+    let zone = zones
+        .map(|of| (format!("zone {}", service.zones[of].name), within(&|host| service.zone_of(host) == of)));
     Some(Capacity {
         pool: pool.name.clone(),
-        members: hosts.len(),
-        needed: pool.least(),
+        members: pool.members.len(),
+        needed: pool.load(),
         stated: pool.stated,
-        after_one_member: hosts.len() - most_on_one,
-        after_one_zone: hosts.len() - holds(&zone),
-        zone: service.zones[zone].name.clone(),
+        runs_at: least / all.max(1.0),
+        after: [worst(one), worst(host.collect()), worst(zone.collect())].into_iter().flatten().collect(),
     })
 }
 

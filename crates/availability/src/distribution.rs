@@ -8,6 +8,9 @@ use crate::random::Random;
 /// The 95th percentile of a normal distribution, in deviations.
 const NORMAL_95: f64 = 1.644_853_626_951_472_7;
 
+/// Parts of an integral.
+const PARTS: f64 = 2000.0;
+
 /// A distribution of hours.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -55,6 +58,35 @@ impl Hours {
         if hours >= 0.0 { hours.min(8.76e9) } else { 0.0 }
     }
 
+    /// How much of so many hours it lasts, on average, if it begins at a moment within them that is drawn at random.
+    pub fn within(&self, hours: f64) -> f64 {
+        let one =
+            |lasts: f64| if lasts < hours { lasts - lasts * lasts / (2.0 * hours) } else { hours / 2.0 };
+        if hours <= 0.0 {
+            return 0.0;
+        }
+        // The middle of each of so many equally likely parts, by what it is made from.
+        let average = |from: f64, to: f64, density: &dyn Fn(f64) -> f64, lasts: &dyn Fn(f64) -> f64| {
+            let width = (to - from) / PARTS;
+            let middles = (0..PARTS as u32).map(|part| from + (f64::from(part) + 0.5) * width);
+            let (sum, weight) = middles.fold((0.0, 0.0), |(sum, weight), at| {
+                (sum + density(at) * one(lasts(at)), weight + density(at))
+            });
+            sum / weight
+        };
+        let exponential = |at: f64| (-at).exp();
+        match *self {
+            Self::Fixed(lasts) => one(lasts),
+            Self::Exponential { mean } => average(0.0, 40.0, &exponential, &|at| mean * at),
+            Self::Weibull { scale, shape } => {
+                average(0.0, 40.0, &exponential, &|at| scale * at.powf(1.0 / shape))
+            }
+            Self::LogNormal { median, deviation } => {
+                average(-8.0, 8.0, &|at| (-at * at / 2.0).exp(), &|at| median * (deviation * at).exp())
+            }
+        }
+    }
+
     /// The same shape, this many times as long.
     pub fn scaled(&self, times: f64) -> Self {
         match *self {
@@ -84,6 +116,28 @@ mod tests {
             let samples: Vec<f64> = (0..200_000).map(|_| hours.sample(&mut random)).collect();
             let mean = samples.iter().sum::<f64>() / samples.len() as f64;
             assert!((mean / hours.mean() - 1.0).abs() < 0.02, "{hours:?}: {mean} is not {}", hours.mean());
+        }
+    }
+
+    #[test]
+    fn what_begins_within_some_hours_lasts_as_long_in_them_as_samples_do() {
+        for hours in [
+            Hours::Fixed(3.0),
+            Hours::Exponential { mean: 3.0 },
+            Hours::weibull(3.0, 0.7),
+            Hours::log_normal(1.9, 21.8),
+        ] {
+            for window in [0.5, 3.0, 24.0] {
+                let mut random = Random::seeded(5);
+                let one = |random: &mut Random| {
+                    let begins = random.unit() * window;
+                    hours.sample(random).min(window - begins)
+                };
+                let mean = (0..200_000).map(|_| one(&mut random)).sum::<f64>() / 200_000.0;
+                let got = hours.within(window);
+                assert!((got / mean - 1.0).abs() < 0.01, "{hours:?} in {window}: {got} is not {mean}");
+            }
+            assert!((hours.within(1e7) / hours.mean() - 1.0).abs() < 0.01);
         }
     }
 

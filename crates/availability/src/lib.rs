@@ -10,6 +10,7 @@ pub mod distribution;
 pub mod forecast;
 mod hash;
 pub mod markov;
+pub mod measurement;
 pub mod model;
 pub mod nines;
 pub mod random;

@@ -1,11 +1,19 @@
 //! From a service to its structure: what must fail for clients to lose something, and how often that does.
 
-use crate::assumptions::{Assumptions, Case, Rates};
+mod alternatives;
+mod maintained;
+
+use crate::assumptions::{Assumptions, Case, Failing, Rates};
 use crate::bounds::Interval;
 use crate::distribution::Hours;
 use crate::service::{Access, Database, Entry, Quorum, Service};
 use crate::simulation::{Behaviour, Failover, Plant};
 use crate::structure::{Analysis, EventId, Limits, NodeId, TooLarge, Tree};
+
+pub use alternatives::Alternatives;
+pub(crate) use alternatives::ways;
+use alternatives::{Door, Ways};
+use maintained::Maintained;
 
 /// From the moment at which another host may take an address to the first packet that reaches it.
 pub(crate) const ANNOUNCE: f64 = 0.02;
@@ -16,6 +24,8 @@ pub enum Kind {
     Region(String),
     Zone(usize),
     Host(usize),
+    /// Something that hosts share.
+    Shared(usize),
     /// A member of the quorum outside of the system.
     Elsewhere(String),
     /// All hosts of this group at once, by what they have in common.
@@ -24,6 +34,8 @@ pub enum Kind {
     FailingOver(String),
     /// While a person does what this group's failover did not.
     Missed(String),
+    /// While clients of this name are on their way to another load balancer.
+    Moving(String),
     /// Somebody changed something, everywhere.
     Change,
 }
@@ -35,17 +47,19 @@ impl Kind {
             Self::Region(name) => format!("region {name}"),
             Self::Zone(zone) => format!("zone {}", service.zones[*zone].name),
             Self::Host(host) => format!("host {}", service.hosts[*host].name),
+            Self::Shared(shared) => format!("shared {}", service.shared[*shared].name),
             Self::Elsewhere(name) => format!("coordination member {name}"),
             Self::CommonCause(group) => format!("all hosts of {group} at once"),
             Self::FailingOver(group) => format!("failover of {group} under way"),
             Self::Missed(group) => format!("failover of {group} missed"),
+            Self::Moving(name) => format!("clients of {name} on their way to another address"),
             Self::Change => "a change that breaks everything".into(),
         }
     }
 
     /// Whether it is a thing that stands somewhere, and could be there twice.
     pub fn is_place(&self) -> bool {
-        matches!(self, Self::Region(_) | Self::Zone(_) | Self::Host(_) | Self::Elsewhere(_))
+        matches!(self, Self::Region(_) | Self::Zone(_) | Self::Host(_) | Self::Shared(_) | Self::Elsewhere(_))
     }
 }
 
@@ -84,6 +98,11 @@ pub struct Model {
     pub q: Vec<f64>,
     pub functions: Vec<Function>,
     pub groups: Vec<ActivePassive>,
+    /// Names whose clients have more than one load balancer to go to.
+    pub alternatives: Vec<Alternatives>,
+    /// How often an hour each event begins.
+    frequency: Vec<f64>,
+    maintained: Vec<Maintained>,
     behaviours: Vec<Behaviour>,
     failovers: Vec<Failover>,
     crews: Vec<usize>,
@@ -97,6 +116,7 @@ struct Builder<'a> {
     hosts: Vec<(NodeId, NodeId)>,
     zones: Vec<NodeId>,
     regions: Vec<(String, NodeId)>,
+    shared: Vec<NodeId>,
     /// What these hosts have in common, once for each set of hosts.
     in_common: Vec<(Vec<usize>, NodeId)>,
 }
@@ -115,6 +135,9 @@ impl Model {
                 q: Vec::new(),
                 functions: Vec::new(),
                 groups: Vec::new(),
+                alternatives: Vec::new(),
+                frequency: Vec::new(),
+                maintained: Vec::new(),
                 behaviours: Vec::new(),
                 failovers: Vec::new(),
                 crews: assumptions.crew.into_iter().collect(),
@@ -122,10 +145,12 @@ impl Model {
             hosts: Vec::new(),
             zones: Vec::new(),
             regions: Vec::new(),
+            shared: Vec::new(),
             in_common: Vec::new(),
         };
         builder.places();
         builder.functions();
+        builder.maintenance();
         builder.model
     }
 
@@ -160,7 +185,7 @@ impl Model {
             behaviours: self.behaviours.clone(),
             failovers: self.failovers.clone(),
             crews: self.crews.clone(),
-            maintenance: Vec::new(),
+            maintenance: self.maintained.iter().map(Maintained::schedule).collect(),
         }
     }
 }
@@ -174,14 +199,16 @@ impl Builder<'_> {
         let life = (per_hour > 0.0).then(|| Hours::Exponential { mean: 1.0 / per_hour });
         self.model.kinds.push(kind);
         self.model.q.push(load / (1.0 + load));
+        self.model.frequency.push(per_hour / (1.0 + load));
         self.model.behaviours.push(Behaviour { life, repair, crew });
         self.model.tree.event()
     }
 
-    /// Something that lasts for this share of time because of something else.
-    fn caused(&mut self, kind: Kind, share: f64) -> (NodeId, EventId) {
+    /// Something that begins so often because of something else, and lasts so many hours.
+    fn caused(&mut self, kind: Kind, per_hour: f64, hours: f64) -> (NodeId, EventId) {
         self.model.kinds.push(kind);
-        self.model.q.push(share.clamp(0.0, 1.0));
+        self.model.q.push((per_hour * hours).clamp(0.0, 1.0));
+        self.model.frequency.push(per_hour);
         self.model.behaviours.push(Behaviour::NEVER);
         let node = self.model.tree.event();
         (node, EventId(self.model.kinds.len() as u32 - 1))
@@ -199,12 +226,21 @@ impl Builder<'_> {
             let node = self.event(Kind::Zone(zone), self.rates.per_hour(&of.zone), of.zone.repair);
             self.zones.push(node);
         }
+        for (at, shared) in service.shared.iter().enumerate() {
+            let failing = of.shared.stated(shared.failures.as_ref());
+            let node = self.event(Kind::Shared(at), self.rates.per_hour(&failing), failing.repair);
+            self.shared.push(node);
+        }
         for (at, host) in service.hosts.iter().enumerate() {
-            let event = self.event(Kind::Host(at), self.rates.per_hour(&of.host), of.host.repair);
+            let failing = self.host_failing(at);
+            let event = self.event(Kind::Host(at), self.rates.per_hour(&failing), failing.repair);
             let region = service.region_of(at);
             let region =
                 self.regions.iter().find(|(name, _)| Some(name.as_str()) == region).map(|(_, node)| *node);
-            let gone = self.model.tree.any(region.into_iter().chain([self.zones[host.zone], event]));
+            let shared = service.shared.iter().zip(&self.shared);
+            let shared = shared.filter(|(shared, _)| service.is_under(shared, at)).map(|(_, node)| *node);
+            let around = region.into_iter().chain([self.zones[host.zone]]).chain(shared);
+            let gone = self.model.tree.any(around.chain([event]).collect::<Vec<_>>());
             self.hosts.push((event, gone));
         }
     }
@@ -234,23 +270,23 @@ impl Builder<'_> {
                 Some((database, Access::ReadWrite)) => databases[database],
                 Some((database, Access::ReadOnly)) => readable[database],
                 None => {
-                    let gone = self.gone(&pool.hosts());
-                    let few = self.model.tree.redundant(pool.least(), gone);
+                    let few = self.pool(pool);
                     self.with_common_cause(&pool.name, &pool.hosts(), few)
                 }
             });
         }
         let mut reached = vec![false; databases.len()];
-        for entry in &service.entries {
-            let door = self.entry(entry);
-            for (listener, pool) in &entry.serves {
-                let node = self.model.tree.any([door, pools[*pool]]);
-                let name = format!("{} {listener} to {}", entry.name, service.pools[*pool].name);
-                self.model.functions.push(Function { name, node });
-                needed.push(node);
-                if let Some((database, Access::ReadWrite)) = service.pools[*pool].reaches {
-                    reached[database] = true;
-                }
+        let doors: Vec<Door> = service.entries.iter().map(|entry| self.entry(entry)).collect();
+        for (name, ways, pool) in ways(service) {
+            let door = match ways {
+                Ways::Entry(at) => doors[at].shut,
+                Ways::Name(at, entries) => self.alternatives(at, &entries, &doors),
+            };
+            let node = self.model.tree.any([door, pools[pool]]);
+            self.model.functions.push(Function { name, node });
+            needed.push(node);
+            if let Some((database, Access::ReadWrite)) = service.pools[pool].reaches {
+                reached[database] = true;
             }
         }
         for (at, database) in service.databases.iter().enumerate().filter(|(at, _)| !reached[*at]) {
@@ -274,18 +310,32 @@ impl Builder<'_> {
         }
         let known = self.in_common.iter().find(|(hosts, _)| *hosts == apart).map(|(_, common)| *common);
         let common = known.unwrap_or_else(|| {
-            let host = &self.rates.of.host;
-            let rate = self.rates.per_hour(host) * self.rates.common_cause();
-            let common = self.event(Kind::CommonCause(name.to_owned()), rate, host.repair);
+            let rates = apart.iter().map(|&host| self.host_rate(host));
+            let rate = rates.sum::<f64>() / apart.len() as f64 * self.rates.common_cause();
+            let hours = apart.iter().map(|&host| self.host_failing(host).repair.mean());
+            let hours = hours.sum::<f64>() / apart.len() as f64;
+            let assumed = self.rates.of.host.repair;
+            let repair = assumed.scaled(hours / assumed.mean());
+            let common = self.event(Kind::CommonCause(name.to_owned()), rate, repair);
             self.in_common.push((apart, common));
             common
         });
         self.model.tree.any([node, common])
     }
 
+    /// How often an hour a host fails by itself.
+    fn host_rate(&self, host: usize) -> f64 {
+        self.rates.per_hour(&self.host_failing(host))
+    }
+
+    fn host_failing(&self, host: usize) -> Failing {
+        self.rates.of.host.stated(self.service.hosts[host].failures.as_ref())
+    }
+
     /// Clients can't come in.
-    fn entry(&mut self, entry: &Entry) -> NodeId {
+    fn entry(&mut self, entry: &Entry) -> Door {
         let mut down = Vec::new();
+        let mut short = Vec::new();
         let mut groups: Vec<&str> = Vec::new();
         for address in &entry.addresses {
             // What moves together fails together.
@@ -306,14 +356,19 @@ impl Builder<'_> {
             };
             let gone = self.gone(&address.hosts);
             down.push(self.model.tree.all(gone));
-            down.extend(self.failover(group));
+            if let Some((over, missed)) = self.failover(group) {
+                short.push(over);
+                down.push(missed);
+            }
         }
         if entry.addresses.is_empty() {
             let gone = self.gone(&entry.hosts);
             down.push(self.model.tree.all(gone));
         }
         let node = self.model.tree.any(down);
-        self.with_common_cause(&entry.name, &entry.hosts, node)
+        let lasting = self.with_common_cause(&entry.name, &entry.hosts, node);
+        let shut = self.model.tree.any(std::iter::once(lasting).chain(short.iter().copied()));
+        Door { lasting, short, shut }
     }
 
     /// Nobody can be, or stay, the primary.
@@ -355,7 +410,9 @@ impl Builder<'_> {
                 takes_over: self.rates.promotion() * 3600.0,
                 measured: false,
             };
-            down.extend(self.failover(group));
+            if let Some((over, missed)) = self.failover(group) {
+                down.extend([over, missed]);
+            }
         } else {
             // Only the primary has every write.
             down.extend(database.hosts.first().map(|&host| self.hosts[host].1));
@@ -373,7 +430,7 @@ impl Builder<'_> {
         database.hosts.iter().filter(|&&host| falls(host)).count() > database.confirm
     }
 
-    /// Zones and regions that take so many.
+    /// Zones, regions and shared things that take so many.
     fn refusing(&self, database: &Database) -> Vec<NodeId> {
         let service = self.service;
         let zones = service.zones_of(&database.hosts).into_iter();
@@ -381,14 +438,19 @@ impl Builder<'_> {
         let regions = self.regions.iter();
         let regions =
             regions.filter(|(name, _)| self.refuses(database, |host| service.region_of(host) == Some(name)));
-        zones.map(|zone| self.zones[zone]).chain(regions.map(|(_, node)| *node)).collect()
+        let shared = service.shared.iter().zip(&self.shared);
+        let shared =
+            shared.filter(|(shared, _)| self.refuses(database, |host| service.is_under(shared, host)));
+        let zones = zones.map(|zone| self.zones[zone]).chain(regions.map(|(_, node)| *node));
+        zones.chain(shared.map(|(_, node)| *node)).collect()
     }
 
     /// The times in which nobody serves though somebody could. None where there is nobody else.
-    fn failover(&mut self, group: ActivePassive) -> Vec<NodeId> {
+    /// The one by itself, and the one by hand.
+    fn failover(&mut self, group: ActivePassive) -> Option<(NodeId, NodeId)> {
         let mut group = group;
         if group.hosts.len() < 2 {
-            return Vec::new();
+            return None;
         }
         let rehearsed = self.rates.of.rehearsed.get(&group.component).and_then(|of| of.seconds);
         if let Some(seconds) = rehearsed {
@@ -399,8 +461,8 @@ impl Builder<'_> {
         let by_hand = self.rates.of.by_hand;
         let failures = self.active_fails(&group);
         let name = format!("{} ({})", group.component, group.what);
-        let (over, failing_over) = self.caused(Kind::FailingOver(name.clone()), coverage * failures * takes);
-        let (hand, missed) = self.caused(Kind::Missed(name), (1.0 - coverage) * failures * by_hand.mean());
+        let (over, failing_over) = self.caused(Kind::FailingOver(name.clone()), coverage * failures, takes);
+        let (hand, missed) = self.caused(Kind::Missed(name), (1.0 - coverage) * failures, by_hand.mean());
         self.model.failovers.push(Failover {
             members: self.gone(&group.hosts),
             failing_over,
@@ -410,7 +472,7 @@ impl Builder<'_> {
             coverage,
         });
         self.model.groups.push(group);
-        vec![over, hand]
+        Some((over, hand))
     }
 
     /// How often an hour the active one is lost while another one may take over.
@@ -423,7 +485,12 @@ impl Builder<'_> {
             group.hosts.iter().any(|&host| !falls(host))
                 && !database.is_some_and(|of| self.refuses(of, falls))
         };
-        let mut rate = self.rates.per_hour(&of.host);
+        let mut rate = self.host_rate(first);
+        for (at, shared) in service.shared.iter().enumerate() {
+            if service.is_under(shared, first) && survives(&|host| service.is_under(shared, host)) {
+                rate += self.model.frequency_of(&Kind::Shared(at));
+            }
+        }
         if survives(&|host| service.zone_of(host) == service.zone_of(first)) {
             rate += self.rates.per_hour(&of.zone);
         }
@@ -442,7 +509,7 @@ impl Builder<'_> {
 pub fn downtime(service: &Service, assumptions: &Assumptions, limits: Limits) -> Result<Interval, TooLarge> {
     let minutes = |case| {
         let model = Model::of(service, assumptions, case);
-        let share = model.analyse(limits)?.probability(&model.q);
+        let share = model.unavailability(&model.analyse(limits)?);
         Ok(share.map(|share| share * crate::nines::MINUTES_PER_YEAR))
     };
     let (best, likely, worst): (Interval, Interval, Interval) =

@@ -4,7 +4,7 @@ mod from_system;
 
 use std::time::Duration;
 
-pub use nines_system::Access;
+pub use nines_system::{Access, Failing};
 use serde::Serialize;
 
 use crate::nines::Availability;
@@ -20,6 +20,10 @@ pub struct Service {
     pub pools: Vec<Pool>,
     pub databases: Vec<Database>,
     pub quorum: Option<Quorum>,
+    pub shared: Vec<Shared>,
+    pub names: Vec<Name>,
+    /// Files with certificates that clients or etcd are shown, and by whom.
+    pub certificates: Vec<(String, Vec<String>)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +32,63 @@ pub struct Zone {
     pub region: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Host {
     pub name: String,
     pub zone: usize,
     /// Others find it by DNS.
     pub by_name: bool,
+    /// `None`: as often as any host.
+    pub failures: Option<Failing>,
+    pub maintenance: Option<Maintenance>,
+}
+
+/// A host is away, on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Maintenance {
+    /// From the end of one to the beginning of the next.
+    pub every: Duration,
+    pub takes: Duration,
+}
+
+/// Something that hosts have in common, and fail with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shared {
+    pub name: String,
+    /// `switch`.
+    pub what: String,
+    pub hosts: Vec<usize>,
+    /// Whose hosts are all under it.
+    pub zones: Vec<usize>,
+    /// `None`: as often as is assumed of any such thing.
+    pub failures: Option<Failing>,
+}
+
+/// A DNS name that leads clients to load balancers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    pub name: String,
+    /// The preferred one first.
+    pub entries: Vec<usize>,
+    pub ttl: Duration,
+    /// After how long answers follow health. `None`: they never do.
+    pub checked: Option<Duration>,
+    /// Clients try another address by themselves.
+    pub retry: bool,
+}
+
+impl Name {
+    /// Whether it is enough that one of its load balancers serves.
+    pub fn has_alternatives(&self) -> bool {
+        self.entries.len() > 1 && (self.retry || self.checked.is_some())
+    }
+
+    /// How long a client may be without service until it is at another address: until answers change, and then until it asks
+    /// again. `None`: it never is, or loses nothing.
+    pub fn moves_within(&self) -> Option<(Duration, Duration)> {
+        let notice = self.checked.filter(|_| !self.retry && self.entries.len() > 1)?;
+        Some((notice, self.ttl))
+    }
 }
 
 /// A load balancer: where clients come in.
@@ -63,8 +118,9 @@ pub struct Address {
 pub struct Pool {
     pub name: String,
     pub members: Vec<Member>,
-    /// How many members it takes to carry the load.
+    /// How many members it takes to carry the load; with `by_weight` the sum of their weights.
     pub needed: usize,
+    pub by_weight: bool,
     /// Whether that was stated, or is only the least that serves anything.
     pub stated: bool,
     /// How many it takes before the pool refuses everybody; 0 if it never does.
@@ -100,7 +156,15 @@ pub enum CheckKind {
 pub struct Member {
     pub name: String,
     pub host: usize,
+    /// Gets work only when no other member can.
     pub backup: bool,
+    pub weight: usize,
+}
+
+impl Member {
+    pub fn new(name: impl Into<String>, host: usize) -> Self {
+        Self { name: name.into(), host, backup: false, weight: 1 }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -128,6 +192,14 @@ pub struct Voter {
     pub name: String,
     /// `None`: somewhere else.
     pub host: Option<usize>,
+    /// It is found by DNS.
+    pub by_name: bool,
+}
+
+impl Voter {
+    pub fn new(name: impl Into<String>, host: Option<usize>) -> Self {
+        Self { name: name.into(), host, by_name: false }
+    }
 }
 
 impl Quorum {
@@ -157,6 +229,28 @@ impl Service {
         regions
     }
 
+    /// Load balancers in other zones that clients of this one go to when it does not answer, by every name that it has.
+    pub fn stand_ins(&self, entry: usize) -> Vec<usize> {
+        let mut names = self.names.iter().filter(|name| name.entries.contains(&entry)).peekable();
+        if names.peek().is_none() {
+            return Vec::new();
+        }
+        let own = self.zones_of(&self.entries[entry].hosts);
+        let elsewhere =
+            |other: &usize| self.entries[*other].hosts.iter().any(|&host| !own.contains(&self.zone_of(host)));
+        let mut all: Vec<usize> = (0..self.entries.len()).filter(|&other| other != entry).collect();
+        all.retain(elsewhere);
+        for name in names {
+            all.retain(|other| name.has_alternatives() && name.entries.contains(other));
+        }
+        all
+    }
+
+    /// Whether a host fails with a shared thing.
+    pub fn is_under(&self, shared: &Shared, host: usize) -> bool {
+        shared.hosts.contains(&host) || shared.zones.contains(&self.zone_of(host))
+    }
+
     /// The zones that these hosts stand in, each once.
     pub fn zones_of(&self, hosts: &[usize]) -> Vec<usize> {
         let mut zones: Vec<usize> = hosts.iter().map(|&host| self.zone_of(host)).collect();
@@ -171,9 +265,39 @@ impl Pool {
         self.members.iter().map(|member| member.host).collect()
     }
 
-    /// How many members must be there for clients to be served well, or at all.
+    /// How much of the load a member carries, in the measure of `needed`.
+    pub fn counts(&self, member: &Member) -> usize {
+        if self.by_weight { member.weight } else { 1 }
+    }
+
+    /// How many members must be left for clients to be served well, or at all, if all have the same weight.
     pub fn least(&self) -> usize {
         self.needed.max(self.refuses_below).max(1)
+    }
+
+    /// How much must be carried, in the measure of `needed`.
+    pub fn load(&self) -> usize {
+        self.needed.max(1)
+    }
+
+    /// What the members carry that are not backups.
+    pub fn carried(&self, left: impl Fn(&Member) -> bool) -> usize {
+        let members = self.members.iter().filter(|member| !member.backup && left(member));
+        members.map(|member| self.counts(member)).sum()
+    }
+
+    /// Whether its backups count: as long as one other member is left they get nothing, so they do only where that one is enough.
+    pub fn backups_stand_in(&self) -> bool {
+        let mut others = self.members.iter().filter(|member| !member.backup);
+        others.all(|member| self.counts(member) >= self.load())
+    }
+
+    /// Whether clients are served well by the members that are left.
+    pub fn serves(&self, left: impl Fn(&Member) -> bool) -> bool {
+        let backups = self.members.iter().filter(|member| member.backup && left(member));
+        let stand_in = || backups.map(|member| self.counts(member)).sum::<usize>() >= self.load();
+        (self.carried(&left) >= self.load() || self.backups_stand_in() && stand_in())
+            && self.members.iter().filter(|member| left(member)).count() >= self.refuses_below
     }
 }
 
@@ -200,8 +324,8 @@ pub(crate) mod tests {
 
     /// A shop in three zones: two load balancers, three application servers, a database with two standbys, and a quorum.
     pub(crate) fn shop() -> Service {
-        let host = |name: &str, zone| Host { name: name.into(), zone, by_name: false };
-        let member = |host: usize| Member { name: format!("app{}:80", host - 1), host, backup: false };
+        let host = |name: &str, zone| Host { name: name.into(), zone, ..Host::default() };
+        let member = |host: usize| Member::new(format!("app{}:80", host - 1), host);
         Service {
             name: "shop".into(),
             objective: Availability::from_fraction(0.999),
@@ -231,6 +355,7 @@ pub(crate) mod tests {
                 name: "web".into(),
                 members: vec![member(2), member(3), member(4)],
                 needed: 1,
+                by_weight: false,
                 stated: false,
                 refuses_below: 0,
                 notice: Some(Duration::from_millis(2300)),
@@ -251,10 +376,11 @@ pub(crate) mod tests {
                 heartbeat: Duration::from_millis(250),
             }],
             quorum: Some(Quorum {
-                members: (5..8)
-                    .map(|host| Voter { name: format!("db{}:2379", host - 4), host: Some(host) })
-                    .collect(),
+                members: (5..8).map(|host| Voter::new(format!("db{}:2379", host - 4), Some(host))).collect(),
             }),
+            shared: Vec::new(),
+            names: Vec::new(),
+            certificates: Vec::new(),
         }
     }
 

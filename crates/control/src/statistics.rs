@@ -1,6 +1,34 @@
 //! What the data plane has counted: plain numbers, summed over the workers, shared by status and metrics.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use serde::{Deserialize, Serialize};
+
+/// A counter or a gauge that one thread alone writes, and any number read: a plain load and store, without a lock prefix.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    #[inline]
+    pub fn sub(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
+    }
+
+    #[inline]
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
 
 /// Counters only grow while the daemon runs; gauges are the value now. They survive a reload by name.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

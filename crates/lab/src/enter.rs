@@ -89,7 +89,7 @@ pub fn enter_with_disks(within: &Path) -> Result<Entered, LabError> {
 
 /// # Errors
 /// [`LabError::Threads`]: forking is for programs that have one.
-fn alone() -> Result<(), LabError> {
+pub(crate) fn alone() -> Result<(), LabError> {
     let threads =
         fs::read_dir("/proc/self/task").map_err(failed("count the threads of this program"))?.count();
     if threads == 1 { Ok(()) } else { Err(LabError::Threads(threads)) }

@@ -57,6 +57,9 @@ pub enum LabError {
     )]
     NoOneWay { host: String, release: String },
 
+    #[error("the link of host {host} cannot lose packets: {why}")]
+    NoLoss { host: String, why: String },
+
     #[error(
         "hosts {one} and {other} cannot be split: they are not on one segment, so the router lies between them"
     )]

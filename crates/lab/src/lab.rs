@@ -18,6 +18,7 @@ use crate::network::{self, Direction, Network};
 use crate::place::Place;
 use crate::plan::Plan;
 use crate::processes::{self, Fate, ROUNDS, Running, bring_about};
+use crate::slow::{Pulse, Slowness};
 
 /// In the private `/run`, so it ends with the lab.
 const DIRECTORY: &str = "/run/nines-lab";
@@ -30,6 +31,7 @@ pub struct Lab {
     network: Network,
     /// The system's hosts'; none where the lab was entered without.
     disks: Vec<Disk>,
+    slow: BTreeMap<HostId, Slowness>,
     processes: BTreeMap<ProcessId, Child>,
     next: usize,
 }
@@ -80,7 +82,8 @@ impl Lab {
                 hosts_disks.push(disk);
             }
         }
-        Ok(Self { plan, places, network, disks: hosts_disks, processes: BTreeMap::new(), next: 0 })
+        let (slow, processes) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { plan, places, network, disks: hosts_disks, slow, processes, next: 0 })
     }
 
     /// The address at which others reach a host: the system file's, or the one that its DNS name stands for here.
@@ -162,6 +165,23 @@ impl Lab {
         self.bring_about(Fate::Thawed, host)
     }
 
+    /// Makes a host slow: every process there, those started meanwhile as well, stands still and goes on, over and over, until
+    /// [`Lab::speed_up`].
+    pub fn slow_down(&mut self, host: HostId, pulse: Pulse) -> Result<(), LabError> {
+        self.speed_up(host)?;
+        let network = self.places[host.index()].network_id().map_err(failed("look at a namespace"))?;
+        let begun = Slowness::begin(network, pulse).map_err(failed("start a thread that slows a host"))?;
+        self.slow.insert(host, begun);
+        Ok(())
+    }
+
+    /// Lets a slow host run as before. No error if it was not slow.
+    pub fn speed_up(&mut self, host: HostId) -> Result<(), LabError> {
+        let Some(slowness) = self.slow.remove(&host) else { return Ok(()) };
+        let left = slowness.end().map_err(failed("look through /proc"))?;
+        self.none(left, Fate::Thawed, host)
+    }
+
     /// What runs on a host, its daemons and all their descendants.
     pub fn running(&self, host: HostId) -> Result<Vec<Running>, LabError> {
         let network = self.places[host.index()].network_id().map_err(failed("look at a namespace"))?;
@@ -240,8 +260,17 @@ impl Lab {
         network::strip(&self.plan, host.index(), &self.places[host.index()]).await
     }
 
-    /// Undoes every [`Lab::cut_off`] and [`Lab::split`] of a host.
+    /// Makes a host's link lose one packet in so many, at random, and in each direction by itself.
+    ///
+    /// # Errors
+    /// [`LabError::NoLoss`] where the kernel can't; [`crate::lossless`] says so before.
+    pub fn lose(&mut self, host: HostId, one_in: u32) -> Result<(), LabError> {
+        self.network.lose(host.index(), self.name(host), one_in)
+    }
+
+    /// Undoes every [`Lab::cut_off`], [`Lab::split`] and [`Lab::lose`] of a host.
     pub async fn heal(&mut self, host: HostId) -> Result<(), LabError> {
+        self.network.lose_nothing(host.index(), self.name(host))?;
         self.network.heal(host.index(), self.name(host)).await
     }
 
@@ -291,15 +320,13 @@ impl Lab {
     ) -> Result<(), LabError> {
         let place = &self.places[host.index()];
         let network = place.network_id().map_err(failed("look at a namespace"))?;
-        match bring_about(fate, network, which).map_err(failed("look through /proc"))? {
-            0 => Ok(()),
-            left => Err(LabError::Stubborn {
-                host: place.name().to_owned(),
-                left,
-                wanted: fate.text(),
-                rounds: ROUNDS,
-            }),
-        }
+        let left = bring_about(fate, network, which).map_err(failed("look through /proc"))?;
+        self.none(left, fate, host)
+    }
+
+    fn none(&self, left: usize, fate: Fate, host: HostId) -> Result<(), LabError> {
+        let (host, wanted, rounds) = (self.name(host).to_owned(), fate.text(), ROUNDS);
+        if left == 0 { Ok(()) } else { Err(LabError::Stubborn { host, left, wanted, rounds }) }
     }
 
     fn name(&self, host: HostId) -> &str {

@@ -31,12 +31,14 @@
 mod disks;
 mod enter;
 mod error;
+mod loss;
 mod network;
 mod place;
 mod plan;
 mod processes;
 mod refusal;
 mod signals;
+mod slow;
 
 mod lab;
 
@@ -44,7 +46,9 @@ pub use disks::Furniture;
 pub use enter::{Entered, Inside, enter, enter_with_disks};
 pub use error::LabError;
 pub use lab::{Lab, ProcessId, SpawnOptions};
-pub use network::Direction;
+pub use loss::lossless;
+pub use network::{Direction, never_mute};
 pub use place::Place;
 pub use processes::Running;
 pub use refusal::obstacle;
+pub use slow::Pulse;

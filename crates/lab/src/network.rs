@@ -14,6 +14,7 @@ use rtnetlink::{
 };
 
 use crate::error::{LabError, failed};
+use crate::loss::{self, Losses};
 use crate::place::Place;
 use crate::plan::{Plan, PlannedHost};
 
@@ -38,6 +39,8 @@ pub enum Direction {
 /// The router's end of everything.
 pub(crate) struct Network {
     router: Handle,
+    /// Or why there is none.
+    losses: Result<Losses, String>,
 }
 
 fn bridge(segment: usize) -> u32 {
@@ -57,7 +60,8 @@ impl Network {
     pub(crate) async fn build(plan: &Plan, places: &[Place]) -> Result<Self, LabError> {
         let (connection, router, _) = rtnetlink::new_connection().map_err(failed("open a netlink socket"))?;
         tokio::spawn(connection);
-        let network = Self { router };
+        let losses = Losses::open().map_err(|error| loss::why_not(&error));
+        let network = Self { router, losses };
         network.make_router(plan).await?;
         for (index, (host, place)) in plan.hosts.iter().zip(places).enumerate() {
             network.link(index, host, place).await?;
@@ -149,6 +153,19 @@ impl Network {
         self.set_port(host, name, vec![InfoBridgePort::Isolated(true)]).await
     }
 
+    /// Packets of a host are lost at random, either way.
+    pub(crate) fn lose(&self, host: usize, name: &str, one_in: u32) -> Result<(), LabError> {
+        let lossless = |why| LabError::NoLoss { host: name.to_owned(), why };
+        let losses = self.losses.as_ref().map_err(|why| lossless(why.clone()))?;
+        let done = losses.stop(port(host)).and_then(|()| losses.lose(port(host), one_in));
+        done.map_err(|error| lossless(loss::why_not(&error)))
+    }
+
+    pub(crate) fn lose_nothing(&self, host: usize, name: &str) -> Result<(), LabError> {
+        let Ok(losses) = &self.losses else { return Ok(()) };
+        losses.stop(port(host)).map_err(failed(format!("have the link of host {name} lose nothing")))
+    }
+
     /// Undoes every cut, whichever there are.
     pub(crate) async fn heal(&self, host: usize, name: &str) -> Result<(), LabError> {
         self.set_carrier(host, name, true).await?;
@@ -174,6 +191,13 @@ impl Network {
         let set = self.router.link().set_port(message).execute().await;
         set.map_err(|source| network_error(format!("set the bridge port of host {name}"), source))
     }
+}
+
+/// Why no host can be cut off in one direction here, [`Direction::Out`], if it can't.
+pub fn never_mute() -> Option<String> {
+    let release = kernel_release();
+    let why = || format!("this kernel ({release}) has no bridge port locking, which came with Linux 5.18");
+    (!has_locking(&release)).then(why)
 }
 
 /// The settings of a port on which it depends whether the bridge sends anything to it.

@@ -93,6 +93,14 @@ pub(crate) fn bring_about(
     Ok(left)
 }
 
+/// Signals each process once that is not yet as it is to be, and doesn't look whether it came about.
+pub(crate) fn nudge(fate: Fate, network: NetworkId) -> io::Result<()> {
+    for process in of(network)?.into_iter().filter(|process| fate.awaits(process)) {
+        signal(process.pid, fate.signal(), network);
+    }
+    Ok(())
+}
+
 /// Asks each of them once to end.
 pub(crate) fn terminate(network: NetworkId, which: &dyn Fn(&Running) -> bool) -> io::Result<()> {
     for process in of(network)? {

@@ -1,37 +1,13 @@
-//! Counters of the workers: each has one writer, its worker, and any number of readers, so that counting is a
-//! plain load and store without a lock prefix.
+//! Counters of the workers: each has one writer, its worker.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nines_control::statistics::{
-    Latency, ListenerStatistics, MemberStatistics, PoolStatistics, Refused, Statistics,
+    Count, Latency, ListenerStatistics, MemberStatistics, PoolStatistics, Refused, Statistics,
 };
 use nines_control::traffic::Failure;
-
-/// Written by one thread only; a gauge or a counter.
-#[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
-
-impl Count {
-    pub(crate) fn add(&self, n: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
-    }
-
-    pub(crate) fn sub(&self, n: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
-    }
-
-    pub(crate) fn set(&self, n: u64) {
-        self.0.store(n, Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
 
 #[derive(Debug, Default)]
 pub(crate) struct Histogram {

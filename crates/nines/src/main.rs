@@ -45,6 +45,8 @@ enum Command {
     Status(commands::status::Args),
     /// What changed, when and why
     Events(commands::events::Args),
+    /// Rules for Prometheus and a dashboard for Grafana, ready to use
+    Export(commands::export::Args),
     /// Let a member, or this load balancer's host, finish its work and send it no new
     Drain(commands::wish::Args),
     /// Give a member, or this load balancer's host, traffic again
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Events(args) => commands::events::run(&args),
+        Command::Export(args) => commands::export::run(&args),
         Command::Drain(args) => commands::wish::run(&args, nines_control::status::Wish::Draining),
         Command::Ready(args) => commands::wish::run(&args, nines_control::status::Wish::Ready),
         Command::Maintenance(args) => commands::wish::run(&args, nines_control::status::Wish::Maintenance),

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use nines_admin::{Client, ClientError};
 use nines_control::event::Event;
 use nines_control::status::{Status, Wish};
-use nines_lab::{Direction, Inside, Lab, LabError, Place, ProcessId, SpawnOptions};
+use nines_lab::{Direction, Inside, Lab, LabError, Place, ProcessId, Pulse, Running, SpawnOptions};
 use nines_rehearsal::stage::{Enter, Victim};
 use nines_rehearsal::{Fault, Stage, StageError};
 use nines_system::{HostId, System};
@@ -30,6 +30,8 @@ const END: Duration = Duration::from_secs(40);
 const ANSWER: Duration = Duration::from_secs(1);
 /// How often is looked whether something has come about.
 const LOOK: Duration = Duration::from_millis(10);
+/// How a slow host is slow: it stands still for four fifths of the time, and never for so long that it seems to be gone.
+const PULSE: Pulse = Pulse { stands: Duration::from_millis(200), runs: Duration::from_millis(50) };
 /// Lines of a process's output that are worth telling when it has ended.
 const LAST_LINES: usize = 5;
 /// Where daemons have their sockets: private to the lab.
@@ -49,8 +51,21 @@ pub(crate) struct LabStage {
 
 struct Program {
     kind: Kind,
+    /// Of a member: as events call it.
+    member: Option<String>,
     words: Vec<OsString>,
     process: Option<ProcessId>,
+}
+
+impl Program {
+    fn new(kind: Kind, words: Vec<OsString>) -> Self {
+        Self { kind, member: None, words, process: None }
+    }
+
+    /// Whether it is one of these members.
+    fn is_of(&self, members: &[String]) -> bool {
+        self.member.as_ref().is_some_and(|member| members.contains(member))
+    }
 }
 
 /// What a program is, in the order of starting.
@@ -87,7 +102,7 @@ impl LabStage {
         fs::create_dir_all(SOCKETS)?;
         let mut programs: BTreeMap<HostId, Vec<Program>> = BTreeMap::new();
         for (host, words) in etcd::commands(&lab, &system)? {
-            programs.entry(host).or_default().push(Program { kind: Kind::Store, words, process: None });
+            programs.entry(host).or_default().push(Program::new(Kind::Store, words));
         }
         for pool in system.pools.iter().filter(|pool| pool.reaches.is_none()) {
             for member in &pool.members {
@@ -97,11 +112,9 @@ impl LabStage {
                     Some(words) => words.iter().map(|word| fill(word, host, address).into()).collect(),
                     None => stand_in(&program, &member.name, address),
                 };
-                programs.entry(member.host).or_default().push(Program {
-                    kind: Kind::Member,
-                    words,
-                    process: None,
-                });
+                let label = Some(format!("{}/{}", pool.name, member.name));
+                let program = Program { member: label, ..Program::new(Kind::Member, words) };
+                programs.entry(member.host).or_default().push(program);
             }
         }
         let mut daemons = Vec::new();
@@ -116,7 +129,7 @@ impl LabStage {
             let there = programs.entry(host).or_default();
             let client = Client::new(socket);
             daemons.push(Daemon { host, balances, program: there.len(), client, sequence: 0 });
-            there.push(Program { kind: Kind::Nines, words, process: None });
+            there.push(Program::new(Kind::Nines, words));
         }
         Ok(Self { lab, system, programs, daemons, silent: BTreeSet::new(), logs })
     }
@@ -126,18 +139,24 @@ impl LabStage {
         self.start_some(host, &|_| true)
     }
 
-    fn start_some(&mut self, host: HostId, which: &dyn Fn(Kind) -> bool) -> Result<(), LabError> {
+    fn start_kind(&mut self, host: HostId, which: &dyn Fn(Kind) -> bool) -> Result<(), LabError> {
+        self.start_some(host, &|program| which(program.kind))
+    }
+
+    fn start_some(&mut self, host: HostId, which: &dyn Fn(&Program) -> bool) -> Result<(), LabError> {
         let log = self
             .logs
             .as_deref()
             .map(|_| log_path(self.logs.as_deref(), &self.lab, host, &self.system[host].name));
         let all = self.programs.entry(host).or_default();
-        for program in all.iter_mut().filter(|program| which(program.kind)) {
+        let mut nines_is_new = false;
+        for program in all.iter_mut().filter(|program| which(program)) {
+            nines_is_new |= program.kind == Kind::Nines;
             let mut options = SpawnOptions::default();
             options.output.clone_from(&log);
             program.process = Some(self.lab.spawn(host, &program.words, options)?);
         }
-        for daemon in self.daemons.iter_mut().filter(|daemon| daemon.host == host && which(Kind::Nines)) {
+        for daemon in self.daemons.iter_mut().filter(|daemon| daemon.host == host && nines_is_new) {
             // It counts its events from one again.
             daemon.sequence = 0;
         }
@@ -238,6 +257,27 @@ impl LabStage {
         hosts.into_iter().collect()
     }
 
+    /// The processes of these members, and what those started.
+    fn members(
+        &self,
+        host: HostId,
+        victim: Victim<'_>,
+    ) -> Result<impl Fn(&Running) -> bool + use<>, StageError> {
+        let of_them = self.programs.get(&host).into_iter().flatten();
+        let of_them = of_them.filter(|program| program.is_of(victim.members));
+        let roots = of_them.filter_map(|program| self.lab.pid(program.process?));
+        let mut pids: BTreeSet<u32> = roots.collect();
+        if pids.is_empty() {
+            return Err("no such member runs there".into());
+        }
+        let all = self.lab.running(host)?;
+        // A child is found once its parent has been.
+        while let Some(child) = all.iter().find(|it| pids.contains(&it.parent) && !pids.contains(&it.pid)) {
+            pids.insert(child.pid);
+        }
+        Ok(move |it: &Running| pids.contains(&it.pid))
+    }
+
     async fn wait_for_daemons(&mut self) -> Result<(), StageError> {
         let begin = Instant::now();
         for index in 0..self.daemons.len() {
@@ -265,11 +305,11 @@ impl Stage for LabStage {
     async fn bring_up(&mut self) -> Result<(), StageError> {
         let hosts: Vec<HostId> = self.programs.keys().copied().collect();
         for &host in &hosts {
-            self.start_some(host, &|kind| kind == Kind::Store)?;
+            self.start_kind(host, &|kind| kind == Kind::Store)?;
         }
         self.wait_for_store().await?;
         for host in hosts {
-            self.start_some(host, &|kind| kind != Kind::Store)?;
+            self.start_kind(host, &|kind| kind != Kind::Store)?;
         }
         self.wait_for_daemons().await
     }
@@ -296,9 +336,14 @@ impl Stage for LabStage {
             Fault::CutOff => self.lab.cut_off(host, Direction::Both).await?,
             Fault::CutIn => self.lab.cut_off(host, Direction::In).await?,
             Fault::CutOut => self.lab.cut_off(host, Direction::Out).await?,
+            Fault::Slow => self.lab.slow_down(host, PULSE)?,
+            Fault::Lossy => self.lab.lose(host, Fault::LOSES_ONE_IN)?,
+            Fault::KillMember => self.lab.kill_some(host, &self.members(host, victim)?)?,
+            Fault::FreezeMember => self.lab.freeze_some(host, &self.members(host, victim)?)?,
             Fault::Split => self.lab.split(&self.sharing(host)).await?,
             Fault::Drain => self.wish(host, Wish::Draining).await?,
-            Fault::Restart => self.end(host).await?,
+            Fault::Maintenance => self.wish(host, Wish::Maintenance).await?,
+            Fault::Restart | Fault::RollingRestart => self.end(host).await?,
             Fault::Reload => self.reload(host).await?,
         }
         Ok(())
@@ -307,27 +352,30 @@ impl Stage for LabStage {
     async fn heal(&mut self, fault: Fault, victim: Victim<'_>) -> Result<(), StageError> {
         let host = self.host(victim.host)?;
         match fault {
-            Fault::Kill | Fault::Restart => self.start(host)?,
+            Fault::Kill | Fault::Restart | Fault::RollingRestart => self.start(host)?,
             Fault::PowerOff => {
                 self.lab.heal(host).await?;
                 self.start(host)?;
             }
             Fault::Freeze => self.lab.thaw(host)?,
-            Fault::KillNines => self.start_some(host, &|kind| kind == Kind::Nines)?,
-            Fault::KillStore => self.start_some(host, &|kind| kind == Kind::Store)?,
+            Fault::KillNines => self.start_kind(host, &|kind| kind == Kind::Nines)?,
+            Fault::KillStore => self.start_kind(host, &|kind| kind == Kind::Store)?,
             Fault::FreezeServer => {
                 let is_server = self.server(victim)?;
                 self.lab.thaw_some(host, &is_server)?;
             }
             Fault::FreezeNines => self.lab.thaw_some(host, &self.one(host, Kind::Nines)?)?,
             Fault::FreezeStore => self.lab.thaw_some(host, &self.one(host, Kind::Store)?)?,
-            Fault::CutOff | Fault::CutIn | Fault::CutOut => self.lab.heal(host).await?,
+            Fault::CutOff | Fault::CutIn | Fault::CutOut | Fault::Lossy => self.lab.heal(host).await?,
+            Fault::Slow => self.lab.speed_up(host)?,
+            Fault::KillMember => self.start_some(host, &|program| program.is_of(victim.members))?,
+            Fault::FreezeMember => self.lab.thaw_some(host, &self.members(host, victim)?)?,
             Fault::Split => {
                 for host in self.sharing(host) {
                     self.lab.heal(host).await?;
                 }
             }
-            Fault::Drain => self.wish(host, Wish::Ready).await?,
+            Fault::Drain | Fault::Maintenance => self.wish(host, Wish::Ready).await?,
             Fault::Reload | Fault::KillServer | Fault::Switchover => {}
         }
         self.silent.remove(&host);

@@ -125,6 +125,80 @@ fn restarting_a_server_costs_clients_nothing() {
 }
 
 #[test]
+fn a_server_in_maintenance_costs_clients_nothing() {
+    assert_eq!(spared("app1", "maintenance")["noticed_ms"], Value::Null, "nothing was wrong with it");
+}
+
+/// Breaks a component that is only worse than it was: no request fails, however late the answers are.
+fn nothing_fails(component: &str, fault: &str) {
+    let _guard = one_at_a_time();
+    let (code, report) = rehearse(&example("pair.toml"), &["--only", component, "--fault", fault]);
+    if let Some(why) = report["not_possible"][0]["why"].as_str() {
+        assert!(why.starts_with("this kernel"), "{why}");
+        return;
+    }
+    let result = &report["results"][0];
+    assert_eq!(result["expected"], "no request fails, answers may be late");
+    assert_eq!(result["requests"]["failed"], 0, "{result:#}");
+    assert!(result["recovered_ms"].is_number(), "{result:#}");
+    assert_eq!((&result["verdict"], code), (&Value::from("held"), Some(0)), "{result:#}");
+}
+
+#[test]
+fn a_slow_server_costs_clients_nothing_but_time() {
+    nothing_fails("app1", "slow");
+}
+
+#[test]
+fn a_server_behind_a_lossy_link_costs_clients_nothing_but_time() {
+    nothing_fails("app1", "lossy");
+}
+
+#[test]
+fn a_zone_without_power_and_load_balancers_that_are_restarted_in_turn_hold_their_promise() {
+    let _guard = one_at_a_time();
+    let args = ["--only", "zone b,front", "--fault", "power-off,rolling-restart"];
+    let (_, report) = rehearse(&example("pair.toml"), &args);
+    let results = report["results"].as_array().unwrap();
+    assert_eq!(results.len(), 2, "{report:#}");
+    for result in results {
+        assert!(result["recovered_ms"].is_number(), "{result:#}");
+        assert!(was_late(result) || result["verdict"] == "held", "{result:#}");
+    }
+    assert_eq!(results[1]["hosts"], serde_json::json!(["lb1", "lb2"]));
+}
+
+#[test]
+fn of_two_members_on_a_host_one_dies_alone_and_is_started_again() {
+    let _guard = one_at_a_time();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pair.toml");
+    let text = std::fs::read_to_string(example("pair.toml")).unwrap();
+    std::fs::write(&file, text.replace(r#""app1:8080", "#, r#""app1:8080", "app1:8081", "#)).unwrap();
+    let args = ["--only", "web/app1:8080", "--fault", "kill-member,freeze-member"];
+    let (_, report) = rehearse(&file, &args);
+    let results = report["results"].as_array().unwrap();
+    assert_eq!(results.len(), 2, "{report:#}");
+    for result in results {
+        assert_eq!(result["members"], serde_json::json!(["web/app1:8080"]));
+        assert_eq!(result["requests"]["failed"], 0, "{result:#}");
+        assert!(result["noticed_ms"].is_number(), "{result:#}");
+        assert!(result["recovered_ms"].is_number(), "{result:#}");
+    }
+}
+
+#[test]
+fn two_that_fail_together_come_back_by_themselves() {
+    let _guard = one_at_a_time();
+    let (code, report) =
+        rehearse(&example("pair.toml"), &["--pairs", "--only", "lb1 + lb2", "--fault", "kill"]);
+    let result = &report["results"][0];
+    assert!(result["requests"]["failed"].as_u64().unwrap() > 0, "nobody is left: {result:#}");
+    assert_eq!(result["expected"], "healthy again once healed");
+    assert_eq!((&result["verdict"], code), (&Value::from("held"), Some(0)), "{result:#}");
+}
+
+#[test]
 fn a_hundred_reloads_cost_clients_nothing() {
     spared("lb1", "reload");
 }

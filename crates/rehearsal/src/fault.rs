@@ -30,26 +30,38 @@ pub enum Fault {
     KillStore,
     /// SIGSTOP to etcd alone. Healed by SIGCONT.
     FreezeStore,
+    /// SIGKILL to a pool's member alone, what else runs on its host lives. Healed by starting it again.
+    KillMember,
+    /// SIGSTOP to a pool's member alone. Healed by SIGCONT.
+    FreezeMember,
     /// The network link goes down: no FIN, no RST, no ICMP. Healed by bringing it up.
     CutOff,
     /// What others send does not reach it; what it sends arrives.
     CutIn,
     /// What it sends reaches nobody; what others send arrives.
     CutOut,
+    /// The host's processes stand still for most of the time, in turns: answers come late. Healed by letting them run.
+    Slow,
+    /// The host's link loses one packet in [`Fault::LOSES_ONE_IN`], in each direction. Healed by losing none.
+    Lossy,
     /// For load balancers: the hosts of a virtual address don't hear each other, everybody else reaches them all.
     Split,
     /// Gentle: the operator drains the members, or the load balancer's host, and makes them ready again.
     Drain,
+    /// Gentle: the operator takes the members out, checks included, and makes them ready again.
+    Maintenance,
     /// Gentle: the operator has another host be the database's primary.
     Switchover,
     /// Gentle: SIGTERM, wait for the end, and start again at once.
     Restart,
-    /// Gentle, and for load balancers: the file is loaded again, [`Fault::RELOADS`] times.
+    /// Gentle: a [`Fault::Restart`] of each host, one after the other, each once all is healthy after the one before.
+    RollingRestart,
+    /// Gentle, and for hosts on which nines runs: the file is loaded again, [`Fault::RELOADS`] times.
     Reload,
 }
 
 impl Fault {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 23] = [
         Self::Kill,
         Self::PowerOff,
         Self::Freeze,
@@ -59,24 +71,45 @@ impl Fault {
         Self::FreezeNines,
         Self::KillStore,
         Self::FreezeStore,
+        Self::KillMember,
+        Self::FreezeMember,
         Self::CutOff,
         Self::CutIn,
         Self::CutOut,
+        Self::Slow,
+        Self::Lossy,
         Self::Split,
         Self::Drain,
+        Self::Maintenance,
         Self::Switchover,
         Self::Restart,
+        Self::RollingRestart,
         Self::Reload,
     ];
 
-    /// What a load balancer's host meets that shares an address with another.
-    pub const OF_LOAD_BALANCERS: [Self; 10] = [
+    /// What any host meets, whatever runs there.
+    pub const OF_HOSTS: [Self; 9] = [
         Self::Kill,
         Self::PowerOff,
         Self::Freeze,
         Self::CutOff,
         Self::CutIn,
         Self::CutOut,
+        Self::Slow,
+        Self::Lossy,
+        Self::Restart,
+    ];
+
+    /// What a load balancer's host meets that shares an address with another.
+    pub const OF_LOAD_BALANCERS: [Self; 12] = [
+        Self::Kill,
+        Self::PowerOff,
+        Self::Freeze,
+        Self::CutOff,
+        Self::CutIn,
+        Self::CutOut,
+        Self::Slow,
+        Self::Lossy,
         Self::Split,
         Self::Drain,
         Self::Restart,
@@ -84,7 +117,22 @@ impl Fault {
     ];
 
     /// What a server meets.
-    pub const OF_SERVERS: [Self; 5] = [Self::Kill, Self::Freeze, Self::CutOff, Self::Drain, Self::Restart];
+    pub const OF_SERVERS: [Self; 11] = [
+        Self::Kill,
+        Self::PowerOff,
+        Self::Freeze,
+        Self::CutOff,
+        Self::CutIn,
+        Self::CutOut,
+        Self::Slow,
+        Self::Lossy,
+        Self::Drain,
+        Self::Maintenance,
+        Self::Restart,
+    ];
+
+    /// Of a lossy link's packets, one in so many is lost.
+    pub const LOSES_ONE_IN: u32 = 5;
 
     /// How many times in a row a file is loaded again.
     pub const RELOADS: usize = 100;
@@ -104,17 +152,33 @@ impl Fault {
             Self::CutOff => "cut-off",
             Self::CutIn => "cut-in",
             Self::CutOut => "cut-out",
+            Self::KillMember => "kill-member",
+            Self::FreezeMember => "freeze-member",
+            Self::Slow => "slow",
+            Self::Lossy => "lossy",
             Self::Split => "split",
             Self::Drain => "drain",
+            Self::Maintenance => "maintenance",
             Self::Switchover => "switchover",
             Self::Restart => "restart",
+            Self::RollingRestart => "rolling-restart",
             Self::Reload => "reload",
         }
     }
 
     /// Whether it lasts until it is healed. A restart is healed at once, and a reload or a switchover leaves nothing to heal.
-    pub(crate) fn lasts(self) -> bool {
-        !matches!(self, Self::Restart | Self::Reload | Self::Switchover)
+    pub fn lasts(self) -> bool {
+        !matches!(self, Self::Restart | Self::RollingRestart | Self::Reload | Self::Switchover)
+    }
+
+    /// What is done to each of its hosts.
+    pub(crate) fn of_one(self) -> Self {
+        if self == Self::RollingRestart { Self::Restart } else { self }
+    }
+
+    /// The host is there, and only worse than it was.
+    pub fn weakens(self) -> bool {
+        matches!(self, Self::Slow | Self::Lossy)
     }
 
     /// Whether nines doesn't answer on the host while it lasts, not even within the host.

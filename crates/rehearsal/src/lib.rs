@@ -13,6 +13,7 @@ pub mod record;
 pub mod report;
 pub mod sequence;
 pub mod stage;
+pub mod timeline;
 pub mod verdict;
 pub mod writers;
 

@@ -2,18 +2,22 @@
 
 mod databases;
 mod doors;
+mod estimate;
+mod left;
 mod load_balancers;
-mod zones;
+mod pairs;
+mod places;
+mod servers;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nines_system::{HostId, Pool, PoolId, Secret, System};
+use nines_system::{HostId, Secret, System};
 
 use crate::fault::Fault;
-use doors::doors;
 pub(crate) use load_balancers::name as virtual_ip_name;
+pub use pairs::Fatal;
 
 /// A part of the system that fails as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +87,25 @@ pub struct Writes {
 }
 
 impl Component {
+    /// Hosts, of which all are hit; nothing is known of them but where they are.
+    fn of(system: &System, name: String, kind: ComponentKind, hosts: &[HostId]) -> Self {
+        let mut zones: Vec<_> = hosts.iter().map(|&host| system[host].zone).collect();
+        zones.sort_unstable();
+        zones.dedup();
+        Self {
+            name,
+            kind,
+            whom: Whom::Each,
+            zone: (zones.len() == 1).then(|| system[zones[0]].name.clone()),
+            hosts: hosts.iter().map(|&host| system[host].name.clone()).collect(),
+            members: Vec::new(),
+            alone_in: Vec::new(),
+            virtual_ips: Vec::new(),
+            doors: Vec::new(),
+            writes: None,
+        }
+    }
+
     /// `app1`, `orders/primary`.
     pub fn label(&self) -> String {
         match self.whom.word() {
@@ -97,6 +120,8 @@ impl Component {
 pub enum ComponentKind {
     /// One host with members of pools on it.
     Server,
+    /// One member of a pool, on a host where other things run as well.
+    Member,
     /// One host of load balancers.
     LoadBalancer,
     /// A host of a database, by what it is to it.
@@ -105,8 +130,34 @@ pub enum ComponentKind {
     Coordination,
     /// All hosts of a pool, together.
     WholePool,
+    /// All hosts of a load balancer, together.
+    WholeLoadBalancer,
+    /// All hosts of a database, together.
+    WholeDatabase,
     /// All hosts of a zone, together.
     Zone,
+    /// All hosts of a region, together.
+    Region,
+    /// Two hosts, a zone and a host, or two zones.
+    Pair,
+    /// All there is.
+    Everything,
+}
+
+impl ComponentKind {
+    /// Whether several hosts are hit at one stroke, as one.
+    pub fn is_together(self) -> bool {
+        matches!(
+            self,
+            Self::WholePool
+                | Self::WholeLoadBalancer
+                | Self::WholeDatabase
+                | Self::Zone
+                | Self::Region
+                | Self::Pair
+                | Self::Everything
+        )
+    }
 }
 
 /// A way into a pool: one address of a listener, and what to say there.
@@ -137,6 +188,14 @@ pub struct Case {
     pub component: Arc<Component>,
     pub fault: Fault,
     pub promise: Promise,
+    /// What those are promised who ask meanwhile, where `promise` is for those who write.
+    pub asked: Option<Promise>,
+}
+
+impl Case {
+    pub fn new(component: &Arc<Component>, fault: Fault, promise: Promise) -> Self {
+        Self { component: Arc::clone(component), fault, promise, asked: None }
+    }
 }
 
 /// What clients were promised.
@@ -144,6 +203,8 @@ pub struct Case {
 pub enum Promise {
     /// No request fails and none is slow.
     NothingLost,
+    /// No request fails; answers may be late.
+    NothingFails,
     /// Requests may fail while an address moves to another host, and for no longer than this is there no good answer.
     /// Connections that stood at the time die with their host.
     Moves { within: Duration },
@@ -158,6 +219,7 @@ impl Promise {
     pub fn words(self) -> String {
         match self {
             Self::NothingLost => "no request fails".to_owned(),
+            Self::NothingFails => "no request fails, answers may be late".to_owned(),
             Self::Moves { within } => format!("no gap longer than {} ms", within.as_millis()),
             Self::ComesBack => "healthy again once healed".to_owned(),
             Self::KeepsWrites { within: None } => "no acknowledged write lost".to_owned(),
@@ -172,7 +234,7 @@ impl Promise {
         match self {
             Self::Moves { within } => Some(within),
             Self::KeepsWrites { within } => within,
-            Self::NothingLost | Self::ComesBack => None,
+            Self::NothingLost | Self::NothingFails | Self::ComesBack => None,
         }
     }
 }
@@ -181,8 +243,17 @@ impl Promise {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     pub cases: Vec<Case>,
-    /// Hosts that this version does not break, and why.
+    /// What is not broken, and why.
     pub left_out: Vec<(String, String)>,
+    /// What can't be broken so on this machine.
+    pub not_possible: Vec<NotPossible>,
+}
+
+/// A case that is not played, since the machine can't.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotPossible {
+    pub case: Case,
+    pub why: String,
 }
 
 /// A name on the command line that the system does not have.
@@ -195,34 +266,55 @@ pub struct UnknownName {
 }
 
 impl Plan {
-    /// Each host with members of pools that clients can reach, with every fault; each load balancer's host; then each
-    /// pool as a whole, killed. Where there are databases: each by role, what their hosts agree by, and each zone.
+    /// Each host with what runs on it, and members alone where they are not all that does; databases by role, and what their
+    /// hosts agree by; then what fails as a whole: pools, load balancers, databases, zones, regions, everything.
     pub fn of(system: &System) -> Self {
         let mut cases = Vec::new();
-        let mut left_out = Vec::new();
-        for host in system.host_ids().filter(|&host| !pools_with(system, host).is_empty()) {
-            match server(system, host) {
-                Ok(component) => cases.extend(Fault::OF_SERVERS.map(|fault| Case {
-                    component: Arc::clone(&component),
-                    fault,
-                    promise: promise_of(&component.doors),
-                })),
-                // It is broken all the same, as a load balancer's host.
-                Err(_) if load_balancers::has_peers(system, host) => {}
+        let mut left_out = nothing_there(system);
+        for host in system.host_ids() {
+            match servers::cases(system, host) {
+                Ok(of_it) => cases.extend(of_it),
+                // It is broken all the same where it has something else to do.
+                Err(_) if system.databases_on(host).next().is_some() => {}
                 Err(why) => left_out.push((system[host].name.clone(), why)),
             }
         }
         cases.extend(system.host_ids().flat_map(|host| load_balancers::cases(system, host)));
+        cases.extend(system.host_ids().flat_map(|host| servers::members(system, host)));
         for database in system.database_ids() {
             match databases::cases(system, database) {
                 Ok(of_it) => cases.extend(of_it),
                 Err(why) => left_out.push((format!("database {}", system[database].name), why)),
             }
         }
-        cases.extend(databases::of_coordination(system));
-        cases.extend(zones::cases(system));
-        cases.extend(server_pools(system).filter_map(|pool| whole_pool(system, pool)));
-        Self { cases, left_out }
+        match databases::of_coordination(system) {
+            Ok(of_it) => cases.extend(of_it),
+            Err(why) => left_out.push(("coordination".to_owned(), why)),
+        }
+        cases.extend(places::cases(system));
+        for pool in servers::server_pools(system) {
+            match servers::whole_pool(system, pool) {
+                Ok(of_it) => cases.extend(of_it),
+                Err(why) => left_out.push((format!("pool {}", system[pool].name), why)),
+            }
+        }
+        cases.extend(system.load_balancer_ids().flat_map(|balancer| load_balancers::whole(system, balancer)));
+        Self { cases, left_out, not_possible: Vec::new() }
+    }
+
+    /// Takes the cases of a fault out that this machine can't have.
+    #[must_use]
+    pub fn without(mut self, fault: Fault, why: &str) -> Self {
+        let (out, cases): (Vec<Case>, Vec<Case>) =
+            self.cases.into_iter().partition(|case| case.fault == fault);
+        self.cases = cases;
+        self.not_possible.extend(out.into_iter().map(|case| NotPossible { case, why: why.to_owned() }));
+        self
+    }
+
+    /// Whether it has cases of this fault.
+    pub fn has(&self, fault: Fault) -> bool {
+        self.cases.iter().any(|case| case.fault == fault)
     }
 
     /// Keeps what was asked for: components and faults by name, all of them where none is given.
@@ -260,7 +352,7 @@ impl Plan {
             let rank = match kind {
                 ComponentKind::LoadBalancer => load_balancers::rank(case.fault),
                 ComponentKind::Database | ComponentKind::Coordination => databases::rank(case.fault),
-                ComponentKind::Server | ComponentKind::WholePool | ComponentKind::Zone => 0,
+                _ => 0,
             };
             (kind, rank, case.fault, case.promise.gap().is_some())
         });
@@ -286,83 +378,15 @@ impl Plan {
     }
 }
 
-/// A host with members, or why it can't be broken.
-fn server(system: &System, host: HostId) -> Result<Arc<Component>, String> {
-    let pools = pools_with(system, host);
-    let doors = doors(system, |_| true, &pools);
-    if let Some(balancer) = system.load_balancers_on(host).next() {
-        return Err(format!("load balancer {} runs there too", system[balancer].name));
-    }
-    if doors.is_empty() {
-        return Err("no listener leads to its pools".to_owned());
-    }
-    let alone = pools.iter().filter(|&&pool| system[pool].members.iter().all(|member| member.host == host));
-    Ok(Arc::new(Component {
-        name: system[host].name.clone(),
-        kind: ComponentKind::Server,
-        whom: Whom::Each,
-        writes: None,
-        zone: Some(system[system[host].zone].name.clone()),
-        hosts: vec![system[host].name.clone()],
-        members: members_on(system, |of| of == host),
-        alone_in: alone.map(|&pool| system[pool].name.clone()).collect(),
-        virtual_ips: Vec::new(),
-        doors,
-    }))
+/// Whether anything of the system runs on a host.
+fn does_something(system: &System, host: HostId) -> bool {
+    !servers::pools_with(system, host).is_empty()
+        || system.load_balancers_on(host).next().is_some()
+        || system.databases_on(host).next().is_some()
+        || databases::members_of_store(system).any(|(of, _)| of == host)
 }
 
-/// A client can only be spared a failure where a request can be repeated: at HTTP doors.
-fn promise_of(doors: &[Door]) -> Promise {
-    if doors.iter().all(|door| matches!(door.manner, Manner::Get { .. })) {
-        Promise::NothingLost
-    } else {
-        Promise::ComesBack
-    }
-}
-
-/// A pool of several hosts, none of which runs a load balancer, killed at one stroke.
-fn whole_pool(system: &System, pool: PoolId) -> Option<Case> {
-    let mut hosts: Vec<HostId> = system[pool].members.iter().map(|member| member.host).collect();
-    hosts.sort_unstable();
-    hosts.dedup();
-    let doors = doors(system, |_| true, &[pool]);
-    let breakable = hosts.iter().all(|&host| system.load_balancers_on(host).next().is_none());
-    if hosts.len() < 2 || doors.is_empty() || !breakable {
-        return None;
-    }
-    let mut zones: Vec<_> = hosts.iter().map(|&host| system[host].zone).collect();
-    zones.sort_unstable();
-    zones.dedup();
-    let component = Component {
-        name: system[pool].name.clone(),
-        kind: ComponentKind::WholePool,
-        whom: Whom::Each,
-        writes: None,
-        zone: (zones.len() == 1).then(|| system[zones[0]].name.clone()),
-        members: members_on(system, |host| hosts.contains(&host)),
-        hosts: hosts.iter().map(|&host| system[host].name.clone()).collect(),
-        alone_in: vec![system[pool].name.clone()],
-        virtual_ips: Vec::new(),
-        doors,
-    };
-    Some(Case { component: Arc::new(component), fault: Fault::Kill, promise: Promise::ComesBack })
-}
-
-fn members_on(system: &System, at: impl Fn(HostId) -> bool) -> Vec<String> {
-    let of = |pool: &Pool| -> Vec<String> {
-        let here = pool.members.iter().filter(|member| at(member.host));
-        here.map(|member| format!("{}/{}", pool.name, member.name)).collect()
-    };
-    server_pools(system).flat_map(|pool| of(&system[pool])).collect()
-}
-
-/// Pools that reach a database have no servers of their own.
-fn server_pools(system: &System) -> impl Iterator<Item = PoolId> {
-    system.pool_ids().filter(|&pool| system[pool].reaches.is_none())
-}
-
-fn pools_with(system: &System, host: HostId) -> Vec<PoolId> {
-    server_pools(system)
-        .filter(|&pool| system[pool].members.iter().any(|member| member.host == host))
-        .collect()
+fn nothing_there(system: &System) -> Vec<(String, String)> {
+    let idle = system.host_ids().filter(|&host| !does_something(system, host));
+    idle.map(|host| (system[host].name.clone(), "nothing of the system runs there".to_owned())).collect()
 }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use crate::timeline::Timeline;
+
 /// Failures kept in full, of each record.
 const FIRST_FAILURES: usize = 20;
 /// Distinct causes counted; a cause comes from the other side, so they are bounded.
@@ -79,6 +81,10 @@ pub struct Record {
     pub slowest: Option<Duration>,
     /// Longest time without a good answer on one of the ways in.
     pub longest_gap: Duration,
+    /// When that began; none without one.
+    pub gap_from: Option<Instant>,
+    /// Requests by when they were due.
+    pub timeline: Timeline<Failure>,
     /// The furthest that the clients themselves were behind their schedule.
     pub lateness: Duration,
     /// On each way in.
@@ -98,6 +104,8 @@ impl Record {
                 .expect("bounds that the constructor allows"),
             slowest: None,
             longest_gap: Duration::ZERO,
+            gap_from: None,
+            timeline: Timeline::new(started),
             lateness: Duration::ZERO,
             last_good: vec![started; ways],
         }
@@ -115,13 +123,15 @@ impl Record {
             Outcome::Good => {
                 self.latency.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
                 self.slowest = self.slowest.max(Some(took));
-                if let Some(last_good) = self.last_good.get_mut(way) {
-                    self.longest_gap = self.longest_gap.max(end.saturating_duration_since(*last_good));
-                    *last_good = end.max(*last_good);
+                self.timeline.good(due, took);
+                if let Some(&last_good) = self.last_good.get(way) {
+                    self.silent(last_good, end);
+                    self.last_good[way] = end.max(last_good);
                 }
             }
             Outcome::Failed(failure, cause) => {
                 *self.failures.entry(failure).or_default() += 1;
+                self.timeline.failed(due, &failure);
                 if let Some(cause) = &cause
                     && (self.causes.len() < CAUSES || self.causes.contains_key(cause))
                 {
@@ -136,8 +146,15 @@ impl Record {
 
     /// The clients sent nothing more from `end` on: silence up to then counts as a gap.
     pub fn stopped(&mut self, end: Instant) {
-        for &last_good in &self.last_good {
-            self.longest_gap = self.longest_gap.max(end.saturating_duration_since(last_good));
+        for way in 0..self.last_good.len() {
+            self.silent(self.last_good[way], end);
+        }
+    }
+
+    fn silent(&mut self, from: Instant, to: Instant) {
+        let gap = to.saturating_duration_since(from);
+        if gap > self.longest_gap {
+            (self.longest_gap, self.gap_from) = (gap, Some(from));
         }
     }
 
@@ -167,6 +184,7 @@ mod tests {
         record.ended(0, start, start + ms(210), Outcome::Good);
         record.ended(0, start, start + ms(220), Outcome::Good);
         assert_eq!(record.longest_gap, ms(200));
+        assert_eq!(record.gap_from, Some(start + ms(10)));
         assert_eq!((record.good(), record.failed()), (3, 1));
     }
 

@@ -1,16 +1,19 @@
 //! What a rehearsal found, as `--json` prints it and the table reads it.
 
+mod course;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::plan::{Case, ComponentKind, Plan, Whom};
+use crate::plan::{Case, NotPossible, Plan, Promise, Whom};
 use crate::record::{FailedRequest, Record};
 use crate::sequence::Written;
 use crate::verdict::Verdict;
 use crate::writers::FailedWrite;
+pub use course::{Course, Happened, SlowReport, TimelineReport};
 
 /// Of the JSON: what can be read by whoever knows this number.
 pub const FORMAT: u32 = 1;
@@ -36,7 +39,54 @@ pub struct Report {
     pub verdict: Verdict,
     /// Every case that was planned has its result.
     pub complete: bool,
+    /// Where it was played, and how long that took.
+    #[serde(default)]
+    pub machine: Option<Machine>,
     pub results: Vec<CaseReport>,
+    /// What this machine could not do, and so was not put to the test.
+    #[serde(default)]
+    pub not_possible: Vec<NotPlayed>,
+}
+
+/// A case that was not played: whether its promise would have held is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotPlayed {
+    /// As its results would be called.
+    pub component: String,
+    #[serde(default)]
+    pub role: Option<String>,
+    pub fault: Fault,
+    /// `this kernel has no nftables …`
+    pub why: String,
+}
+
+impl NotPlayed {
+    fn of(it: &NotPossible) -> Self {
+        let component = &it.case.component;
+        Self {
+            component: component.name.clone(),
+            role: component.whom.word().map(str::to_owned),
+            fault: it.case.fault,
+            why: it.why.clone(),
+        }
+    }
+}
+
+/// What measurements may depend on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Machine {
+    pub cores: usize,
+    pub memory_bytes: u64,
+    /// `Linux 6.1.0 x86_64`.
+    pub kernel: String,
+    pub processor: String,
+    /// Of all programs in the last minute, when it began.
+    pub load: f64,
+    /// The program was built without optimisation.
+    pub unoptimised: bool,
+    /// From beginning to end.
+    pub took_s: f64,
 }
 
 /// One component, one fault. Durations are milliseconds with a tenth's precision.
@@ -83,6 +133,9 @@ pub struct CaseReport {
     /// How far the clients themselves fell behind their schedule at worst: the machine's doing, not the system's.
     pub clients_late_ms: f64,
     pub first_failures: Vec<FirstFailure>,
+    /// What happened when.
+    #[serde(default)]
+    pub course: Course,
     /// What the audit's model expects of it; none where it has no word for the fault.
     #[serde(default)]
     pub predicted: Option<Predicted>,
@@ -170,6 +223,12 @@ pub(crate) struct Measured {
     pub(crate) rate: u32,
     pub(crate) written: Option<Written>,
     pub(crate) why: Vec<String>,
+    /// From the fault on: it was in; somebody decided to take over; it was healed.
+    pub(crate) inflicted: Duration,
+    pub(crate) decided: Option<Duration>,
+    pub(crate) healed: Duration,
+    pub(crate) events: Vec<Happened>,
+    pub(crate) events_left_out: u64,
 }
 
 impl Report {
@@ -195,7 +254,9 @@ impl Report {
             objective: system.objective.text.clone(),
             verdict: if held { Verdict::Held } else { Verdict::Broken },
             complete: results.len() == plan.cases.len(),
+            machine: None,
             results,
+            not_possible: plan.not_possible.iter().map(NotPlayed::of).collect(),
         }
     }
 }
@@ -204,6 +265,7 @@ impl CaseReport {
     pub(crate) fn new(case: &Case, record: &Record, measured: Measured) -> Self {
         let component = &case.component;
         let writes = measured.written.as_ref().map(WritesReport::of);
+        let course = Course::of(record, &measured);
         let kinds = record.failures.iter().map(|(failure, &count)| (failure.to_string(), count)).collect();
         let percentile = |share| ms(Duration::from_micros(record.latency.value_at_quantile(share)));
         Self {
@@ -224,8 +286,8 @@ impl CaseReport {
             recovered_ms: measured.recovered.map(ms),
             verdict: if measured.why.is_empty() { Verdict::Held } else { Verdict::Broken },
             why: measured.why,
-            expected: case.promise.words(),
-            together: matches!(component.kind, ComponentKind::WholePool | ComponentKind::Zone),
+            expected: expected(case),
+            together: component.kind.is_together(),
             zone: component.zone.clone(),
             hosts: measured.hosts,
             members: component.members.clone(),
@@ -244,10 +306,17 @@ impl CaseReport {
                 }
             },
             writes,
+            course,
             predicted: None,
             difference: None,
         }
     }
+}
+
+fn expected(case: &Case) -> String {
+    let words: Vec<String> =
+        [case.asked, Some(case.promise)].into_iter().flatten().map(Promise::words).collect();
+    words.join("; ")
 }
 
 impl WritesReport {

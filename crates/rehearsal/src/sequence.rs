@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nines_control::event::Event;
 
+use crate::fault::Fault;
 use crate::health::{self, Expected};
 use crate::plan::{Case, Component, ComponentKind, Whom};
 use crate::report::{CaseReport, Measured};
@@ -161,6 +162,9 @@ impl<S: Stage> Rehearsal<S> {
             let patience = if healthy { self.options.patience } else { self.options.timeout };
             let written = crowd::look_for(&self.stage, writes, written, patience).await?;
             measured.why = verdict::of_writes(case, &written, healthy);
+            if let Some(promise) = case.asked {
+                measured.why.extend(verdict::of_requests(&case.component, promise, &record, &bounds));
+            }
             measured.written = Some(written);
         } else {
             measured.why = verdict::reasons(case, &record, healthy, &bounds);
@@ -180,27 +184,66 @@ impl<S: Stage> Rehearsal<S> {
         self.events().await?;
         let hosts = self.meant(component).await?;
         let database = component.writes.as_ref().map(|writes| writes.database.as_str());
-        let victims: Vec<Victim<'_>> = hosts.iter().map(|host| Victim { host, database }).collect();
+        let members = component.members.as_slice();
+        let victims: Vec<Victim<'_>> = hosts.iter().map(|host| Victim { host, database, members }).collect();
 
         let (fault_at, fault_time) = (Instant::now(), SystemTime::now());
         let mut notice = Notice::of(component, fault_time);
-        for &victim in &victims {
-            let done = self.stage.inflict(case.fault, victim).await;
-            done.map_err(|why| stage_error(&format!("putting {} into {}", case.fault, victim.host), why))?;
+        let mut recovered = None;
+        // All at one stroke, or each once all is healthy after the one before.
+        let at_once = if case.fault == Fault::RollingRestart { 1 } else { victims.len().max(1) };
+        let mut lasted = Duration::ZERO;
+        // Of several strokes: when the first was in, and the last was undone.
+        let (mut inflicted, mut healed) = (None, Duration::ZERO);
+        for victims in victims.chunks(at_once) {
+            let begun = Instant::now();
+            self.strike(case.fault, victims).await?;
+            inflicted = inflicted.or(Some(fault_at.elapsed()));
+            let hold = if case.fault.lasts() { self.options.hold } else { Duration::ZERO };
+            notice.read(&self.run_for(hold, Phase::Broken, clients, watch).await?);
+            lasted += begun.elapsed();
+            self.heal(case.fault, victims).await?;
+            healed = fault_at.elapsed();
+            recovered = self.recover(clients, &mut notice, watch).await?;
+            if recovered.is_none() {
+                break;
+            }
         }
-        let hold = if case.fault.lasts() { self.options.hold } else { Duration::ZERO };
-        notice.read(&self.run_for(hold, Phase::Broken, clients, watch).await?);
-
-        let lasted = fault_at.elapsed();
-        for &victim in &victims {
-            let done = self.stage.heal(case.fault, victim).await;
-            done.map_err(|why| stage_error(&format!("healing {} of {}", case.fault, victim.host), why))?;
-        }
-        let recovered = self.recover(clients, &mut notice, watch).await?;
-        let Notice { noticed, taken_over, .. } = notice;
+        let Notice { noticed, taken_over, decided, events, events_left_out, .. } = notice.in_order();
         let rate = self.options.rate;
         let (written, why) = (None, Vec::new());
-        Ok(Measured { fault_at, lasted, hosts, noticed, taken_over, recovered, rate, written, why })
+        Ok(Measured {
+            fault_at,
+            lasted,
+            hosts,
+            noticed,
+            taken_over,
+            recovered,
+            rate,
+            written,
+            why,
+            inflicted: inflicted.unwrap_or_default(),
+            decided,
+            healed,
+            events,
+            events_left_out,
+        })
+    }
+
+    async fn strike(&mut self, fault: Fault, victims: &[Victim<'_>]) -> Result<(), Error> {
+        for &victim in victims {
+            let done = self.stage.inflict(fault.of_one(), victim).await;
+            done.map_err(|why| stage_error(&format!("putting {fault} into {}", victim.host), why))?;
+        }
+        Ok(())
+    }
+
+    async fn heal(&mut self, fault: Fault, victims: &[Victim<'_>]) -> Result<(), Error> {
+        for &victim in victims {
+            let done = self.stage.heal(fault.of_one(), victim).await;
+            done.map_err(|why| stage_error(&format!("healing {fault} of {}", victim.host), why))?;
+        }
+        Ok(())
     }
 
     /// The hosts that a fault of a component hits, if it comes now.

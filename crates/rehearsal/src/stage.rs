@@ -22,6 +22,8 @@ pub struct Victim<'a> {
     pub host: &'a str,
     /// The database that is meant, where the fault is one of a database.
     pub database: Option<&'a str>,
+    /// The members that are meant, of all that run there, where the fault is one of members: `web/app1:8080`.
+    pub members: &'a [String],
 }
 
 /// A running copy of a system. Dropping it takes everything down.

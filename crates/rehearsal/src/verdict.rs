@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Case, Promise};
+use crate::plan::{Case, Component, Promise};
 use crate::record::Record;
 use crate::sequence::Written;
 
@@ -28,36 +28,47 @@ pub struct Bounds {
 ///
 /// `healthy_again`: whether the system was fully healthy within the patience after the fault was healed.
 pub fn reasons(case: &Case, record: &Record, healthy_again: bool, bounds: &Bounds) -> Vec<String> {
+    let mut reasons = of_requests(&case.component, case.promise, record, bounds);
+    if !healthy_again {
+        reasons.push("it did not become healthy again".to_owned());
+    }
+    reasons
+}
+
+/// What those saw who asked, and what they were promised.
+pub(crate) fn of_requests(
+    component: &Component,
+    promise: Promise,
+    record: &Record,
+    bounds: &Bounds,
+) -> Vec<String> {
     let mut reasons = Vec::new();
     if record.sent == 0 {
         reasons.push("nothing was sent, so nothing is proved".to_owned());
     }
-    if case.promise == Promise::NothingLost {
-        if record.failed() > 0 {
-            let kinds: Vec<_> =
-                record.failures.iter().map(|(failure, count)| format!("{count} {failure}")).collect();
-            let word = if record.failed() == 1 { "request" } else { "requests" };
-            reasons.push(format!("{} {word} failed ({})", record.failed(), kinds.join(", ")));
-            let alone = case.component.alone_in.iter();
-            reasons.extend(alone.map(|pool| format!("pool {pool} has no server on another host")));
-        }
-        if let Some(slowest) = record.slowest.filter(|&slowest| slowest >= bounds.slow) {
-            reasons.push(format!(
-                "the slowest answer took {} ms, the bound is {} ms",
-                slowest.as_millis(),
-                bounds.slow.as_millis()
-            ));
-        }
+    if matches!(promise, Promise::NothingLost | Promise::NothingFails) && record.failed() > 0 {
+        let kinds: Vec<_> =
+            record.failures.iter().map(|(failure, count)| format!("{count} {failure}")).collect();
+        let word = if record.failed() == 1 { "request" } else { "requests" };
+        reasons.push(format!("{} {word} failed ({})", record.failed(), kinds.join(", ")));
+        let alone = component.alone_in.iter();
+        reasons.extend(alone.map(|pool| format!("pool {pool} has no server on another host")));
     }
-    if let Some(within) = case.promise.gap().filter(|&within| record.longest_gap > within + bounds.grain) {
+    if let Some(slowest) =
+        record.slowest.filter(|&slowest| promise == Promise::NothingLost && slowest >= bounds.slow)
+    {
+        reasons.push(format!(
+            "the slowest answer took {} ms, the bound is {} ms",
+            slowest.as_millis(),
+            bounds.slow.as_millis()
+        ));
+    }
+    if let Some(within) = promise.gap().filter(|&within| record.longest_gap > within + bounds.grain) {
         reasons.push(format!(
             "the longest gap was {} ms, promised were {} ms",
             record.longest_gap.as_millis(),
             within.as_millis()
         ));
-    }
-    if !healthy_again {
-        reasons.push("it did not become healthy again".to_owned());
     }
     reasons
 }
@@ -95,7 +106,7 @@ pub(crate) fn of_writes(case: &Case, written: &Written, healthy_again: bool) -> 
 mod tests {
     use super::*;
     use crate::fault::Fault;
-    use crate::plan::{Component, ComponentKind, Whom};
+    use crate::plan::{ComponentKind, Whom};
     use crate::record::{Failure, Outcome};
     use std::sync::Arc;
     use std::time::Instant;
@@ -129,7 +140,7 @@ mod tests {
             virtual_ips: Vec::new(),
             doors: Vec::new(),
         };
-        Case { component: Arc::new(component), fault: Fault::Kill, promise }
+        Case::new(&Arc::new(component), Fault::Kill, promise)
     }
 
     fn broken(promise: Promise, record: &Record, healthy_again: bool) -> bool {
@@ -147,6 +158,13 @@ mod tests {
     fn a_slow_answer_breaks_it_from_the_bound_on() {
         assert!(!broken(Promise::NothingLost, &record(&[499], 0), true));
         assert!(broken(Promise::NothingLost, &record(&[500], 0), true));
+    }
+
+    #[test]
+    fn a_host_that_is_only_worse_may_make_answers_late_and_no_more() {
+        assert!(!broken(Promise::NothingFails, &record(&[1, 900], 0), true));
+        assert!(broken(Promise::NothingFails, &record(&[1], 1), true));
+        assert!(broken(Promise::NothingFails, &record(&[1], 0), false));
     }
 
     #[test]

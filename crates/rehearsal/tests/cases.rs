@@ -1,5 +1,5 @@
 //! Whole cases on a stage of one process: a loopback server plays the system.
-#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
 
 mod server;
 mod status;
@@ -133,7 +133,7 @@ fn case(stage: &Loopback, fault: Fault, promise: Promise) -> Case {
         virtual_ips: Vec::new(),
         doors: vec![door],
     };
-    Case { component: Arc::new(component), fault, promise }
+    Case::new(&Arc::new(component), fault, promise)
 }
 
 fn quick() -> Options {
@@ -210,6 +210,36 @@ async fn a_restart_is_not_held() {
 }
 
 #[tokio::test]
+async fn in_turn_each_host_is_restarted_once_all_is_healthy_again() {
+    let stage = Loopback::new(Deed::Answer);
+    let mut case = case(&stage, Fault::RollingRestart, Promise::NothingLost);
+    let mut component = (*case.component).clone();
+    component.hosts = vec!["app1".to_owned(), "app2".to_owned()];
+    case.component = Arc::new(component);
+    let mut rehearsal = Rehearsal::new(stage, quick(), Expected::default());
+    rehearsal.bring_up(&mut |_| ()).await.unwrap();
+    let report = rehearsal.play(&case, &mut |_| ()).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Held, "{:?}", report.why);
+    let did = rehearsal.into_stage().did;
+    assert_eq!(did, ["restart app1", "heal restart app1", "restart app2", "heal restart app2"]);
+}
+
+#[tokio::test]
+async fn where_one_does_not_come_back_the_next_is_not_restarted() {
+    let mut stage = Loopback::new(Deed::Answer);
+    stage.heals = false;
+    let mut case = case(&stage, Fault::RollingRestart, Promise::ComesBack);
+    let mut component = (*case.component).clone();
+    component.hosts = vec!["app1".to_owned(), "app2".to_owned()];
+    case.component = Arc::new(component);
+    let mut rehearsal = Rehearsal::new(stage, quick(), Expected::default());
+    rehearsal.bring_up(&mut |_| ()).await.unwrap();
+    let report = rehearsal.play(&case, &mut |_| ()).await.unwrap();
+    assert_eq!((report.verdict, report.recovered_ms), (Verdict::Broken, None));
+    assert_eq!(rehearsal.into_stage().did, ["restart app1", "heal restart app1"]);
+}
+
+#[tokio::test]
 async fn what_never_becomes_healthy_again_is_broken_and_the_next_case_is_not_played() {
     let mut stage = Loopback::new(Deed::Answer);
     stage.heals = false;
@@ -273,6 +303,13 @@ async fn a_report_is_in_the_plans_order_and_knows_what_is_missing() {
     let whole = Report::new(&system, &plan, vec![frozen, killed]);
     assert_eq!((whole.complete, whole.verdict), (true, Verdict::Broken));
     assert_eq!([Fault::Kill, Fault::Freeze], [whole.results[0].fault, whole.results[1].fault]);
+    assert_eq!(whole.not_possible, []);
+
+    let without = Plan::of(&system).narrow(&["app1".to_owned()], &["lossy".to_owned()]).unwrap();
+    let without = Report::new(&system, &without.without(Fault::Lossy, "this kernel has no nftables"), vec![]);
+    let [it] = &without.not_possible[..] else { panic!("{:?}", without.not_possible) };
+    assert_eq!((it.component.as_str(), it.fault), ("app1", Fault::Lossy));
+    assert_eq!(it.why, "this kernel has no nftables");
 }
 
 #[tokio::test]

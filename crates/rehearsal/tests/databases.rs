@@ -164,7 +164,7 @@ fn case(postgres: &Postgres, whom: Whom, fault: Fault, within: Option<Duration>)
         doors: Vec::new(),
         writes: Some(writes),
     };
-    Case { component: Arc::new(component), fault, promise: Promise::KeepsWrites { within } }
+    Case::new(&Arc::new(component), fault, Promise::KeepsWrites { within })
 }
 
 async fn play(

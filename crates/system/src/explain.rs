@@ -1,6 +1,7 @@
 //! A system written out as a file in which no default is left unsaid.
 
 mod databases;
+mod failures;
 mod hidden;
 
 use std::fmt::Write;
@@ -10,8 +11,8 @@ use std::time::Duration;
 use crate::kind::{Absent, Section};
 use crate::model::{
     Access, AccessLog, Balance, Check, HashKey, HostPattern, HttpListener, HttpProbe, Listener, LoadBalancer,
-    Network, Passive, Pool, PoolId, Probe, Protocol, ProxyVersion, Retries, Route, System, Trust, VirtualIp,
-    VrrpAuthentication, VrrpChecksum, VrrpKey, VrrpVersion, WhenTooFew,
+    Needs, Network, Passive, Pool, PoolId, Probe, Protocol, ProxyVersion, Retries, Route, System, Trust,
+    VirtualIp, VrrpAuthentication, VrrpChecksum, VrrpKey, VrrpVersion, WhenTooFew,
 };
 use crate::shape;
 use crate::units::{write_bytes, write_duration, write_share};
@@ -37,7 +38,8 @@ pub fn explain_with_secrets(system: &System) -> String {
     file.push_str("\n[hosts]\n");
     for host in &system.hosts {
         let (zone, address) = (text(&system[host.zone].name), text(&host.address.to_string()));
-        _ = writeln!(file, "{} = {{ zone = {zone}, address = {address} }}", key(&host.name));
+        let host_table = failures::host(host, Inline::default().set("zone", zone).set("address", address));
+        _ = writeln!(file, "{} = {}", key(&host.name), host_table.finish());
     }
     for load_balancer in &system.load_balancers {
         file.push_str(&explain_load_balancer(system, load_balancer));
@@ -52,6 +54,7 @@ pub fn explain_with_secrets(system: &System) -> String {
     if let Some(coordination) = &system.coordination {
         file.push_str(&databases::explain_coordination(system, coordination));
     }
+    file.push_str(&failures::explain(system));
     file
 }
 
@@ -232,15 +235,24 @@ fn explain_pool(pool: &Pool) -> String {
         ProxyVersion::V1 => text("v1"),
         ProxyVersion::V2 => text("v2"),
     });
+    let (needs, load) = match pool.needs {
+        Some(Needs::Members(members)) => (Some(members.to_string()), None),
+        Some(Needs::Load { peak, member }) => (None, Some((peak, member))),
+        None => (None, None),
+    };
     let mut table = Table::new(&shape::POOL)
         .set("members", lines(members))
         .set("balance", balance)
         .set("minimum_healthy", text(&write_share(pool.minimum_healthy)))
         .set("when_too_few", text(when_too_few))
+        .maybe("needs", needs)
         .set("slow_start", time(pool.slow_start))
         .set("drain", time(pool.drain))
         .maybe("send_proxy", send_proxy)
         .maybe("command", pool.command.as_ref().map(|words| list(words.iter().map(|word| text(word)))));
+    if let Some((peak, member)) = load {
+        table = table.without("needs").set("peak", peak.to_string()).set("member_peak", member.to_string());
+    }
     if pool.check.probe == Probe::None {
         table = table.set("check", text("none"));
     }
@@ -350,6 +362,12 @@ impl Table {
     /// `None`: a comment says what holds without the key.
     fn maybe(mut self, name: &str, value: Option<String>) -> Self {
         self.values.push((self.section.key(name).name, value));
+        self
+    }
+
+    /// Said by other keys.
+    fn without(mut self, name: &str) -> Self {
+        self.values.retain(|(other, _)| *other != name);
         self
     }
 

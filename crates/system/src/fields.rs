@@ -176,6 +176,14 @@ impl<'a> Fields<'a> {
             .expect("the shape's defaults are right")
     }
 
+    /// What the file itself says.
+    pub(crate) fn maybe_share(&self, name: &str) -> Option<f64> {
+        let Kind::Share { min, max, exclusive } = self.section.key(name).kind else {
+            unreachable!("`{name}` is a share")
+        };
+        self.get(name)?.share(min, max, exclusive)
+    }
+
     fn default(&self, name: &str) -> &'static str {
         match self.section.key(name).absent {
             Absent::Value(value) => value,

@@ -22,6 +22,7 @@ pub use model::*;
 pub use read::{parse, parse_with_warnings, refused_parameter};
 pub use reference::reference;
 pub use schema::schema;
+pub use units::{read_duration, read_share};
 
 /// A system file to begin with: it works as it is, and says what its parts are for.
 pub fn example() -> &'static str {

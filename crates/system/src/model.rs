@@ -4,12 +4,16 @@
 //! and every default is filled in. Only [`crate::parse`] makes one.
 
 mod database;
+mod failures;
+mod network;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 pub use database::*;
+pub use failures::*;
+pub use network::Network;
 
 /// The whole described by one system file.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +29,12 @@ pub struct System {
     pub databases: Vec<Database>,
     /// Where hosts agree on who is the primary. Always there if there is a database.
     pub coordination: Option<Coordination>,
+    /// By which clients find load balancers.
+    pub names: Vec<DnsName>,
+    pub shared: Vec<Shared>,
+    pub assumptions: Assumptions,
+    /// Single points of failure that are accepted.
+    pub accepted: Vec<Accepted>,
 }
 
 macro_rules! id {
@@ -130,6 +140,10 @@ pub struct Host {
     pub name: String,
     pub zone: ZoneId,
     pub address: HostAddress,
+    /// Default: [`Assumptions::host`].
+    pub failures: Option<Failing>,
+    /// Default: what the file plans for every host, or nothing.
+    pub maintenance: Option<Maintenance>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -316,28 +330,6 @@ pub enum Trust {
     Networks(Vec<Network>),
 }
 
-/// An address prefix, `10.0.0.0/8`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    pub address: IpAddr,
-    pub prefix: u8,
-}
-
-impl Network {
-    pub fn contains(&self, address: IpAddr) -> bool {
-        fn bits(address: IpAddr) -> (u128, u32) {
-            match address.to_canonical() {
-                IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, 32),
-                IpAddr::V6(v6) => (v6.to_bits(), 128),
-            }
-        }
-        let (network, family) = bits(self.address);
-        let (candidate, other) = bits(address);
-        let differing = (network ^ candidate).leading_zeros();
-        family == other && differing >= u32::from(self.prefix)
-    }
-}
-
 /// How long a client may take.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -383,6 +375,8 @@ pub struct Pool {
     pub minimum_healthy: f64,
     /// Default: serve all.
     pub when_too_few: WhenTooFew,
+    /// What it takes to carry the peak. Default: not said.
+    pub needs: Option<Needs>,
     /// Over this time a member that came back grows to its full share. Default 10 s; 0 is none.
     pub slow_start: Duration,
     pub retries: Retries,
@@ -568,22 +562,5 @@ impl fmt::Display for HostAddress {
             Self::Ip(ip) => ip.fmt(f),
             Self::Dns(name) => name.fmt(f),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_network_contains_its_own_family_only() {
-        let net = |text: &str, prefix| Network { address: text.parse().unwrap(), prefix };
-        let ten = net("10.0.0.0", 8);
-        assert!(ten.contains("10.255.0.1".parse().unwrap()));
-        assert!(ten.contains("::ffff:10.1.2.3".parse().unwrap()));
-        assert!(!ten.contains("11.0.0.1".parse().unwrap()));
-        assert!(!net("0.0.0.0", 0).contains("::1".parse().unwrap()));
-        assert!(net("::", 0).contains("2001:db8::1".parse().unwrap()));
-        assert!(!net("127.0.0.1", 32).contains("127.0.0.2".parse().unwrap()));
     }
 }

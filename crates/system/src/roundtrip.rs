@@ -1,6 +1,7 @@
 //! Tests: whatever system there is, its explanation reads back as the same system.
 
 mod databases;
+mod failures;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -145,10 +146,11 @@ fn members() -> impl Strategy<Value = Vec<Member>> {
 
 fn pool() -> impl Strategy<Value = Pool> {
     let basics = (name(), members(), check(), passive(), balance(), share(), any::<bool>(), time());
-    let rest = (retries(), limits(), timeouts(), time(), 0_u8..3, option::of(words()), 0_u8..8);
+    let needs = option::of(failures::needs());
+    let rest = (retries(), limits(), timeouts(), time(), 0_u8..3, option::of(words()), 0_u8..8, needs);
     (basics, rest).prop_map(|(basics, rest)| {
         let (name, members, check, passive, balance, minimum_healthy, refuse, slow_start) = basics;
-        let (retries, limits, timeouts, drain, proxy, command, off) = rest;
+        let (retries, limits, timeouts, drain, proxy, command, off, needs) = rest;
         let defaults = || crate::parse("", crate::example()).unwrap().pools.remove(0);
         // Where nothing is checked, or traffic is not judged, the file has no place for the rest of it.
         let check = match off {
@@ -167,6 +169,7 @@ fn pool() -> impl Strategy<Value = Pool> {
             balance,
             minimum_healthy,
             when_too_few: if refuse { WhenTooFew::Refuse } else { WhenTooFew::ServeAll },
+            needs,
             slow_start,
             retries,
             limits,
@@ -289,26 +292,50 @@ fn load_balancer() -> impl Strategy<Value = LoadBalancer> {
 fn system() -> impl Strategy<Value = System> {
     let objective = prop_oneof![Just(0.9999), Just(0.999), 0.000_001..0.999_999_9];
     let zones = vec((name(), option::of(name())), 1..4);
-    let hosts = vec((name(), any::<usize>(), any::<bool>()), 1..6);
+    let said = || (option::of(failures::failing()), option::of(failures::maintenance()));
+    let hosts = vec((name(), any::<usize>(), any::<bool>(), said()), 1..6);
+    let names = vec(failures::dns_name(), 0..3);
+    let failing =
+        (names, vec(failures::shared(), 0..3), failures::assumptions(), vec("[^\\s\\p{Cc}]{1,8}", 0..5));
     let stateful = (vec(databases::database(), 0..3), option::of(databases::coordination()));
-    (name(), objective, zones, hosts, vec(load_balancer(), 0..3), vec(pool(), 1..4), stateful).prop_map(
-        |(name, fraction, zones, hosts, load_balancers, pools, (databases, coordination))| {
+    let parts = (vec(load_balancer(), 0..3), vec(pool(), 1..4), stateful, failing);
+    (name(), objective, zones, hosts, parts).prop_map(
+        |(name, fraction, zones, hosts, (load_balancers, pools, stateful, failing))| {
+            let ((databases, coordination), (names, shared, assumptions, reasons)) = (stateful, failing);
             let zones: Vec<_> = zones
                 .into_iter()
                 .enumerate()
                 .map(|(i, (name, region))| Zone { name: format!("{name}{i}"), region })
                 .collect();
-            let host = |(i, (name, zone, dns)): (usize, (String, usize, bool))| Host {
-                name: format!("{name}{i}"),
-                zone: ZoneId(zone % zones.len()),
-                address: match dns {
-                    true => HostAddress::Dns(format!("host{i}.example")),
-                    false => HostAddress::Ip(IpAddr::from([192, 0, 2, i as u8])),
-                },
-            };
+            let host =
+                |(i, (name, zone, dns, (failures, maintenance))): (usize, (String, usize, bool, _))| Host {
+                    name: format!("{name}{i}"),
+                    zone: ZoneId(zone % zones.len()),
+                    address: match dns {
+                        true => HostAddress::Dns(format!("host{i}.example")),
+                        false => HostAddress::Ip(IpAddr::from([192, 0, 2, i as u8])),
+                    },
+                    failures,
+                    maintenance,
+                };
             let hosts = hosts.into_iter().enumerate().map(host).collect();
             let objective = Objective { text: units::write_share(fraction), fraction };
-            tied(System { name, objective, zones, hosts, load_balancers, pools, databases, coordination })
+            let mut system = tied(System {
+                name,
+                objective,
+                zones,
+                hosts,
+                load_balancers,
+                pools,
+                databases,
+                coordination,
+                names,
+                shared,
+                assumptions,
+                accepted: Vec::new(),
+            });
+            failures::tie(&mut system, &reasons);
+            system
         },
     )
 }

@@ -4,12 +4,16 @@
 //! `docs/system-file.md`: none of them can know a key that another does not.
 
 mod databases;
+mod failures;
 mod virtual_ips;
 
 use std::time::Duration;
 
 pub(crate) use databases::{
     COORDINATION, DATABASE, DATABASE_USER, EMBEDDED, ETCD_TLS, ETCD_USER_TABLE, GATE_TLS, SECRET_FILE,
+};
+pub(crate) use failures::{
+    ASSUMPTIONS, BY_HAND_FIGURE, DNS_NAME, FAILING, MAINTENANCE, PROMOTION_FIGURE, SHARE_FIGURE, SHARED,
 };
 pub(crate) use virtual_ips::{VIRTUAL_IP, VRRP_KEY};
 
@@ -32,11 +36,14 @@ const HOUR: u64 = 3600 * SECOND;
 const DAY: u64 = 24 * HOUR;
 const ANY_SHARE: Kind = Kind::Share { min: 0.0, max: 1.0, exclusive: false };
 const CONNECTIONS: Kind = whole(1, 10_000_000);
+const LOAD: Kind = whole(1, 1_000_000_000);
 const PORT: Kind = whole(1, 65_535);
 
 static NAME: Syntax = Syntax { what: "a name", example: "shop" };
 static ZONE_NAME: Syntax = Syntax { what: "the name of a zone", example: "a" };
 static HOST_NAME: Syntax = Syntax { what: "the name of a host", example: "lb1" };
+static LOAD_BALANCER_NAME: Syntax = Syntax { what: "the name of a load balancer", example: "front" };
+static TEXT_SOURCE: Syntax = Syntax { what: "a text", example: "our own records" };
 static POOL_NAME: Syntax = Syntax { what: "the name of a pool", example: "web" };
 static DATABASE_NAME: Syntax = Syntax { what: "the name of a database", example: "orders" };
 static ADDRESS: Syntax = Syntax { what: "an IP address or a DNS name", example: "10.0.1.21" };
@@ -101,6 +108,25 @@ pub(crate) static SYSTEM: Section = Section {
         key("coordination", Kind::Table(&COORDINATION), "Where the hosts of databases agree.")
             .also(&["dcs", "etcd", "etcd3", "consensus"])
             .otherwise("none; needed as soon as there is a database"),
+        key("maintenance", Kind::Table(&MAINTENANCE), "What is planned for each host that says nothing else.")
+            .otherwise("none"),
+        key("names", Kind::Named(&Kind::Table(&DNS_NAME)), "DNS names by which clients find load balancers.")
+            .also(&["dns_names", "domains"])
+            .otherwise("none: clients know the addresses of each load balancer, and need each"),
+        key("shared", Kind::Named(&Kind::Table(&SHARED)), "What hosts or zones share, and fail with.")
+            .also(&["common", "shared_risks"])
+            .otherwise("none"),
+        key("assumptions", Kind::Table(&ASSUMPTIONS), "What is taken for granted about failures.")
+            .also(&["assumed", "rates"])
+            .otherwise("defaults"),
+        key(
+            "accepted",
+            failures::ACCEPTED_KIND,
+            "Single points of failure that are accepted, each with the reason; called as `nines audit` calls them: `host lb1`, \
+             `zone a`, `region x`, `shared sw1`, `coordination member 10.9.0.31:2379`.",
+        )
+        .also(&["accept", "acknowledged"])
+        .otherwise("none"),
         key("caches", Kind::Later, "Failover for Redis or Valkey."),
         key("services", Kind::Later, "Single processes that one host of several runs."),
         key("dns", Kind::Later, "Health-checked DNS answers."),
@@ -129,6 +155,10 @@ pub(crate) static HOST: Section = Section {
             "Where other hosts reach it. A DNS name is looked up again and again; the last good answer stays.",
         ).also(&["ip", "addr"])
         .required(),
+        key("failures", Kind::Table(&FAILING), "How often it fails by itself.")
+            .otherwise("as `assumptions.host` says"),
+        key("maintenance", failures::HOST_MAINTENANCE, "What is planned for it. `\"none\"`: nothing.")
+            .otherwise("as `maintenance` at the top of the file says"),
     ],
 };
 
@@ -284,6 +314,19 @@ pub(crate) static POOL: Section = Section {
             "Send to every member, healthy or not, or answer 503.",
         )
         .or("serve-all"),
+        key("needs", whole(1, 10_000), "How many members it takes to carry the peak. For `audit` and `simulate`.")
+            .also(&["needed", "required"])
+            .otherwise("one member"),
+        key(
+            "peak",
+            LOAD,
+            "With `member_peak`, in place of `needs`: the most that comes, in requests a second (or anything else, if both \
+             are in it).",
+        )
+        .otherwise("not said"),
+        key("member_peak", LOAD, "The most that a member of weight 1 carries; one of weight 2 carries twice that.")
+            .also(&["member_capacity", "capacity"])
+            .otherwise("not said"),
         key("slow_start", millis(0, HOUR), "Over this time a member that came back grows to its full share.")
             .or("10s"),
         key("retries", Kind::Table(&RETRIES), "When a request is tried on another member.")

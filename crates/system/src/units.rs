@@ -59,6 +59,24 @@ pub(crate) fn share(text: &str) -> Result<f64, Wrong> {
     }
 }
 
+/// A duration as the file writes it, for a command line: what is wrong with it in words.
+pub fn read_duration(text: &str) -> Result<Duration, String> {
+    duration(text).map_err(|wrong| in_words(wrong, "like `500ms`, `1.5s` or `1min 30s`"))
+}
+
+/// A percentage as the file writes it, as a fraction.
+pub fn read_share(text: &str) -> Result<f64, String> {
+    share(text).map_err(|wrong| in_words(wrong, "like `99.9 %`"))
+}
+
+fn in_words(wrong: Wrong, like: &str) -> String {
+    match wrong {
+        Wrong::NoUnit => format!("a unit is missing; write it {like}"),
+        Wrong::UnknownUnit(unit) => format!("`{unit}` is no unit here; write it {like}"),
+        Wrong::NoNumber => format!("no number that can be used; write it {like}"),
+    }
+}
+
 /// The shortest exact writing: `90s`, `1500us`, `5min`.
 pub(crate) fn write_duration(duration: Duration) -> String {
     write_exact(duration.as_nanos(), TIME_UNITS, "0s")

@@ -295,7 +295,7 @@ error: a pool has no key `colour`
 15 | colour = { http = "/healthz", interval = "1s" }
    | ^^^^^^ unknown key
    |
-   = help: known keys: `members`, `check`, `passive`, `balance`, `minimum_healthy`, `when_too_few`, `slow_start`, `retries`, `limits`, `timeouts`, `drain`, `send_proxy`, `command`
+   = help: known keys: `members`, `check`, `passive`, `balance`, `minimum_healthy`, `when_too_few`, `needs`, `peak`, `member_peak`, `slow_start`, `retries`, `limits`, `timeouts`, `drain`, `send_proxy`, `command`
 "#
 }
 

@@ -6,7 +6,21 @@ use serde_json::Value;
 const EVERYTHING: &str = include_str!("../../../examples/everything.toml");
 
 /// What can't stand in one file with the rest.
-const INSTEAD: &str = "[coordination.embedded]\npath = \"/var/lib/nines/coordination\"\none_machine = true\n";
+const INSTEAD: &str = r#"
+[coordination.embedded]
+path = "/var/lib/nines/coordination"
+one_machine = true
+[assumptions]
+host.every = "365d"
+zone.availability = "99.9 %"
+region.availability = "99.99 %"
+shared.every = "3650d"
+change.availability = "99.995 %"
+[hosts.db3]
+failures.availability = "99.99 %"
+[shared.sw1]
+failures.every = "3650d"
+"#;
 
 #[test]
 fn the_reference_in_docs_is_of_this_version() {

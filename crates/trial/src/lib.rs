@@ -4,6 +4,9 @@
 //! `libtest-mimic` understands what `cargo test` and nextest ask for; here is what a test is to it: this program again,
 //! as `alone TEST CASE`. Started so by hand, a case shows all that it says; else that is shown when it fails.
 
+pub mod browser;
+pub mod layout;
+
 use std::fmt::Display;
 use std::io::{self, Read, Seek};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};

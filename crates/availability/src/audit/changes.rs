@@ -1,5 +1,7 @@
 //! What could be changed, and the minutes a year that it buys: each change is made, and everything worked out again.
 
+mod surroundings;
+
 use serde::Serialize;
 
 use super::{Options, is_fatal};
@@ -54,7 +56,7 @@ pub(super) fn changes(
 ) -> Vec<Change> {
     let limits = Limits { scenarios: options.limits.scenarios.min(SCENARIOS), ..options.limits };
     let minutes = |analysis: &Analysis, model: &Model| {
-        analysis.probability_within(limits.scenarios, &model.q).likely * MINUTES_PER_YEAR
+        model.unavailability_within(limits.scenarios, analysis).likely * MINUTES_PER_YEAR
     };
     let now = analysis.map(|analysis| minutes(analysis, model));
     let mut changes: Vec<Change> = candidates(service, options)
@@ -94,6 +96,7 @@ fn candidates(service: &Service, options: &Options) -> Vec<Candidate> {
     for at in (0..service.pools.len()).filter(|&at| service.pools[at].reaches.is_none()) {
         pool(service, at, &mut add);
     }
+    surroundings::candidates(service, &mut add);
     all.extend(habits(service, options));
     all
 }
@@ -112,7 +115,7 @@ fn other_zone(service: &mut Service, used: &[usize]) -> usize {
 
 fn new_host(service: &mut Service, used: &[usize]) -> (usize, String) {
     let zone = other_zone(service, used);
-    service.hosts.push(Host { name: "new".into(), zone, by_name: false });
+    service.hosts.push(Host { name: "new".into(), zone, ..Host::default() });
     (service.hosts.len() - 1, service.zones[zone].name.clone())
 }
 
@@ -147,7 +150,7 @@ fn entry(service: &Service, at: usize, add: Add<'_>) {
         changed.entries[at].hosts.push(host);
         changed.entries[at].addresses.iter_mut().for_each(|address| address.hosts.push(host));
         add(format!("a second host for {} in zone {zone}", entry.name), changed);
-    } else if zones.len() == 1 {
+    } else if zones.len() == 1 && service.stand_ins(at).is_empty() {
         spread(service, &entry.hosts, &entry.name, add);
     }
     if entry.addresses.iter().any(|address| address.hosts.len() < entry.hosts.len()) {
@@ -216,7 +219,7 @@ fn coordination(service: &Service, quorum: &Quorum, add: Add<'_>) {
         while members.len() < 3 {
             let (host, _) = new_host(&mut changed, &used);
             used.push(changed.hosts[host].zone);
-            members.push(Voter { name: format!("new {}", members.len() + 1), host: Some(host) });
+            members.push(Voter::new(format!("new {}", members.len() + 1), Some(host)));
         }
         changed.quorum = Some(Quorum { members });
         add("three coordination members in three zones".into(), changed);
@@ -241,7 +244,10 @@ fn pool(service: &Service, at: usize, add: Add<'_>) {
     let pool = &service.pools[at];
     let hosts = pool.hosts();
     let together = most_together(service, &hosts).len();
-    let missing = (pool.least() + together).saturating_sub(hosts.len());
+    let in_zone = |zone: usize| move |member: &Member| service.zone_of(member.host) == zone;
+    let most = service.zones_of(&hosts).into_iter().map(|zone| pool.carried(in_zone(zone))).max();
+    let missing = (pool.load() + most.unwrap_or(0)).saturating_sub(pool.carried(|_| true));
+    let missing = missing.max((pool.refuses_below + together).saturating_sub(hosts.len()));
     if missing == 0 || hosts.is_empty() {
         return;
     }
@@ -256,7 +262,7 @@ fn pool(service: &Service, at: usize, add: Add<'_>) {
         let (host, zone) = new_host(&mut changed, &used);
         zones.push(zone);
         let name = format!("new {}", number + 1);
-        changed.pools[at].members.push(Member { name, host, backup: false });
+        changed.pools[at].members.push(Member::new(name, host));
     }
     zones.sort_unstable();
     zones.dedup();

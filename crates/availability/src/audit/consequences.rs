@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::model::{Kind, Model};
-use crate::service::{Pool, Service};
+use crate::model::{Kind, Model, ways};
+use crate::service::{Member, Name, Pool, Service};
 use crate::structure::EventId;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -19,7 +19,7 @@ pub enum ComponentKind {
     /// A database's instance: the engine, not its host.
     Instance,
     Coordination,
-    /// What all hosts share: the file, and the program.
+    /// What hosts share: a switch, a power line; and what all do: the file, and the program.
     Shared,
 }
 
@@ -81,12 +81,24 @@ pub(super) fn consequences(service: &Service, model: &Model) -> Vec<Consequence>
     for (at, host) in service.hosts.iter().enumerate() {
         rows.push(of_hosts(service, model, &index, ComponentKind::Host, &host.name, &[at], &Kind::Host(at)));
     }
+    for (at, shared) in service.shared.iter().enumerate() {
+        let hosts = hosts_in(service, |host| service.is_under(shared, host));
+        let event = Kind::Shared(at);
+        let mut row = of_hosts(service, model, &index, ComponentKind::Shared, &shared.name, &hosts, &event);
+        row.impact.insert(0, format!("{} of {}", shared.what, host_names(service, &hosts)));
+        rows.push(row);
+    }
     rows.extend(balancers(service, model));
     rows.extend(members(service));
     rows.extend(instances(service, model));
     rows.extend(voters(service));
     rows.push(shared(model));
     rows
+}
+
+fn host_names(service: &Service, hosts: &[usize]) -> String {
+    let names: Vec<&str> = hosts.iter().map(|&host| service.hosts[host].name.as_str()).collect();
+    names.join(", ")
 }
 
 fn hosts_in(service: &Service, within: impl Fn(usize) -> bool) -> Vec<usize> {
@@ -122,12 +134,12 @@ fn of_hosts(
     row.lost = super::names(model, &event);
     row.person = !row.lost.is_empty();
     takeovers(service, model, hosts, &mut row);
+    moves(service, model, &event, &mut row);
     let mut pools: Vec<usize> = hosts.iter().flat_map(|&host| index.pools[host].iter().copied()).collect();
     pools.sort_unstable();
     pools.dedup();
     for pool in pools.into_iter().map(|at| &service.pools[at]) {
-        let gone = pool.members.iter().filter(|member| hosts.contains(&member.host)).count();
-        pool_loses(pool, gone, &mut row);
+        pool_loses(pool, |member| hosts.contains(&member.host), &mut row);
     }
     for database in &service.databases {
         let gone = database.hosts.iter().filter(|host| hosts.contains(host)).count();
@@ -179,9 +191,29 @@ fn takeovers(service: &Service, model: &Model, hosts: &[usize], row: &mut Conseq
     }
 }
 
-fn pool_loses(pool: &Pool, gone: usize, row: &mut Consequence) {
+/// Names whose preferred load balancer these events take away, and that have another one.
+fn moves(service: &Service, model: &Model, events: &[EventId], row: &mut Consequence) {
+    for of in &model.alternatives {
+        let name = &service.names[of.name].name;
+        let fails = |node| model.tree.fails(node, |event| events.contains(&event));
+        let next = of.entries.iter().zip(&of.lasting).find(|(_, node)| !fails(**node));
+        let (Some((&next, _)), true) = (next, fails(of.lasting[0])) else { continue };
+        let next = &service.entries[next].name;
+        row.gap = row.gap.max(of.notice + of.ttl);
+        if service.names[of.name].moves_within().is_some() {
+            row.takes_over.push(format!("{name}: {next} is the answer"));
+            row.noticed.push(format!("{name}: by whoever answers for it, within {:.0} s", of.notice));
+            row.impact.push(format!("{name}: clients keep the old answer for up to {:.0} s more", of.ttl));
+        } else {
+            row.takes_over.push(format!("{name}: clients try {next} by themselves"));
+        }
+    }
+}
+
+fn pool_loses(pool: &Pool, is_gone: impl Fn(&Member) -> bool, row: &mut Consequence) {
+    let gone = pool.members.iter().filter(|member| is_gone(member)).count();
     let left = pool.members.len() - gone;
-    if left < pool.least() {
+    if !pool.serves(|member| !is_gone(member)) {
         return;
     }
     row.takes_over.push(format!("{}: {left} of {} members", pool.name, pool.members.len()));
@@ -211,25 +243,32 @@ fn pool_loses(pool: &Pool, gone: usize, row: &mut Consequence) {
     }
 }
 
-/// What clients of these pools lose.
+/// What clients of this pool lose.
 fn functions_of(service: &Service, pool: usize) -> Vec<String> {
-    let of_entry = |entry: &crate::service::Entry| {
-        let serves = entry.serves.iter().filter(|(_, other)| *other == pool);
-        serves
-            .map(|(listener, _)| format!("{} {listener} to {}", entry.name, service.pools[pool].name))
-            .collect::<Vec<_>>()
-    };
-    service.entries.iter().flat_map(of_entry).collect()
+    let of_pool = ways(service).into_iter().filter(|(_, _, other)| *other == pool);
+    of_pool.map(|(name, _, _)| name).collect()
 }
 
 fn balancers(service: &Service, model: &Model) -> Vec<Consequence> {
     let mut rows = Vec::new();
-    for entry in &service.entries {
+    for (at, entry) in service.entries.iter().enumerate() {
         for &host in &entry.hosts {
             let name = format!("{} on {}", entry.name, service.hosts[host].name);
             let mut row = Consequence::new(ComponentKind::LoadBalancer, name);
             let alone = |hosts: &[usize]| hosts == [host];
-            if alone(&entry.hosts) || entry.addresses.iter().any(|address| alone(&address.hosts)) {
+            let alone = alone(&entry.hosts) || entry.addresses.iter().any(|address| alone(&address.hosts));
+            let names = service.names.iter().filter(|name| name.entries.contains(&at));
+            let names: Vec<&Name> = names.collect();
+            if alone && !names.is_empty() && names.iter().all(|name| name.has_alternatives()) {
+                for name in names {
+                    let others = name.entries.iter().filter(|&&other| other != at);
+                    let others: Vec<&str> =
+                        others.map(|&other| service.entries[other].name.as_str()).collect();
+                    row.takes_over.push(format!("{}: {}", name.name, others.join(" or ")));
+                    let (notice, ttl) = name.moves_within().unwrap_or_default();
+                    row.gap = row.gap.max((notice + ttl).as_secs_f64());
+                }
+            } else if alone {
                 row.lost = entry.serves.iter().flat_map(|(_, pool)| functions_of(service, *pool)).collect();
                 row.lost.sort_unstable();
                 row.lost.dedup();
@@ -263,11 +302,12 @@ fn members(service: &Service) -> Vec<Consequence> {
         for member in &pool.members {
             let mut row =
                 Consequence::new(ComponentKind::Member, format!("{} of {}", member.name, pool.name));
-            if pool.members.len() - 1 < pool.least() {
+            let is_it = |other: &Member| other.name == member.name;
+            if !pool.serves(|other| !is_it(other)) {
                 row.lost = functions_of(service, at);
                 row.person = true;
             }
-            pool_loses(pool, 1, &mut row);
+            pool_loses(pool, is_it, &mut row);
             rows.push(row);
         }
     }

@@ -1,8 +1,12 @@
 //! Flaws that a file shows by itself, each with what to do about it.
 
+mod surroundings;
+
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::{Capacity, Prediction, SinglePoint, TimeBudget};
+use super::{Capacity, Prediction, Remains, SinglePoint, TimeBudget};
 use crate::service::{CheckKind, Database, Entry, Pool, Service};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -27,27 +31,37 @@ pub struct Finding {
     pub suggestion: String,
 }
 
+/// What findings follow from.
+pub(super) struct Known<'a> {
+    pub(super) service: &'a Service,
+    pub(super) accepted: &'a BTreeMap<String, String>,
+    pub(super) single_points: &'a [SinglePoint],
+    pub(super) prediction: Option<&'a Prediction>,
+    pub(super) time_budget: &'a [TimeBudget],
+    pub(super) capacity: &'a [Capacity],
+}
+
 struct Findings<'a> {
     service: &'a Service,
     all: Vec<Finding>,
 }
 
-pub(super) fn findings(
-    service: &Service,
-    single_points: &[SinglePoint],
-    prediction: Option<&Prediction>,
-    time_budget: &[TimeBudget],
-    capacity: &[Capacity],
-) -> Vec<Finding> {
+pub(super) fn findings(of: &Known<'_>) -> Vec<Finding> {
+    let service = of.service;
     let mut findings = Findings { service, all: Vec::new() };
-    findings.promise(single_points, prediction, time_budget);
+    findings.promise(of.single_points, of.prediction, of.time_budget);
+    findings.accepted(of.accepted, of.single_points);
     findings.places();
-    service.entries.iter().for_each(|entry| findings.entry(entry));
+    service.entries.iter().enumerate().for_each(|(at, entry)| findings.entry(at, entry));
     service.pools.iter().filter(|pool| pool.reaches.is_none()).for_each(|pool| findings.pool(pool));
-    capacity.iter().for_each(|capacity| findings.capacity(capacity));
+    of.capacity.iter().for_each(|capacity| findings.capacity(capacity));
     service.databases.iter().for_each(|database| findings.database(database));
     findings.shared_hosts();
     findings.quorum();
+    findings.shared();
+    findings.names(of.time_budget);
+    findings.certificates();
+    findings.maintenance(of.single_points);
     findings.all.sort_by_key(|finding| finding.severity);
     findings.all
 }
@@ -117,6 +131,10 @@ impl Findings<'_> {
         for (row, allowed) in
             budget.iter().filter_map(|row| Some((row, row.allowed_in_30_days.filter(|&times| times < 4.0)?)))
         {
+            // Said of names in their own words.
+            if self.service.names.iter().any(|name| name.name == row.component) {
+                continue;
+            }
             let text = format!(
                 "{}: {} takes up to {}, which the objective allows {:.1} times in thirty days",
                 row.component,
@@ -145,8 +163,10 @@ impl Findings<'_> {
                 "name the zones that hosts are in; if it is one, a second",
             );
         }
-        let by_name: Vec<String> =
-            self.service.hosts.iter().filter(|host| host.by_name).map(|host| host.name.clone()).collect();
+        let hosts = self.service.hosts.iter().filter(|host| host.by_name).map(|host| host.name.clone());
+        let voters = self.service.quorum.iter().flat_map(|quorum| &quorum.members);
+        let voters = voters.filter(|voter| voter.by_name).map(|voter| voter.name.clone());
+        let by_name: Vec<String> = hosts.chain(voters).collect();
         if !by_name.is_empty() {
             let text = format!("found by DNS: {}", by_name.join(", "));
             self.add(
@@ -184,9 +204,12 @@ impl Findings<'_> {
         }
     }
 
-    fn entry(&mut self, entry: &Entry) {
+    fn entry(&mut self, at: usize, entry: &Entry) {
         let place = format!("load_balancers.{}", entry.name);
-        self.one_zone(place.clone(), "hosts", &entry.hosts);
+        // Others stand in for those of a name that can go to them.
+        if self.service.stand_ins(at).is_empty() {
+            self.one_zone(place.clone(), "hosts", &entry.hosts);
+        }
         if entry.hosts.len() > 1 && entry.addresses.is_empty() {
             let text = "nothing leads clients from a host that is gone to one that is not".to_owned();
             self.add(
@@ -270,25 +293,35 @@ impl Findings<'_> {
 
     fn capacity(&mut self, of: &Capacity) {
         let place = format!("pools.{}", of.pool);
-        if of.members < of.needed {
-            let text = format!("{} members, and it takes {}", of.members, of.needed);
+        let percent = |share: f64| format!("{:.0} %", share * 100.0);
+        let lacking =
+            |what: &str| of.after.iter().find(|left| left.without.starts_with(what) && !left.enough);
+        let left = |left: &Remains| {
+            format!(
+                "without {} there are {} of {} members, which carry {} of the peak",
+                left.without,
+                left.members,
+                of.members,
+                percent(left.of_peak)
+            )
+        };
+        if of.runs_at > 1.0 {
+            let text = format!("it takes {}, and its members are worth {}", of.needed, of.worth());
             self.add("too-few-members", Severity::Critical, place, text, "more members");
-        } else if of.after_one_member < of.needed {
-            let text = format!(
-                "after one host {} of {} members are left, and it takes {}",
-                of.after_one_member, of.members, of.needed
-            );
+        } else if let Some(after) = lacking("member").or_else(|| lacking("host")) {
             self.add(
                 "no-capacity-after-one-host",
                 Severity::Critical,
                 place,
-                text,
+                left(after),
                 "one more member, on a host of its own",
             );
-        } else if of.after_one_zone < of.needed && self.service.zones.len() > 1 {
+        } else if let Some(after) = lacking("zone").filter(|_| self.service.zones.len() > 1) {
             let text = format!(
-                "after zone {} {} of {} members are left, and it takes {}",
-                of.zone, of.after_one_zone, of.members, of.needed
+                "{}: at the peak it runs at {}, and may at {}",
+                left(after),
+                percent(of.runs_at),
+                percent(after.may_run_at)
             );
             let suggestion =
                 "n zones must each run at no more than (n - 1)/n: more members in the other zones";
@@ -301,7 +334,7 @@ impl Findings<'_> {
                 Severity::Note,
                 place,
                 text,
-                "say it, and see what is left after a zone",
+                "`needs`, or `peak` and `member_peak`: then what is left after a zone can be compared",
             );
         }
     }

@@ -1,8 +1,10 @@
 //! Each finding with a service that has the flaw and one that has not; and what an audit says of the shop.
 
+use std::time::Duration;
+
 use super::*;
 use crate::service::tests::shop;
-use crate::service::{CheckKind, Host, Quorum};
+use crate::service::{CheckKind, Host, Maintenance, Name, Quorum, Shared};
 
 fn audit(change: impl Fn(&mut Service)) -> Audit {
     let mut service = shop();
@@ -12,6 +14,22 @@ fn audit(change: impl Fn(&mut Service)) -> Audit {
 
 fn codes(audit: &Audit) -> Vec<&'static str> {
     audit.findings.iter().map(|finding| finding.code).collect()
+}
+
+/// Every code that findings have, as their source says it.
+fn all_codes() -> Vec<&'static str> {
+    let sources = [include_str!("findings.rs"), include_str!("findings/surroundings.rs")];
+    let quoted = |line: &&'static str| {
+        let text = line.trim().trim_start_matches("self.add(").trim_start_matches("code: ");
+        let code = text.strip_prefix('"')?.split('"').next()?;
+        let is_code = code.contains('-') && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+        (is_code && text[code.len() + 2..].starts_with(',')).then_some(code)
+    };
+    let mut codes: Vec<&str> =
+        sources.iter().flat_map(|source| source.lines()).filter_map(|line| quoted(&line)).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    codes
 }
 
 /// The flaw is found where it is, and not in the shop.
@@ -45,52 +63,158 @@ fn a_shop_in_three_zones_is_good() {
     assert!(serde_json::to_value(&audit).unwrap()["prediction"]["reachable"].as_bool().unwrap());
 }
 
+/// A second load balancer in a zone of its own, and a name that leads to both.
+fn two_entries(shop: &mut Service, change: impl Fn(&mut Name)) {
+    let mut other = shop.entries[0].clone();
+    shop.hosts.push(Host { name: "lb3".into(), zone: 2, ..Host::default() });
+    (other.name, other.hosts) = ("other".into(), vec![8]);
+    other.addresses.clear();
+    shop.entries.push(other);
+    let mut name = Name {
+        name: "shop.example".into(),
+        entries: vec![0, 1],
+        ttl: Duration::from_secs(60),
+        checked: Some(Duration::from_secs(10)),
+        retry: false,
+    };
+    change(&mut name);
+    shop.names.push(name);
+}
+
+fn shared(hosts: &[usize]) -> Shared {
+    let (name, what) = ("sw1".to_owned(), "switch".to_owned());
+    Shared { name, what, hosts: hosts.to_vec(), zones: Vec::new(), failures: None }
+}
+
+fn codes_with(change: impl Fn(&mut Service)) -> Vec<&'static str> {
+    codes(&audit(change))
+}
+
 #[test]
 fn every_flaw_is_found_and_only_there() {
-    flaw("single-point-of-failure", |shop| shop.hosts[1].zone = 0);
-    flaw("objective-out-of-reach", |shop| shop.objective = Availability::from_fraction(0.99999));
-    flaw("slow-failover", |shop| shop.entries[0].addresses[0].notice = std::time::Duration::from_secs(700));
-    flaw("one-zone", |shop| {
+    let seen = std::cell::RefCell::new(vec!["capacity-not-stated", "too-entangled", "accepted-without-need"]);
+    let flaw = |code: &'static str, change: &dyn Fn(&mut Service)| {
+        seen.borrow_mut().push(code);
+        flaw(code, change);
+    };
+    every_flaw(&flaw);
+    let mut seen = seen.into_inner();
+    seen.sort_unstable();
+    seen.dedup();
+    // Those of the beginning have tests of their own.
+    assert_eq!(seen, all_codes());
+}
+
+#[test]
+fn the_documentation_has_every_code() {
+    let text = include_str!("../../../../docs/availability.md");
+    for code in all_codes() {
+        assert!(text.contains(&format!("`{code}`")), "{code}");
+    }
+}
+
+#[test]
+fn what_is_said_of_the_surroundings_is_said_only_where_it_is_so() {
+    // Half of the pair is on the switch; and it is no second member of the quorum.
+    let one_each = codes_with(|shop| shop.shared.push(shared(&[0, 2, 5])));
+    assert!(!one_each.contains(&"shared-under-redundant"));
+    let mut stated = codes_with(|shop| (shop.pools[0].needed, shop.pools[0].stated) = (2, true));
+    assert_eq!(std::mem::take(&mut stated), Vec::<&str>::new());
+    // Clients try by themselves: neither answers that stay nor a long TTL matter.
+    let by_themselves = codes_with(|shop| {
+        two_entries(shop, |name| {
+            (name.retry, name.checked, name.ttl) = (true, None, Duration::from_secs(86_400));
+        });
+    });
+    assert!(by_themselves.iter().all(|code| !code.starts_with("dns-")), "{by_themselves:?}");
+    let quick = codes_with(|shop| two_entries(shop, |_| {}));
+    assert!(quick.iter().all(|code| !code.starts_with("dns-") && !code.starts_with("name-")), "{quick:?}");
+    let two = |path: &str| (path.to_owned(), vec!["main".to_owned()]);
+    let each_its_own = codes_with(|shop| shop.certificates = vec![two("/a"), two("/b")]);
+    assert!(!each_its_own.contains(&"one-certificate"));
+    let spare = codes_with(|shop| shop.hosts.iter_mut().for_each(|host| host.maintenance = Some(MONTHLY)));
+    assert!(!spare.contains(&"maintenance-without-redundancy"));
+}
+
+const MONTHLY: Maintenance =
+    Maintenance { every: Duration::from_secs(30 * 86_400), takes: Duration::from_secs(600) };
+
+#[test]
+fn an_acceptance_that_nothing_needs_is_told() {
+    let mut options = Options::default();
+    options.acknowledged.insert("zone a".into(), "no other".into());
+    let audit = Audit::of(&shop(), &options);
+    assert!(codes(&audit).contains(&"accepted-without-need") && audit.is_good());
+    let mut flawed = shop();
+    flawed.hosts[1].zone = 0;
+    let audit = Audit::of(&flawed, &options);
+    assert!(!codes(&audit).contains(&"accepted-without-need"));
+}
+
+type Flaw<'a> = &'a dyn Fn(&'static str, &dyn Fn(&mut Service));
+
+fn every_flaw(flaw: Flaw<'_>) {
+    flaw("objective-uncertain", &|shop| shop.objective = Availability::from_fraction(0.9998));
+    flaw("shared-under-redundant", &|shop| shop.shared.push(shared(&[0, 1])));
+    flaw("dns-answers-are-static", &|shop| two_entries(shop, |name| name.checked = None));
+    flaw("dns-ttl-too-long", &|shop| two_entries(shop, |name| name.ttl = Duration::from_secs(3600)));
+    flaw("name-leads-astray", &|shop| {
+        two_entries(shop, |_| {});
+        shop.entries[1].serves.clear();
+    });
+    flaw("one-certificate", &|shop| {
+        shop.certificates = vec![("/etc/x.crt".into(), vec!["main".into(), "other".into()])];
+    });
+    flaw("maintenance-without-redundancy", &|shop| {
+        shop.hosts[0].maintenance = Some(MONTHLY);
+        shop.entries[0].addresses[0].hosts.truncate(1);
+    });
+    flaw("single-point-of-failure", &|shop| shop.hosts[1].zone = 0);
+    flaw("objective-out-of-reach", &|shop| shop.objective = Availability::from_fraction(0.99999));
+    flaw("slow-failover", &|shop| shop.entries[0].addresses[0].notice = Duration::from_secs(700));
+    flaw("one-zone", &|shop| {
         shop.zones.truncate(1);
         shop.hosts.iter_mut().for_each(|host| host.zone = 0);
     });
-    flaw("depends-on-dns", |shop| shop.hosts[0].by_name = true);
-    flaw("redundant-in-one-zone", |shop| shop.hosts[1].zone = 0);
-    flaw("redundant-on-one-host", |shop| shop.pools[0].members.iter_mut().for_each(|member| member.host = 2));
-    flaw("no-virtual-address", |shop| shop.entries[0].addresses.clear());
-    flaw("address-without-backup", |shop| shop.entries[0].addresses[0].hosts.truncate(1));
-    flaw("sticky-pool", |shop| shop.pools[0].sticky = Some("the cookie session".into()));
-    flaw("no-retries", |shop| shop.pools[0].tries = 1);
-    flaw("retries-without-budget", |shop| shop.pools[0].retry_budget = 1.0);
-    flaw("nobody-notices", |shop| (shop.pools[0].check, shop.pools[0].failures) = (CheckKind::None, None));
-    flaw("no-check", |shop| shop.pools[0].check = CheckKind::None);
-    flaw("shallow-check", |shop| shop.pools[0].check = CheckKind::Tcp);
-    flaw("too-few-members", |shop| shop.pools[0].needed = 4);
-    flaw("no-capacity-after-one-host", |shop| shop.pools[0].needed = 3);
-    flaw("no-capacity-after-one-zone", |shop| (shop.pools[0].needed, shop.hosts[4].zone) = (2, 1));
-    flaw("database-without-standby", |shop| {
+    flaw("depends-on-dns", &|shop| shop.hosts[0].by_name = true);
+    flaw("redundant-in-one-zone", &|shop| shop.hosts[1].zone = 0);
+    flaw("redundant-on-one-host", &|shop| {
+        shop.pools[0].members.iter_mut().for_each(|member| member.host = 2);
+    });
+    flaw("no-virtual-address", &|shop| shop.entries[0].addresses.clear());
+    flaw("address-without-backup", &|shop| shop.entries[0].addresses[0].hosts.truncate(1));
+    flaw("sticky-pool", &|shop| shop.pools[0].sticky = Some("the cookie session".into()));
+    flaw("no-retries", &|shop| shop.pools[0].tries = 1);
+    flaw("retries-without-budget", &|shop| shop.pools[0].retry_budget = 1.0);
+    flaw("nobody-notices", &|shop| (shop.pools[0].check, shop.pools[0].failures) = (CheckKind::None, None));
+    flaw("no-check", &|shop| shop.pools[0].check = CheckKind::None);
+    flaw("shallow-check", &|shop| shop.pools[0].check = CheckKind::Tcp);
+    flaw("too-few-members", &|shop| shop.pools[0].needed = 4);
+    flaw("no-capacity-after-one-host", &|shop| shop.pools[0].needed = 3);
+    flaw("no-capacity-after-one-zone", &|shop| (shop.pools[0].needed, shop.hosts[4].zone) = (2, 1));
+    flaw("database-without-standby", &|shop| {
         (shop.databases[0].confirm, shop.databases[0].hosts) = (0, vec![5]);
     });
-    flaw("standby-cannot-take-over", |shop| shop.databases[0].confirm = 0);
-    flaw("every-host-needed", |shop| shop.databases[0].hosts.truncate(2));
-    flaw("fewer-copies", |shop| shop.databases[0].strict = false);
-    flaw("zone-holds-too-many", |shop| shop.hosts[7].zone = 1);
-    flaw("databases-share-a-host", |shop| {
+    flaw("standby-cannot-take-over", &|shop| shop.databases[0].confirm = 0);
+    flaw("every-host-needed", &|shop| shop.databases[0].hosts.truncate(2));
+    flaw("fewer-copies", &|shop| shop.databases[0].strict = false);
+    flaw("zone-holds-too-many", &|shop| shop.hosts[7].zone = 1);
+    flaw("databases-share-a-host", &|shop| {
         let mut other = shop.databases[0].clone();
         other.name = "other".into();
         shop.databases.push(other);
     });
-    flaw("quorum-of-one-machine", |shop| shop.quorum = Some(Quorum { members: Vec::new() }));
+    flaw("quorum-of-one-machine", &|shop| shop.quorum = Some(Quorum { members: Vec::new() }));
     let voters = |count: usize| {
         move |shop: &mut Service| shop.quorum.iter_mut().for_each(|quorum| quorum.members.truncate(count))
     };
-    flaw("quorum-of-one", voters(1));
-    flaw("quorum-of-two", voters(2));
-    flaw("quorum-even", |shop| {
+    flaw("quorum-of-one", &voters(1));
+    flaw("quorum-of-two", &voters(2));
+    flaw("quorum-even", &|shop| {
         let quorum = shop.quorum.as_mut().unwrap();
-        quorum.members.push(crate::service::Voter { name: "10.9.9.9:2379".into(), host: None });
+        quorum.members.push(crate::service::Voter::new("10.9.9.9:2379", None));
     });
-    flaw("quorum-in-too-few-zones", |shop| shop.hosts[7].zone = 1);
+    flaw("quorum-in-too-few-zones", &|shop| shop.hosts[7].zone = 1);
 }
 
 #[test]
@@ -190,9 +314,9 @@ pub(crate) fn thousand() -> Service {
         service.hosts.extend((0..198).map(|at| Host {
             name: format!("app{pool}-{at}"),
             zone: at % 20,
-            by_name: false,
+            ..Host::default()
         }));
-        let member = |host: usize| crate::service::Member { name: format!("m{host}"), host, backup: false };
+        let member = |host: usize| crate::service::Member::new(format!("m{host}"), host);
         service.pools.push(crate::service::Pool {
             name: format!("web{pool}"),
             members: (first..first + 198).map(member).collect(),

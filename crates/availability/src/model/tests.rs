@@ -1,5 +1,7 @@
 //! The shop in three zones, with one thing changed at a time; and the model against a chain and against simulated years.
 
+mod surroundings;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -70,7 +72,7 @@ fn where_nobody_confirms_nobody_takes_over() {
 #[test]
 fn a_zone_that_takes_more_hosts_than_confirm_stops_the_takeover() {
     let mut service = shop();
-    service.hosts.extend(["db4", "db5"].map(|name| Host { name: name.into(), zone: 1, by_name: false }));
+    service.hosts.extend(["db4", "db5"].map(|name| Host { name: name.into(), zone: 1, ..Host::default() }));
     service.databases[0].hosts.extend([8, 9]);
     // db2, db4 and db5 are in b: with all of them, whatever two confirmed is gone.
     (service.databases[0].confirm, service.databases[0].strict) = (2, false);
@@ -100,7 +102,7 @@ fn what_the_same_hosts_have_in_common_counts_once() {
     // Load balancers, application servers, and what are both the database's hosts and the quorum's.
     assert_eq!(common(&shop()), 3);
     let mut apart = shop();
-    apart.hosts.push(Host { name: "etcd3".into(), zone: 2, by_name: false });
+    apart.hosts.push(Host { name: "etcd3".into(), zone: 2, ..Host::default() });
     apart.quorum.iter_mut().for_each(|quorum| quorum.members[2].host = Some(8));
     assert_eq!(common(&apart), 4);
 }
@@ -136,8 +138,7 @@ fn a_pair_alone_is_what_its_chain_says() {
     service.hosts.iter_mut().for_each(|host| host.zone = 0);
     (service.databases, service.quorum) = (Vec::new(), None);
     service.pools[0].members.clear();
-    service.pools[0].members =
-        vec![crate::service::Member { name: "app1:80".into(), host: 2, backup: false }];
+    service.pools[0].members = vec![crate::service::Member::new("app1:80", 2)];
     service.entries[0].addresses[0].notice = Duration::from_secs_f64(10.0 - ANNOUNCE);
     let mut assumptions = Assumptions::default();
     let never = Interval::exactly(0.0);
@@ -208,13 +209,13 @@ fn more_is_never_worse() {
         minutes(&service)
     };
     let new = |service: &mut Service, zone| {
-        service.hosts.push(Host { name: "new".into(), zone, by_name: false });
+        service.hosts.push(Host { name: "new".into(), zone, ..Host::default() });
         service.hosts.len() - 1
     };
     for zone in 0..3 {
         let member = more(&|service| {
             let host = new(service, zone);
-            let member = crate::service::Member { name: "new:80".into(), host, backup: false };
+            let member = crate::service::Member::new("new:80", host);
             service.pools[0].members.push(member);
         });
         let balancer = more(&|service| {
@@ -240,14 +241,14 @@ proptest! {
             service.zones[1].region = Some("north".into());
         }
         for (at, &zone) in zones.iter().enumerate() {
-            service.hosts.push(Host { name: format!("db{at}"), zone, by_name: false });
+            service.hosts.push(Host { name: format!("db{at}"), zone, ..Host::default() });
         }
         let database = &mut service.databases[0];
         database.hosts = (5..5 + zones.len()).collect();
         (database.confirm, database.strict) = (confirm.min(zones.len() - 1), strict);
         let before = minutes(&service);
         service.zones.push(Zone { name: "d".into(), region: None });
-        service.hosts.push(Host { name: "more".into(), zone: 3, by_name: false });
+        service.hosts.push(Host { name: "more".into(), zone: 3, ..Host::default() });
         service.databases[0].hosts.push(5 + zones.len());
         let after = minutes(&service);
         prop_assert!(after <= before * (1.0 + 1e-9), "{before} {after}");

@@ -4,21 +4,27 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nines_system::{
-    Balance, Check, Durability, EtcdMember, HashKey, HostAddress, HostId, LoadBalancer, Probe, Store, System,
-    VirtualIp, VrrpVersion, WhenTooFew,
+    Balance, Check, Durability, EtcdMember, GateTls, HashKey, HostAddress, HostId, LoadBalancer, Needs,
+    Probe, Store, System, VirtualIp, VrrpVersion, WhenTooFew,
 };
 
-use super::{Address, CheckKind, Database, Entry, Host, Member, Pool, Quorum, Service, Voter, Zone};
+use super::{
+    Address, CheckKind, Database, Entry, Host, Maintenance, Member, Name, Pool, Quorum, Service, Shared,
+    Voter, Zone,
+};
 use crate::nines::Availability;
 
 impl Service {
-    /// What the file says; `needs` are the members that a pool takes to carry its load, by the pool's name.
+    /// What the file says; `needs` are the members that a pool takes to carry its load, by the pool's name, if they are others
+    /// than the file says.
     pub fn of(system: &System, needs: &BTreeMap<String, usize>) -> Self {
         let zone = |zone: &nines_system::Zone| Zone { name: zone.name.clone(), region: zone.region.clone() };
         let host = |host: &nines_system::Host| Host {
             name: host.name.clone(),
             zone: host.zone.index(),
             by_name: matches!(host.address, HostAddress::Dns(_)),
+            failures: host.failures.clone(),
+            maintenance: host.maintenance.map(|of| Maintenance { every: of.every, takes: of.takes }),
         };
         Self {
             name: system.name.clone(),
@@ -29,6 +35,9 @@ impl Service {
             pools: system.pools.iter().map(|of| pool(of, needs.get(&of.name).copied())).collect(),
             databases: system.databases.iter().map(database).collect(),
             quorum: system.coordination.as_ref().map(|of| quorum(system, &of.store)),
+            shared: system.shared.iter().map(shared).collect(),
+            names: system.names.iter().map(name).collect(),
+            certificates: certificates(system),
         }
     }
 }
@@ -67,11 +76,53 @@ fn address(of: &VirtualIp) -> Address {
     }
 }
 
-fn pool(of: &nines_system::Pool, needed: Option<usize>) -> Pool {
+fn shared(of: &nines_system::Shared) -> Shared {
+    Shared {
+        name: of.name.clone(),
+        what: of.what.clone().unwrap_or_else(|| "shared thing".to_owned()),
+        hosts: indices(&of.hosts),
+        zones: of.zones.iter().map(|zone| zone.index()).collect(),
+        failures: of.failures.clone(),
+    }
+}
+
+fn name(of: &nines_system::DnsName) -> Name {
+    Name {
+        name: of.name.clone(),
+        entries: of.load_balancers.iter().map(|id| id.index()).collect(),
+        ttl: of.ttl,
+        checked: of.checked,
+        retry: of.retry,
+    }
+}
+
+fn certificates(system: &System) -> Vec<(String, Vec<String>)> {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for database in &system.databases {
+        if let GateTls::Terminate { certificate, .. } | GateTls::PassThrough { certificate, .. } =
+            &database.tls
+        {
+            all.entry(certificate.display().to_string()).or_default().push(database.name.clone());
+        }
+    }
+    all.into_iter().collect()
+}
+
+/// What a pool takes, and whether that is a sum of weights.
+fn needed(of: &nines_system::Pool) -> Option<(usize, bool)> {
+    Some(match of.needs? {
+        Needs::Members(members) => (members as usize, false),
+        Needs::Load { peak, member } => (usize::try_from(peak.div_ceil(member)).unwrap_or(usize::MAX), true),
+    })
+}
+
+fn pool(of: &nines_system::Pool, other: Option<usize>) -> Pool {
+    let needed = other.map(|members| (members, false)).or_else(|| needed(of));
     let member = |member: &nines_system::Member| Member {
         name: member.name.clone(),
         host: member.host.index(),
         backup: member.backup,
+        weight: usize::from(member.weight),
     };
     let counted = of.members.iter().filter(|member| !member.backup).count();
     let refuses_below = match of.when_too_few {
@@ -82,7 +133,8 @@ fn pool(of: &nines_system::Pool, needed: Option<usize>) -> Pool {
     Pool {
         name: of.name.clone(),
         members: of.members.iter().map(member).collect(),
-        needed: needed.unwrap_or(1),
+        needed: needed.map_or(1, |(needed, _)| needed),
+        by_weight: needed.is_some_and(|(_, by_weight)| by_weight),
         stated: needed.is_some(),
         refuses_below,
         notice: notice(&of.check),
@@ -129,10 +181,12 @@ fn database(of: &nines_system::Database) -> Database {
 fn quorum(system: &System, store: &Store) -> Quorum {
     let voter = |member: &EtcdMember| match member {
         EtcdMember::Host { host, port } => {
-            Voter { name: format!("{}:{port}", system[*host].name), host: Some(host.index()) }
+            Voter::new(format!("{}:{port}", system[*host].name), Some(host.index()))
         }
-        EtcdMember::Address(address) => Voter { name: address.to_string(), host: None },
-        EtcdMember::Name { name, port } => Voter { name: format!("{name}:{port}"), host: None },
+        EtcdMember::Address(address) => Voter::new(address.to_string(), None),
+        EtcdMember::Name { name, port } => {
+            Voter { by_name: true, ..Voter::new(format!("{name}:{port}"), None) }
+        }
     };
     match store {
         Store::Embedded { .. } => Quorum { members: Vec::new() },

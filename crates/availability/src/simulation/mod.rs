@@ -49,13 +49,16 @@ pub struct Failover {
     pub coverage: f64,
 }
 
-/// A component that is taken out on purpose now and then, after its work was given to others. It is put off while
-/// that would take the service down.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A component that is taken out on purpose now and then, after its work was given to others. It is put off while the
+/// service is down or would go down by it, and while one of these fails.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Maintenance {
     pub event: EventId,
     pub every: Hours,
     pub takes: Hours,
+    pub waits_for: Vec<NodeId>,
+    /// There is nobody else, and never will be: the service goes down by it.
+    pub even_if_down: bool,
 }
 
 /// Everything that a simulation goes by.
@@ -109,8 +112,9 @@ impl Simulation {
                 watchers.entry(member.0).or_default().push(at as u32);
             }
         }
-        let members: Vec<NodeId> =
+        let mut members: Vec<NodeId> =
             plant.failovers.iter().flat_map(|failover| failover.members.iter().copied()).collect();
+        members.extend(plant.maintenance.iter().flat_map(|maintenance| &maintenance.waits_for));
         let looked_at = plant.tree.beneath(&members);
         for (at, node) in nodes.iter().enumerate() {
             if let (Node::AtLeast { of, .. }, true) = (node, needed[at] || looked_at[at]) {

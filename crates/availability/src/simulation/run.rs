@@ -184,9 +184,9 @@ impl Run<'_> {
                     self.repaired(event);
                 }
             }
-            What::Maintain(at) => self.maintain(at, self.of.plant.maintenance[at as usize]),
+            What::Maintain(at) => self.maintain(at, &self.of.plant.maintenance[at as usize]),
             What::Maintained(at) => {
-                let maintenance = self.of.plant.maintenance[at as usize];
+                let maintenance = &self.of.plant.maintenance[at as usize];
                 self.conditions[maintenance.event.index()] = Condition::Working;
                 self.recover_node(self.of.event_nodes[maintenance.event.index()]);
                 let hours = maintenance.every.sample(&mut self.random);
@@ -239,12 +239,13 @@ impl Run<'_> {
         self.settle(true);
     }
 
-    fn maintain(&mut self, at: u32, maintenance: Maintenance) {
+    fn maintain(&mut self, at: u32, maintenance: &Maintenance) {
         let event = maintenance.event.index();
-        let was_down = self.down(self.of.plant.top);
-        if self.conditions[event] == Condition::Working && !was_down {
+        let waits =
+            self.down(self.of.plant.top) || maintenance.waits_for.iter().any(|&group| self.down(group));
+        if self.conditions[event] == Condition::Working && !waits {
             self.fail_node(self.of.event_nodes[event]);
-            if !self.down(self.of.plant.top) {
+            if maintenance.even_if_down || !self.down(self.of.plant.top) {
                 self.conditions[event] = Condition::Maintained;
                 let hours = maintenance.takes.sample(&mut self.random);
                 self.plan(hours, What::Maintained(at));

@@ -15,6 +15,16 @@ fn unit(mean_life: f64, repair: f64) -> Behaviour {
     }
 }
 
+fn maintenance(event: EventId, every: f64, takes: f64) -> Maintenance {
+    Maintenance {
+        event,
+        every: Hours::Fixed(every),
+        takes: Hours::Fixed(takes),
+        waits_for: Vec::new(),
+        even_if_down: false,
+    }
+}
+
 fn plain(tree: Tree, top: NodeId, behaviours: Vec<Behaviour>) -> Plant {
     Plant { tree, top, behaviours, failovers: Vec::new(), crews: Vec::new(), maintenance: Vec::new() }
 }
@@ -131,8 +141,7 @@ fn maintenance_is_put_off_while_it_would_take_the_service_down() {
     let hosts = [tree.event(), tree.event()];
     let top = tree.all(hosts);
     let events = hosts.map(|host| tree.event_of(host).unwrap());
-    let windows =
-        events.map(|event| Maintenance { event, every: Hours::Fixed(168.0), takes: Hours::Fixed(24.0) });
+    let windows = events.map(|event| maintenance(event, 168.0, 24.0));
     let idle = Behaviour::NEVER;
     let never = Plant { maintenance: windows.to_vec(), ..plain(tree.clone(), top, vec![idle; 2]) };
     let blocks = Simulation::new(never).run(5, 200);
@@ -152,11 +161,7 @@ fn a_switchover_for_maintenance_costs_nothing() {
     plant.maintenance = plant.failovers[0]
         .members
         .iter()
-        .map(|&member| Maintenance {
-            event: plant.tree.event_of(member).unwrap(),
-            every: Hours::Fixed(100.0),
-            takes: Hours::Fixed(1.0),
-        })
+        .map(|&member| maintenance(plant.tree.event_of(member).unwrap(), 100.0, 1.0))
         .collect();
     assert_eq!(answer(&plant, 6, 100).outages_per_year, 0.0);
 }

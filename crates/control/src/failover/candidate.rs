@@ -57,12 +57,11 @@ impl Failover {
     }
 
     /// A primary only seemed to be dead not long ago: another one that is silent may be alive as well, and must be silent for longer.
+    /// So must one whose silence begins in that time and outlasts it: else whoever is away at its end would be taken for dead at once.
     fn backs_off(&mut self) -> bool {
         let Some((term, learned)) = self.known.seemed else { return false };
-        if term <= self.known.forgiven {
-            return false;
-        }
-        let backs_off = !self.is_due(learned + self.settings.apart);
+        let backs_off =
+            term > self.known.forgiven && self.known.lease_changed < learned + self.settings.apart;
         if backs_off && self.is_lease_silent(Duration::ZERO) {
             let why = "the primary is silent, as one was that only seemed to be dead: waits, since the network may come and go";
             self.say(Kind::Refused, why.to_owned());

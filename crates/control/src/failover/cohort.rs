@@ -39,7 +39,9 @@ impl Failover {
             if self.copies(&report, &rule.cohort, lsn) >= rule.cohort.copies {
                 return self.set_rule(rule.settled());
             }
-            if self.copies(&report, &rule.cohort, 0) >= rule.cohort.copies {
+            let confirms =
+                |member: &&Host| **member == self.settings.me || self.still_confirms(&report, member);
+            if rule.cohort.members.iter().filter(confirms).count() >= rule.cohort.copies {
                 // They are there, and will confirm.
                 return;
             }
@@ -86,11 +88,16 @@ impl Failover {
     /// The standbys that keep up.
     fn near(&self, report: &Report, end: Lsn) -> BTreeSet<Host> {
         let near = |(host, confirmed): &&(Host, Lsn)| {
-            let stuck = self.stuck_for(host) >= self.settings.absent_after;
-            let keeps_up = end.saturating_sub(*confirmed) <= self.settings.lag && !stuck;
-            self.settings.hosts.contains(host) && keeps_up
+            let keeps_up = end.saturating_sub(*confirmed) <= self.settings.lag;
+            self.settings.hosts.contains(host) && keeps_up && self.still_confirms(report, host)
         };
         report.standbys.iter().filter(near).map(|(host, _)| host.clone()).collect()
+    }
+
+    /// It streams, and has confirmed not long ago what was there then: a connection alone says nothing.
+    fn still_confirms(&self, report: &Report, host: &Host) -> bool {
+        let streams = report.standbys.iter().any(|(one, _)| one == host);
+        streams && self.stuck_for(host) < self.settings.absent_after
     }
 
     fn is_gone(&self, host: &Host) -> bool {

@@ -6,14 +6,19 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Failover, Host, Lsn, Recruits, Report, Rule, Verdict};
+use super::{Failover, Host, Lsn, Recruits, Report, Rule, Term, Verdict, Vitals};
 
 /// How far a standby keeps up.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
+    term: Term,
     /// Where the log ended when it had last confirmed all that it was to.
     target: Lsn,
     since: Instant,
+    confirmed: Lsn,
+    /// When it last confirmed more, or all, or connected.
+    moved: Instant,
+    connected: bool,
 }
 
 impl Failover {
@@ -34,26 +39,40 @@ impl Failover {
         self.pace.get(host).map_or(Duration::ZERO, |pace| self.now.saturating_duration_since(pace.since))
     }
 
-    pub(super) fn watch_pace(&mut self, report: &Report, end: Lsn) {
+    /// A standby that comes back goes on where it was: one that connects again and again and never confirms anything keeps no pace.
+    fn watch_pace(&mut self, term: Term, report: &Report, end: Lsn) {
+        let now = self.now;
         let streams = |host: &Host| report.standbys.iter().any(|(one, _)| one == host);
-        self.pace.retain(|host, _| streams(host));
+        self.pace.retain(|host, pace| pace.term == term && self.settings.hosts.contains(host));
+        for (host, pace) in &mut self.pace {
+            pace.connected &= streams(host);
+        }
         for (host, confirmed) in &report.standbys {
-            let anew = Pace { target: end, since: self.now };
+            let confirmed = *confirmed;
+            let anew = Pace { term, target: end, since: now, confirmed, moved: now, connected: true };
             let pace = self.pace.entry(host.clone()).or_insert(anew);
-            if *confirmed >= pace.target {
+            if confirmed >= pace.target {
                 *pace = anew;
+            } else if confirmed > pace.confirmed || !pace.connected {
+                *pace = Pace { confirmed, moved: now, connected: true, ..*pace };
             }
         }
+    }
+
+    /// For so long nothing was heard of it that it should have confirmed, whatever it says itself.
+    fn is_mute(&self, host: &Host) -> bool {
+        let moved = self.pace.get(host).map(|pace| pace.moved);
+        moved.is_none_or(|moved| self.now.saturating_duration_since(moved) >= self.settings.absent_after)
     }
 
     /// Enough others lack this primary as well.
     pub(super) fn leaves_it_to_others(&mut self, rule: &Rule) -> bool {
         let Some(report) = self.fresh().cloned() else { return false };
         let (Some(end), Some(cohort)) = (self.position(), &report.synchronous) else { return false };
-        self.watch_pace(&report, end.lsn);
+        self.watch_pace(rule.term, &report, end.lsn);
         let me = self.settings.me.clone();
-        let keeps_pace =
-            |host: &&Host| self.pace.contains_key(*host) && self.stuck_for(host) < self.settings.lease / 2;
+        let connected = |host: &Host| self.pace.get(host).is_some_and(|pace| pace.connected);
+        let keeps_pace = |host: &&Host| connected(host) && self.stuck_for(host) < self.settings.lease / 2;
         if cohort.others(&me).filter(keeps_pace).count() >= cohort.confirmations(&me) {
             self.lonely_since = None;
             self.gathered = Some(rule.term);
@@ -81,9 +100,9 @@ impl Failover {
     fn others_could(&self, rule: &Rule) -> bool {
         let me = (self.settings.me.clone(), rule.term);
         let lack = |host: &&Host| {
+            let lacks = |told: &Vitals| told.streams.as_ref() != Some(&me) || self.is_mute(host);
             let told = self.told_lately(host);
-            **host != me.0
-                && told.is_some_and(|told| told.streams.as_ref() != Some(&me) && told.unfit.is_none())
+            **host != me.0 && told.is_some_and(|told| told.unfit.is_none() && lacks(told))
         };
         let lacking: Vec<&Host> = self.settings.hosts.iter().filter(lack).collect();
         let fresh = lacking

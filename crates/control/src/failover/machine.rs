@@ -51,7 +51,7 @@ pub struct Failover {
     /// This process has told the store that what an earlier one pledged went with its disk.
     pub(super) fenced: bool,
     pub(super) leaving: bool,
-    /// How far each standby keeps up.
+    /// How far each standby keeps up, in the term that this host serves.
     pub(super) pace: BTreeMap<Host, Pace>,
     /// Since when too few standbys get its log, in this term.
     pub(super) lonely_since: Option<(Term, Instant)>,
@@ -61,7 +61,7 @@ pub struct Failover {
     pub(super) lonely_until: Option<Instant>,
     /// It had the lease for this term, and has not given it up.
     pub(super) served: Option<Term>,
-    /// It was the primary, and was followed by this term though it ran; said until then.
+    /// It was the primary, and this term was recruited for by another though it ran; said until then.
     pub(super) deposed: Option<(Term, Instant)>,
     /// It has done what the operator wanted, and not yet said so.
     pub(super) reinitialised: bool,
@@ -255,7 +255,8 @@ impl Failover {
         }
         if self.served.is_some_and(|term| term < rule.term) {
             self.served = None;
-            if rule.primary != *me && rule.by != *me {
+            // Also if it was named again, since it has the most.
+            if rule.by != *me {
                 self.deposed = Some((rule.term, self.now + self.settings.apart));
             }
         }

@@ -310,6 +310,35 @@ fn the_cohort_changes_in_the_register_then_in_the_engine_then_in_the_register() 
     assert_eq!((settled.cohort, settled.also), (new, Vec::new()));
 }
 
+/// Found by the simulator.
+#[test]
+fn a_change_of_the_cohort_does_not_wait_for_who_is_connected_and_confirms_nothing() {
+    let mut scene = Scene::serving();
+    scene.machine.settings.durability = Durability::Available;
+    // c leaves. As soon as b is what every write waits for, it confirms nothing more, and stays connected.
+    let (mut confirmed, mut demanded) = (100, Vec::new());
+    for beat in 0..60 {
+        let rule = scene.machine.rule().cloned().expect("there is one");
+        if rule.also.is_empty() {
+            confirmed = 100 + beat;
+        }
+        let there = primary(1, 102 + beat, &[("b", confirmed)]);
+        scene.engine(Report { synchronous: Some(rule.cohort), ..there });
+        scene.beats(1);
+        if scene.is_wanted(&Register::Rule) {
+            demanded.push(scene.grant_rule());
+        }
+        if let Some((id, _)) = scene.effect() {
+            let goes_by = scene.machine.rule().map(|rule| rule.cohort.clone());
+            let report = Report { synchronous: goes_by, ..scene.report.clone() };
+            scene.give(Input::Done { id, result: Ok(()), report });
+        }
+    }
+    assert_eq!(demanded.first().map(|rule| &rule.cohort), Some(&cohort(&["a", "b"], 2)), "{demanded:?}");
+    let alone = |rule: &Rule| rule.cohort == cohort(&["a"], 1) && rule.also.is_empty();
+    assert!(demanded.iter().any(alone), "{demanded:?}");
+}
+
 #[test]
 fn with_too_few_standbys_a_strict_database_waits_and_an_available_one_says_so_first() {
     let alone = primary(1, 200, &[]);

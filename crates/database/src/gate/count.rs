@@ -1,6 +1,6 @@
 //! What a gate counts. Each worker has its own counters, which it alone writes.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use nines_control::statistics::Count;
 
 use super::refusal::Refused;
 
@@ -25,24 +25,6 @@ pub struct Counts {
     /// As PostgreSQL gets them, and as they go onto the wire.
     pub bytes_from_clients: u64,
     pub bytes_to_clients: u64,
-}
-
-/// A counter or a gauge with one writer: no lock prefix.
-#[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
-
-impl Count {
-    pub(crate) fn add(&self, n: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
-    }
-
-    pub(crate) fn sub(&self, n: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
 }
 
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ mod inside;
 mod outside;
 mod shared;
 mod tools;
+mod weak;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -45,6 +46,11 @@ const TESTS: &[Case<Test>] = &[
     ("a_disk_outlives_its_hosts_power_and_can_be_wiped", Test::Disks(disks::power)),
     ("some_of_a_hosts_processes_are_hit_and_the_others_not", Test::Disks(disks::some)),
     ("a_database_server_dies_and_freezes_with_its_host_and_comes_back", Test::Disks(disks::server)),
+    ("a_lossy_link_loses_its_share_either_way_and_nothing_once_healed", Test::Inside(weak::lossy)),
+    ("each_lossy_host_has_a_share_of_its_own", Test::Inside(weak::two_lossy)),
+    ("a_slow_host_answers_all_and_late_until_it_is_sped_up", Test::Inside(weak::slow)),
+    ("a_slow_host_can_be_killed_and_started_and_is_slow_again", Test::Inside(weak::slow_and_killed)),
+    ("whether_links_can_lose_packets_is_known_before_a_lab_is_entered", Test::Outside(weak::known_before)),
     ("no_disk_is_left_when_the_program_is_killed", Test::Outside(disks::nothing_left)),
     ("two_labs_run_side_by_side", Test::Outside(outside::side_by_side)),
     ("nothing_is_left_when_the_program_is_killed", Test::Outside(outside::killed)),

@@ -1,5 +1,6 @@
 //! `nines audit`: what happens if a component fails, for every component, and how many nines can be expected.
 
+mod capacity;
 mod with;
 
 use std::collections::BTreeMap;
@@ -24,10 +25,10 @@ const ROWS: usize = 60;
 pub(crate) struct Args {
     /// The system file
     file: PathBuf,
-    /// How many members a pool takes to carry its peak, `web=2`; otherwise one is taken for enough
+    /// How many members a pool takes to carry its peak, `web=2`, whatever the file says of it
     #[arg(long, value_name = "POOL=MEMBERS", value_parser = needs)]
     needs: Vec<(String, usize)>,
-    /// A single point of failure that is accepted, and why: `"zone a=there is no second one yet"`
+    /// A single point of failure that is accepted besides those of the file, and why: `"zone a=there is no second one yet"`
     #[arg(long, value_name = "COMPONENT=REASON", value_parser = accepted)]
     accept: Vec<(String, String)>,
     /// What `nines rehearse --json` printed takes the place of what is assumed of failovers; `last`: what was rehearsed last
@@ -85,7 +86,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(read) => read,
         Err(code) => return Ok(code),
     };
-    let mut options = Options { acknowledged: args.accept.iter().cloned().collect(), ..Options::default() };
+    let mut options = Options::of(&system);
+    options.acknowledged.extend(args.accept.iter().cloned());
     let rehearsals = if args.with.is_empty() {
         if let Some(at) = memory::newest(&system.name) {
             let day = terminal::day(at);
@@ -143,6 +145,7 @@ fn text(audit: &Audit, rehearsals: Option<&Rehearsals>) -> Vec<String> {
     if !rest.is_empty() {
         out.push(format!("and {} more: --json shows all", rest.len()));
     }
+    capacity::section(audit, width, &mut out);
     if let Some(count) = audit.pair_count.filter(|&count| count > 0.0) {
         heading("Fatal together", &mut out);
         let pairs = audit.pairs.iter().take(10).map(|[one, other]| format!("{one} and {other}"));
@@ -216,9 +219,12 @@ fn predicted(audit: &Audit, of: &Prediction, width: Option<usize>, out: &mut Vec
         "{:.1} minutes of downtime a year, between {:.1} and {:.1}; the promise allows {:.1}",
         of.minutes_per_year.likely, of.minutes_per_year.low, of.minutes_per_year.high, of.objective_minutes
     ));
-    out.push(
-        "Figures for failures and repairs are defaults, not observations: docs/availability.md".to_owned(),
-    );
+    let figures = if audit.assumptions.are_stated() {
+        "Figures for failures and repairs that the file doesn't state are defaults, not observations: docs/availability.md"
+    } else {
+        "Figures for failures and repairs are defaults, not observations: docs/availability.md"
+    };
+    out.push(figures.to_owned());
     heading("What takes most, in minutes a year", out);
     let rows = of.contributions.iter().map(|of| {
         vec![Cell::number(format!("{:.1}", of.minutes_per_year)), Cell::new(of.cause.clone(), PLAIN)]

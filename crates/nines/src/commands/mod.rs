@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod database;
 pub(crate) mod doctor;
 pub(crate) mod events;
+pub(crate) mod export;
 pub(crate) mod init;
 pub(crate) mod rehearse;
 pub(crate) mod run;

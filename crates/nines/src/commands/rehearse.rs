@@ -1,5 +1,9 @@
 //! `nines rehearse`: the whole system on this machine, each component broken in turn, and what clients saw.
 
+mod json;
+mod list;
+mod output;
+mod page;
 mod predicted;
 mod progress;
 mod soup;
@@ -10,21 +14,22 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use nines_lab::{Entered, Inside};
 use nines_rehearsal::health::Expected;
+use nines_rehearsal::plan::Fatal;
 use nines_rehearsal::verdict::Verdict;
-use nines_rehearsal::{CaseReport, Options, Plan, Rehearsal, Report, sequence};
+use nines_rehearsal::{CaseReport, Fault, Options, Plan, Rehearsal, Report, sequence};
 use nines_system::System;
-use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::rehearsed::{fingerprint, memory};
 use crate::stage::LabStage;
 use crate::terminal::{self, tell};
 use crate::{EXIT_BAD, EXIT_FILE, EXIT_USAGE};
+use output::Output;
 use progress::Progress;
 
 /// As a shell tells that SIGINT ended a program.
@@ -38,9 +43,10 @@ pub(crate) struct Args {
     /// several times
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
-    /// Break components only in this way: kill, power-off, freeze, cut-off, cut-in, cut-out, split, drain, restart or
-    /// reload; of databases also kill-server, freeze-server, kill-nines, freeze-nines, kill-store, freeze-store or
-    /// switchover. May be given several times
+    /// Break components only in this way: kill, power-off, freeze, cut-off, cut-in, cut-out, slow, lossy, split, drain,
+    /// maintenance, restart, rolling-restart or reload; of single programs kill-member, freeze-member, kill-server,
+    /// freeze-server, kill-nines, freeze-nines, kill-store or freeze-store; of databases also switchover. May be given
+    /// several times
     #[arg(long, value_name = "FAULT", value_delimiter = ',')]
     fault: Vec<String>,
     /// Requests a second, half of them on new connections
@@ -49,9 +55,15 @@ pub(crate) struct Args {
     /// How long each fault lasts
     #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
+    /// Break two components at a time instead: hosts of two zones, zones with hosts elsewhere, two zones
+    #[arg(long, conflicts_with = "soup")]
+    pairs: bool,
     /// Print what was measured as JSON
     #[arg(long)]
     json: bool,
+    /// Also write a page for people: one HTML file that needs no network, with the system drawn and the course of each case
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["list", "soup"])]
+    report: Option<PathBuf>,
     /// Print what would be broken, and break nothing
     #[arg(long)]
     list: bool,
@@ -72,19 +84,23 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Some(system) = read(&args.file) else { return Ok(EXIT_FILE.into()) };
-    let plan = match Plan::of(&system).narrow(&args.only, &args.fault) {
-        Ok(plan) => plan,
+    let whole = if args.pairs { pairs(&system) } else { Plan::of(&system) };
+    let plan = match whole.narrow(&args.only, &args.fault) {
+        Ok(plan) => possible(plan),
         Err(unknown) => {
             tell(format_args!("nines: {unknown}"));
             return Ok(EXIT_USAGE.into());
         }
     };
     if args.list {
-        list(&system, &plan, args.json)?;
+        list::print(&system, &plan, &options(args), args.json)?;
         return Ok(ExitCode::SUCCESS);
     }
     for (host, why) in &plan.left_out {
         tell(format_args!("nines: {host} is not broken: {why}"));
+    }
+    for line in list::not_possible(&plan) {
+        tell(format_args!("nines: {line}"));
     }
     if plan.cases.is_empty() {
         tell("nines: nothing to rehearse; `nines rehearse --list` says what there is");
@@ -100,6 +116,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let histories = args.histories.as_deref().map(directory).transpose()?;
     let logs = args.keep_logs.as_deref().map(directory).transpose()?;
+    let output = args.report.as_deref().map(Output::at).transpose()?;
     let file = args.file.canonicalize()?;
     allow_many_connections();
     // Errors of the lab tell their own causes.
@@ -112,7 +129,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 let soup = soup::Cook { seconds, seed: args.seed, histories, json: args.json };
                 soup::play(&inside, &soup, &Arc::new(system), &file, &plan, logs)
             }
-            None => play(&inside, args, &Arc::new(system), &file, &plan, logs),
+            None => play(&inside, args, &Arc::new(system), &file, &plan, Outputs { logs, page: output }),
         },
     }
 }
@@ -153,26 +170,40 @@ fn allow_many_connections() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
-fn list(system: &System, plan: &Plan, as_json: bool) -> anyhow::Result<()> {
-    let mut faults: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for case in &plan.cases {
-        faults.entry(case.component.label()).or_default().push(case.fault.word());
+/// What the audit calls fatal is held against what comes back; it knows of a hundred pairs at most, and of others only what is
+/// left is.
+fn pairs(system: &System) -> Plan {
+    let service = nines_availability::service::Service::of(system, &BTreeMap::new());
+    let audit =
+        nines_availability::audit::Audit::of(&service, &nines_availability::audit::Options::of(system));
+    let fatal = Fatal {
+        alone: audit.single_points.into_iter().map(|point| point.component).collect(),
+        together: audit.pairs.into_iter().collect(),
+    };
+    Plan::pairs(system, &fatal)
+}
+
+/// Without what this machine can't do. Before anything has threads.
+fn possible(mut plan: Plan) -> Plan {
+    if plan.has(Fault::Lossy)
+        && let Some(why) = nines_lab::lossless()
+    {
+        plan = plan.without(Fault::Lossy, &why);
     }
-    let mut out = anstream::stdout();
-    let components = plan.component_names();
-    if as_json {
-        let one = |name: &String| json!({ "component": name, "faults": faults[name.as_str()] });
-        let components: Vec<_> = components.iter().map(one).collect();
-        writeln!(out, "{:#}", json!({ "system": system.name, "components": components }))?;
-        return Ok(());
+    match nines_lab::never_mute() {
+        Some(why) => plan.without(Fault::CutOut, &why),
+        None => plan,
     }
-    for name in &components {
-        writeln!(out, "{name}: {}", faults[name.as_str()].join(", "))?;
-    }
-    for (host, why) in &plan.left_out {
-        writeln!(out, "{host}: nothing, {why}")?;
-    }
-    Ok(())
+}
+
+fn options(args: &Args) -> Options {
+    Options { rate: args.rate, hold: Duration::from_secs(args.seconds), ..Options::default() }
+}
+
+/// Where things go besides stdout.
+struct Outputs {
+    logs: Option<PathBuf>,
+    page: Option<Output>,
 }
 
 /// Inside the lab, in a process of its own.
@@ -182,14 +213,17 @@ fn play(
     system: &Arc<System>,
     file: &Path,
     plan: &Plan,
-    logs: Option<PathBuf>,
+    outputs: Outputs,
 ) -> anyhow::Result<ExitCode> {
+    let Outputs { logs, page } = outputs;
+    let (mut machine, begun) = (output::machine(), Instant::now());
     let mut results = Vec::new();
+    let options = options(args);
     let predictor = predicted::Predictor::of(system);
     if !args.json {
         writeln!(anstream::stdout(), "{}", table::headline(system))?;
     }
-    let options = Options { rate: args.rate, hold: Duration::from_secs(args.seconds), ..Options::default() };
+    tell(format_args!("nines: {}", list::estimate(plan, &options)));
     let ended = super::runtime()?.block_on(async {
         let stage = LabStage::build(inside, Arc::clone(system), file, logs)
             .await
@@ -203,7 +237,8 @@ fn play(
         progress.clear();
         ended
     });
-    let mut report = Report::new(system, plan, results);
+    machine.took_s = (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0;
+    let mut report = Report { machine: Some(machine), ..Report::new(system, plan, results) };
     report.fingerprint = std::fs::read_to_string(file).map(|text| fingerprint(&text)).unwrap_or_default();
     if let Err(error) = memory::keep(&report) {
         tell(format_args!("nines: this rehearsal is not remembered: {error}"));
@@ -211,6 +246,19 @@ fn play(
     // What could not even begin has no table.
     if ended.is_ok() || !report.results.is_empty() {
         print(&report, args.json)?;
+        if let Some(output) = page {
+            let name = args.file.file_name().unwrap_or_default().to_string_lossy();
+            let around = page::Around {
+                ended_us: u64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros())
+                    .unwrap_or(0),
+                planned: plan.cases.len(),
+                seconds: args.seconds,
+                rate: args.rate,
+                file: &name,
+            };
+            output.write(&page::page(system, &report, &around))?;
+            tell(format_args!("nines: the report is in {}", output.path().display()));
+        }
     }
     Ok(match ended? {
         true => {
@@ -256,7 +304,7 @@ async fn interruption() -> anyhow::Result<()> {
 fn print(report: &Report, as_json: bool) -> anyhow::Result<()> {
     let mut out = anstream::stdout();
     if as_json {
-        writeln!(out, "{}", serde_json::to_string_pretty(report)?)?;
+        writeln!(out, "{}", json::pretty(report)?)?;
     } else {
         for line in table::lines(report, terminal::width()) {
             writeln!(out, "{line}")?;

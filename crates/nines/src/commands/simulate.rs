@@ -39,10 +39,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "YEARS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     #[arg(help_heading = "With a FILE", conflicts_with_all = ["world", "seeds", "trace"])]
     years: u32,
-    /// How many failed hosts are repaired at one time; otherwise as many as there are
+    /// How many failed hosts are repaired at one time, whatever the file says; otherwise as many as there are
     #[arg(long, help_heading = "With a FILE", conflicts_with_all = ["world", "seeds", "trace"])]
     crew: Option<usize>,
-    /// How many members a pool takes to carry its peak, `web=2`; otherwise one is taken for enough
+    /// How many members a pool takes to carry its peak, `web=2`, whatever the file says of it
     #[arg(long, value_name = "POOL=MEMBERS", value_parser = super::audit::needs)]
     #[arg(help_heading = "With a FILE", conflicts_with_all = ["world", "seeds", "trace"])]
     needs: Vec<(String, usize)>,

@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             return Ok(EXIT_USAGE.into());
         }
     };
-    let mut options = Options::default();
+    let mut options = Options::of(&system);
     // What is only remembered is shown, and changes no figure.
     if !args.with.is_empty() {
         options.assumptions.rehearsed = failovers(&service, &evidence.tried);

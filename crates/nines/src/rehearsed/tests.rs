@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nines_availability::assumptions::Rehearsed;
-use nines_rehearsal::report::{Percentiles, Requests, WritesReport};
+use nines_rehearsal::report::{Course, Percentiles, Requests, WritesReport};
 
 use super::*;
 
@@ -35,6 +35,7 @@ pub(super) fn case(host: &str, fault: Fault, gap_ms: f64) -> CaseReport {
         latency_ms: Percentiles::default(),
         clients_late_ms: 0.0,
         first_failures: Vec::new(),
+        course: Course::default(),
         predicted: None,
         difference: None,
     }
@@ -61,6 +62,8 @@ pub(super) fn report(at: u64, fingerprint: &str, results: Vec<CaseReport>) -> Re
         objective: "99.99 %".to_owned(),
         verdict: Verdict::Held,
         complete: true,
+        machine: None,
+        not_possible: Vec::new(),
         results,
     }
 }

@@ -8,6 +8,7 @@ use nines_system::{
 };
 
 use super::doors::ways_to_databases;
+use super::servers::pools_with;
 use super::{Case, Component, ComponentKind, Promise, Whom, Writes};
 use crate::fault::Fault;
 
@@ -18,7 +19,7 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 const HANDED_OVER: Duration = Duration::from_millis(500);
 
 /// What a primary meets.
-const OF_PRIMARY: [Fault; 13] = [
+const OF_PRIMARY: [Fault; 15] = [
     Fault::Kill,
     Fault::PowerOff,
     Fault::Freeze,
@@ -29,91 +30,120 @@ const OF_PRIMARY: [Fault; 13] = [
     Fault::CutOff,
     Fault::CutIn,
     Fault::CutOut,
+    Fault::Slow,
+    Fault::Lossy,
     Fault::Switchover,
     Fault::Restart,
     Fault::Reload,
 ];
 
 /// A primary that has no standby has nobody to hand over to.
-const OF_ONLY_ONE: [Fault; 4] = [Fault::Kill, Fault::KillServer, Fault::KillNines, Fault::Restart];
+const OF_ONLY_ONE: [Fault; 14] = [
+    Fault::Kill,
+    Fault::PowerOff,
+    Fault::Freeze,
+    Fault::KillServer,
+    Fault::FreezeServer,
+    Fault::KillNines,
+    Fault::FreezeNines,
+    Fault::CutOff,
+    Fault::CutIn,
+    Fault::CutOut,
+    Fault::Slow,
+    Fault::Lossy,
+    Fault::Restart,
+    Fault::Reload,
+];
 
-const OF_STANDBY: [Fault; 5] =
-    [Fault::PowerOff, Fault::Freeze, Fault::KillServer, Fault::CutOff, Fault::Restart];
+const OF_STANDBY: [Fault; 14] = OF_ONLY_ONE;
 
 const OF_STANDBYS: [Fault; 2] = [Fault::Kill, Fault::CutOff];
+
+/// All of its hosts.
+const OF_ALL: [Fault; 2] = [Fault::PowerOff, Fault::RollingRestart];
 
 /// By role rather than by host: who is the primary changes with nearly every case.
 pub(super) fn cases(system: &System, id: DatabaseId) -> Result<Vec<Case>, String> {
     let database = &system[id];
     let writes = writes(system, id)?;
-    let component = |whom| {
-        Arc::new(Component {
-            name: database.name.clone(),
-            kind: ComponentKind::Database,
+    let all = |whom, faults: &[Fault]| -> Vec<Case> {
+        let kind = if whom == Whom::Each { ComponentKind::WholeDatabase } else { ComponentKind::Database };
+        let component = Arc::new(Component {
             whom,
             zone: None,
-            hosts: writes.hosts.clone(),
             members: members(system, id),
-            alone_in: Vec::new(),
-            virtual_ips: Vec::new(),
-            doors: Vec::new(),
             writes: Some(writes.clone()),
-        })
-    };
-    let all = |whom, faults: &[Fault]| -> Vec<Case> {
-        let component = component(whom);
-        let case = |&fault| Case {
-            component: Arc::clone(&component),
-            fault,
-            promise: Promise::KeepsWrites { within: within(database, whom, fault) },
+            ..Component::of(system, database.name.clone(), kind, &database.hosts)
+        });
+        let case = |&fault| {
+            Case::new(&component, fault, Promise::KeepsWrites { within: within(database, whom, fault) })
         };
         faults.iter().map(case).collect()
     };
     Ok(match database.hosts.len() {
         0 | 1 => all(Whom::Primary, &OF_ONLY_ONE),
-        2 => [all(Whom::Primary, &OF_PRIMARY), all(Whom::Standby, &OF_STANDBY)].concat(),
+        2 => [all(Whom::Primary, &OF_PRIMARY), all(Whom::Standby, &OF_STANDBY), all(Whom::Each, &OF_ALL)]
+            .concat(),
         _ => [
             all(Whom::Primary, &OF_PRIMARY),
             all(Whom::Standby, &OF_STANDBY),
             all(Whom::Standbys, &OF_STANDBYS),
+            all(Whom::Each, &OF_ALL),
         ]
         .concat(),
     })
 }
 
-/// etcd's leader, and all of it, where it is on hosts of the system; the first database that can be written into is looked at.
-pub(super) fn of_coordination(system: &System) -> Vec<Case> {
-    let hosts: Vec<String> = members_of_store(system).map(|(host, _)| system[host].name.clone()).collect();
-    let (Some((database, writes)), false) = (written(system), hosts.is_empty()) else { return Vec::new() };
-    let component = |whom| {
+/// etcd's leader, and all of it, where it is on hosts of the system, and the hosts that have nothing else to do; the first
+/// database that can be written into is looked at. Or why none of it is broken.
+pub(super) fn of_coordination(system: &System) -> Result<Vec<Case>, String> {
+    let Some(coordination) = &system.coordination else { return Ok(Vec::new()) };
+    if matches!(coordination.store, Store::Embedded { .. }) {
+        return Err("its store is a directory that all hosts of a rehearsal see, and no program".to_owned());
+    }
+    let hosts: Vec<HostId> = members_of_store(system).map(|(host, _)| host).collect();
+    if hosts.is_empty() {
+        return Err("its members are on no host of the system".to_owned());
+    }
+    let Some((database, writes)) = written(system) else {
+        return Err("there is no database to write into, and nothing else depends on it".to_owned());
+    };
+    let component = |name: String, whom, hosts: &[HostId]| {
         Arc::new(Component {
-            name: "coordination".to_owned(),
-            kind: ComponentKind::Coordination,
             whom,
             zone: None,
-            hosts: hosts.clone(),
-            members: Vec::new(),
-            alone_in: Vec::new(),
-            virtual_ips: Vec::new(),
-            doors: Vec::new(),
             writes: Some(writes.clone()),
+            ..Component::of(system, name, ComponentKind::Coordination, hosts)
         })
     };
-    let case = |component: &Arc<Component>, fault, within| Case {
-        component: Arc::clone(component),
-        fault,
-        promise: Promise::KeepsWrites { within },
+    let case = |component: &Arc<Component>, fault, within| {
+        Case::new(component, fault, Promise::KeepsWrites { within })
     };
-    let all = component(Whom::Each);
+    let name = "coordination".to_owned();
     let mut cases = Vec::new();
+    // The others elect another leader before the lease has run out, or soon after.
+    let bound = database.lease.max(AT_ONCE);
     if hosts.len() > 2 {
-        // The others elect another leader before the lease has run out, or soon after.
-        let (leader, bound) = (component(Whom::Leader), database.lease.max(AT_ONCE));
+        let leader = component(name.clone(), Whom::Leader, &hosts);
         cases.push(case(&leader, Fault::KillStore, Some(bound)));
         cases.push(case(&leader, Fault::FreezeStore, Some(2 * bound)));
     }
+    let all = component(name, Whom::Each, &hosts);
     cases.push(case(&all, Fault::KillStore, None));
-    cases
+    cases.push(case(&all, Fault::FreezeStore, None));
+    for &host in hosts.iter().filter(|&&host| has_only_the_store(system, host)) {
+        let own = component(system[host].name.clone(), Whom::Each, &[host]);
+        let within = (hosts.len() > 2).then_some(2 * bound);
+        cases
+            .extend(Fault::OF_HOSTS.map(|fault| case(&own, fault, within.filter(|_| fault != Fault::Lossy))));
+    }
+    Ok(cases)
+}
+
+fn has_only_the_store(system: &System, host: HostId) -> bool {
+    pools_with(system, host).is_empty()
+        && system.load_balancers_on(host).next().is_none()
+        && system.databases_on(host).next().is_none()
 }
 
 /// Where etcd is to be started.
@@ -132,6 +162,7 @@ pub(super) fn members_of_store(system: &System) -> impl Iterator<Item = (HostId,
 pub(super) fn rank(fault: Fault) -> u8 {
     match fault {
         Fault::Switchover | Fault::Restart | Fault::Reload => 0,
+        Fault::Slow | Fault::Lossy => 1,
         Fault::KillServer | Fault::KillNines | Fault::KillStore => 1,
         _ => 2,
     }
@@ -144,6 +175,10 @@ fn within(database: &Database, whom: Whom, fault: Fault) -> Option<Duration> {
     match (whom, fault) {
         (_, Fault::Reload) => Some(HANDED_OVER),
         (_, _) if !enough => None,
+        // What is lost is sent again, each time after twice as long; nothing says when it gets through.
+        (Whom::Primary, Fault::Lossy) => None,
+        // One after the other, and each hands over if it is the primary.
+        (Whom::Each, Fault::RollingRestart) => Some(AT_ONCE),
         (Whom::Primary, Fault::Switchover) => Some(HANDED_OVER),
         (Whom::Primary, Fault::KillServer | Fault::Restart) | (Whom::Standby, _) => Some(AT_ONCE),
         // Nobody hears of it but by the lease. A host that is deaf or mute is found out later.

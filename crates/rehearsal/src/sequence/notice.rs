@@ -5,6 +5,10 @@ use std::time::{Duration, SystemTime};
 use nines_control::event::{Event, Kind};
 
 use crate::plan::{Component, ComponentKind};
+use crate::report::Happened;
+
+/// Events of a case that are kept; there are some dozens.
+const EVENTS: usize = 200;
 
 pub(super) struct Notice<'a> {
     component: &'a Component,
@@ -12,11 +16,16 @@ pub(super) struct Notice<'a> {
     pub(super) noticed: Option<Duration>,
     /// Of a database: a primary serves, by an event of after the fault.
     pub(super) taken_over: Option<Duration>,
+    /// Of a database: a host began to take it over.
+    pub(super) decided: Option<Duration>,
+    pub(super) events: Vec<Happened>,
+    pub(super) events_left_out: u64,
 }
 
 impl<'a> Notice<'a> {
     pub(super) fn of(component: &'a Component, since: SystemTime) -> Self {
-        Self { component, since, noticed: None, taken_over: None }
+        let (noticed, taken_over, decided) = (None, None, None);
+        Self { component, since, noticed, taken_over, decided, events: Vec::new(), events_left_out: 0 }
     }
 
     pub(super) fn read(&mut self, events: &[Event]) {
@@ -32,7 +41,30 @@ impl<'a> Notice<'a> {
             if event.kind == Kind::Taken && self.database() == Some(&event.subject) {
                 self.taken_over = earliest(self.taken_over);
             }
+            if event.kind == Kind::Takeover && self.database() == Some(&event.subject) {
+                self.decided = earliest(self.decided);
+            }
+            self.keep(event, after);
         }
+    }
+
+    fn keep(&mut self, event: &Event, after: Duration) {
+        if self.events.len() == EVENTS {
+            self.events_left_out += 1;
+            return;
+        }
+        self.events.push(Happened {
+            at_ms: (after.as_secs_f64() * 1e4).round() / 10.0,
+            kind: event.kind.word().to_owned(),
+            subject: event.subject.clone(),
+            why: event.why.clone(),
+        });
+    }
+
+    /// In the order of their times: each host tells its own.
+    pub(super) fn in_order(mut self) -> Self {
+        self.events.sort_by(|one, other| one.at_ms.total_cmp(&other.at_ms));
+        self
     }
 
     fn database(&self) -> Option<&String> {
@@ -47,7 +79,11 @@ impl<'a> Notice<'a> {
                 about_database || self.component.virtual_ips.contains(&event.subject)
             }
             // Who of a database's hosts is up for load balancers changes with the primary.
-            Kind::Down if self.component.kind == ComponentKind::Database => false,
+            Kind::Down
+                if matches!(self.component.kind, ComponentKind::Database | ComponentKind::WholeDatabase) =>
+            {
+                false
+            }
             Kind::Ejected | Kind::Down => self.component.members.contains(&event.subject),
             _ => false,
         }

@@ -211,7 +211,7 @@ impl<S: Stage> Rehearsal<S> {
         {
             primary.clone_into(&mut host);
         }
-        let victim = Victim { host: &host, database: Some(&soup.writes.database) };
+        let victim = victim(soup, &host);
         match self.stage.inflict(fault, victim).await {
             Ok(()) => Ok(Active { fault, host, until }),
             Err(why) => Err((fault, host, why.to_string())),
@@ -220,7 +220,7 @@ impl<S: Stage> Rehearsal<S> {
 
     async fn heal_all(&mut self, soup: &Soup, over: Vec<Active>) -> Result<(), Error> {
         for it in over {
-            let victim = Victim { host: &it.host, database: Some(&soup.writes.database) };
+            let victim = victim(soup, &it.host);
             let done = self.stage.heal(it.fault, victim).await;
             done.map_err(|why| stage_error(&format!("healing {} of {}", it.fault, it.host), why))?;
         }
@@ -236,6 +236,10 @@ impl<S: Stage> Rehearsal<S> {
             Err(error) => Err(error),
         }
     }
+}
+
+fn victim<'a>(soup: &'a Soup, host: &'a str) -> Victim<'a> {
+    Victim { host, database: Some(&soup.writes.database), members: &[] }
 }
 
 async fn judge(

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::stage::Enter;
+use crate::timeline::Timeline;
 pub use find::{Found, Place, find};
 pub use session::{Login, Refusal, Way};
 pub(crate) use session::{Session, within};
@@ -78,6 +79,8 @@ pub struct WriteRecord {
     pub acknowledged: Vec<Acknowledged>,
     pub errors: BTreeMap<String, u64>,
     pub first_errors: Vec<FailedWrite>,
+    /// Rows and errors by when they were answered.
+    pub timeline: Timeline<String>,
 }
 
 impl WriteRecord {
@@ -89,6 +92,7 @@ impl WriteRecord {
             acknowledged: Vec::new(),
             errors: BTreeMap::new(),
             first_errors: Vec::new(),
+            timeline: Timeline::new(started),
         }
     }
 
@@ -99,29 +103,41 @@ impl WriteRecord {
     /// The longest time without an acknowledged row on one of so many ways in, the time before the first and after the
     /// last one too.
     pub fn longest_gap(&self, ways: usize) -> Duration {
+        self.gap(ways).1
+    }
+
+    /// The same, and when it began.
+    pub fn gap(&self, ways: usize) -> (Instant, Duration) {
         let longest = |way| {
             let mut times: Vec<Instant> =
                 self.acknowledged.iter().filter(|row| row.way == way).map(|row| row.at).collect();
             times.retain(|&at| at >= self.started);
             times.extend([self.started, self.stopped]);
             times.sort_unstable();
-            times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+            times.windows(2).map(|pair| (pair[0], pair[1] - pair[0])).max_by_key(|gap| gap.1)
         };
-        (0..ways).map(longest).max().unwrap_or_default()
+        (0..ways).filter_map(longest).max_by_key(|gap| gap.1).unwrap_or((self.started, Duration::ZERO))
     }
 
     fn failed(&mut self, begun: Instant, refusal: Refusal) {
+        let now = Instant::now();
+        self.timeline.failed(now, &refusal.kind);
         if self.errors.len() < KINDS || self.errors.contains_key(&refusal.kind) {
             *self.errors.entry(refusal.kind.clone()).or_default() += 1;
         } else {
             *self.errors.entry("other".to_owned()).or_default() += 1;
         }
         if self.first_errors.len() < FIRST_ERRORS {
-            self.first_errors.push(FailedWrite { begun, took: begun.elapsed(), refusal });
+            self.first_errors.push(FailedWrite {
+                begun,
+                took: now.saturating_duration_since(begun),
+                refusal,
+            });
         }
     }
 
     fn merge(&mut self, other: Self) {
+        self.timeline.merge(other.timeline);
         self.acknowledged.extend(other.acknowledged);
         for (kind, count) in other.errors {
             *self.errors.entry(kind).or_default() += count;
@@ -343,8 +359,11 @@ impl Writer {
             // Whatever becomes of it, this number is used up.
             self.n += 1;
             let (writer, n) = (self.number, self.n);
+            let begun = Instant::now();
             within(patience, session.client.execute(&insert, &[&writer, &n])).await?;
-            self.record.acknowledged.push(Acknowledged { writer, n, way: self.way, at: Instant::now() });
+            let at = Instant::now();
+            self.record.acknowledged.push(Acknowledged { writer, n, way: self.way, at });
+            self.record.timeline.good(at, at.saturating_duration_since(begun));
             self.live.acknowledged.fetch_add(1, Ordering::Relaxed);
             if let Some(written) = self.written.take() {
                 // There is room for all of them.

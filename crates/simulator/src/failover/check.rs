@@ -34,6 +34,8 @@ pub(super) struct Checker {
     published: Vec<Term>,
     /// The latest term that each host pledged itself to with data that counted then.
     recruited: Vec<Term>,
+    /// How often a new term was none that the primary before gave away itself.
+    pub(super) takeovers: usize,
     /// Who was named the primary of each term.
     named: BTreeMap<Term, HostIndex>,
     /// The rule as it was before.
@@ -51,6 +53,7 @@ impl Checker {
             acknowledged_at: Time::ZERO,
             published: vec![0; scene.hosts],
             recruited: vec![0; scene.hosts],
+            takeovers: 0,
             named: rule.iter().map(|rule| (rule.term, 0)).collect(),
             rule,
             scene,
@@ -113,6 +116,8 @@ impl Checker {
             Note::Set(Register::Rule) => {
                 let Some(rule) = store(world).rule() else { return Ok(()) };
                 self.enough_recruits(rule)?;
+                let taken = |before: &Rule| rule.term > before.term && rule.by != before.primary;
+                self.takeovers += usize::from(self.rule.as_ref().is_some_and(taken));
                 self.named.insert(rule.term, self.host(&rule.primary));
                 self.rule = Some(rule.clone());
             }

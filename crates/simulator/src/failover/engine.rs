@@ -118,6 +118,7 @@ pub(super) struct Engine {
     numbers: u64,
     loses_disk: bool,
     promotes_within: Duration,
+    never_hangs_up: bool,
     effects_take: Option<Duration>,
     /// What it says that it goes by, if that is not so.
     claims: Option<Cohort>,
@@ -145,6 +146,7 @@ impl Engine {
             numbers: 0,
             loses_disk: false,
             promotes_within: scene.promotes_within,
+            never_hangs_up: scene.never_hangs_up,
             effects_take: scene.effects_take,
             claims: None,
         }
@@ -304,8 +306,9 @@ impl Engine {
             return;
         }
         if self.disk.primary {
+            let keeps = |session: &Session| self.never_hangs_up || now - session.heard < SILENCE;
             for session in &mut self.sessions {
-                *session = session.filter(|session| now - session.heard < SILENCE);
+                *session = session.filter(keeps);
             }
             self.push(doing);
         } else if self.upstream.is_none_or(|upstream| now - upstream.heard > SILENCE) {

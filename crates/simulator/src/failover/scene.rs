@@ -46,6 +46,8 @@ pub struct Scene {
     pub(super) longest_delay: Duration,
     /// A promotion takes no longer.
     pub(super) promotes_within: Duration,
+    /// A primary's engine never ends a connection for its silence: what comes of it the hosts must see for themselves.
+    pub(super) never_hangs_up: bool,
     /// Every effect takes so long, instead of any time.
     pub(super) effects_take: Option<Duration>,
 }
@@ -85,6 +87,8 @@ impl Scene {
             lateness: of_any_size(random, Duration::from_micros(10), lease / 20),
             longest_delay: of_any_size(random, Duration::from_millis(2), 2 * lease),
             promotes_within: of_any_size(random, Duration::from_millis(2), lease / 2),
+            // Of a source of its own, so that seeds of earlier times play what they did.
+            never_hangs_up: chance(&mut Random::seeded(random.clone().next_u64()), 0.25),
             effects_take: None,
         }
     }
@@ -105,6 +109,7 @@ impl Scene {
             lateness: Duration::ZERO,
             longest_delay: Duration::from_millis(1),
             promotes_within: effects_take,
+            never_hangs_up: false,
             effects_take: Some(effects_take),
         }
     }
@@ -162,6 +167,9 @@ impl fmt::Display for Scene {
             self.longest_delay,
             self.lateness
         )?;
+        if self.never_hangs_up {
+            writeln!(f, "primaries do not end connections for their silence")?;
+        }
         writeln!(f, "clocks too fast by (millionths): {:?}", self.drift_ppm)
     }
 }

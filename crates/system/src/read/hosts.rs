@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::names::{Named, Names};
-use super::texts;
+use super::{failures, texts};
 use crate::fields::Fields;
 use crate::item::Item;
 use crate::mistake::{Mistake, Span};
@@ -51,10 +51,16 @@ pub(crate) fn hosts<'a>(system: &Fields<'a>, zones: &Names<'a>) -> Named<'a, Hos
     if let Some(item) = item.filter(|_| !zones.are_written()) {
         no_zones(&item);
     }
+    let planned = system.get("maintenance").and_then(failures::maintenance);
     let hosts = Named::read("host", "hosts", system, |name, key, item| {
+        let (mut failing, mut maintenance) = (None, planned);
         let (zone, address) = match item.value.get_ref() {
             DeValue::Table(_) => {
                 let fields = item.fields(&shape::HOST)?.named(key.clone());
+                failing = fields.get("failures").and_then(failures::failing);
+                if let Some(own) = fields.get("maintenance") {
+                    maintenance = failures::host_maintenance(own);
+                }
                 (zone(name, key, zones, &item, fields.get("zone")), fields.require("address"))
             }
             _ => (zone(name, key, zones, &item, None), Some(item)),
@@ -73,7 +79,7 @@ pub(crate) fn hosts<'a>(system: &Fields<'a>, zones: &Names<'a>) -> Named<'a, Hos
             ),
             None => addresses.push((address.clone(), name, address_item.span())),
         }
-        Some(Host { name: name.to_owned(), zone: ZoneId(zone?), address })
+        Some(Host { name: name.to_owned(), zone: ZoneId(zone?), address, failures: failing, maintenance })
     });
     if let Some(item) = item.filter(|item| item.value.get_ref().as_table().is_some_and(DeTable::is_empty)) {
         item.note("there is no host", "empty", "add one: app1 = \"10.0.1.21\"");

@@ -1,8 +1,11 @@
 //! Text to model. Reading goes on after a mistake, so that all of them come out at once; a model comes out only
 //! when there was none.
 
+mod accepted;
 mod coordination;
 mod databases;
+mod dns_names;
+mod failures;
 mod hosts;
 mod load_balancers;
 mod names;
@@ -10,6 +13,7 @@ mod pools;
 mod ports;
 mod reach;
 pub(crate) mod secrets;
+mod shared;
 mod syntax;
 mod texts;
 mod unused;
@@ -81,8 +85,14 @@ fn system(fields: &Fields<'_>) -> Option<(System, Vec<Mistake>)> {
     pools.extend(reached.pools(&databases.named, &hosts, notes));
     warnings.extend(of_virtual_ips);
     warnings.extend(databases.warnings);
+    let names = dns_names::names(fields, &load_balancers.names);
+    let shared = shared::shared(fields, &hosts.names, &zones.names);
+    let assumptions = failures::assumptions(fields);
+    let accepted = accepted::accepted(fields, &zones, &hosts.names, &shared.names, coordination.as_ref());
     let (zones, zone_names) = zones.all();
     let (hosts, host_names) = hosts.all();
+    let (names, _) = names.all();
+    let (shared, _) = shared.all();
     let (pools, pool_names) = pools.all();
     let (databases, _) = databases.named.all();
     let (load_balancers, _) = load_balancers.all();
@@ -95,6 +105,10 @@ fn system(fields: &Fields<'_>) -> Option<(System, Vec<Mistake>)> {
         pools: pools?,
         databases: databases?,
         coordination: coordination?,
+        names: names?,
+        shared: shared?,
+        assumptions,
+        accepted,
     };
     warnings.extend(unused::warnings(&system, &zone_names, &host_names, &pool_names));
     Some((system, warnings))

@@ -70,6 +70,35 @@ impl<'a> Names<'a> {
         found
     }
 
+    /// What a list names, each once and at least one; `of` is whose list it is: `` `sw1` ``.
+    pub(crate) fn refer_to_each(&self, of: &str, list: Item<'_>) -> Option<Vec<usize>> {
+        let mut all: Vec<(usize, Span)> = Vec::new();
+        let mut whole = true;
+        for item in list.items()? {
+            let Some(id) = self.refer(&item) else {
+                whole = false;
+                continue;
+            };
+            match all.iter().find(|(other, _)| *other == id) {
+                Some((_, first)) => list.notes.add(
+                    Mistake::new(format!("{of} has a {} twice", self.what), item.span(), "again")
+                        .and(first.clone(), "first")
+                        .help("take one out"),
+                ),
+                None => all.push((id, item.span())),
+            }
+        }
+        if all.is_empty() && whole {
+            list.note(
+                format!("{of} has no {}", self.what),
+                "empty",
+                format!("name at least one: {} = {}", list.name, list.kind.example()),
+            );
+            whole = false;
+        }
+        whole.then(|| all.into_iter().map(|(id, _)| id).collect())
+    }
+
     pub(crate) fn refer(&self, item: &Item<'_>) -> Option<usize> {
         self.find(item.text()?, item.span(), item.notes)
     }

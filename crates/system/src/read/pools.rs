@@ -11,8 +11,8 @@ use crate::fields::Fields;
 use crate::item::Item;
 use crate::mistake::{Mistake, Span};
 use crate::model::{
-    Balance, Check, Host, HostAddress, HostId, HttpProbe, Member, Passive, Pool, PoolLimits, PoolTimeouts,
-    Probe, ProxyVersion, Retries, WhenTooFew,
+    Balance, Check, Host, HostAddress, HostId, HttpProbe, Member, Needs, Passive, Pool, PoolLimits,
+    PoolTimeouts, Probe, ProxyVersion, Retries, WhenTooFew,
 };
 use crate::{shape, units};
 
@@ -40,6 +40,7 @@ fn pool(name: &str, fields: &Fields<'_>, hosts: &Named<'_, Host>) -> Option<Pool
         name: name.to_owned(),
         minimum_healthy: fields.share("minimum_healthy"),
         when_too_few,
+        needs: needs(fields),
         slow_start: fields.time("slow_start"),
         retries: retries(&fields.table("retries")),
         limits: limits(&fields.table("limits")),
@@ -53,6 +54,34 @@ fn pool(name: &str, fields: &Fields<'_>, hosts: &Named<'_, Host>) -> Option<Pool
         passive: passive?,
         balance: balance?,
     })
+}
+
+/// What the pool takes to carry its peak; half of a statement is a mistake.
+fn needs(fields: &Fields<'_>) -> Option<Needs> {
+    let members = fields.maybe_whole("needs");
+    let (peak, member) = (fields.maybe_whole("peak"), fields.maybe_whole("member_peak"));
+    let place = |name: &str| fields.key_place(name);
+    match (place("needs"), place("peak"), place("member_peak")) {
+        (Some(here), Some(other), _) | (Some(here), None, Some(other)) => fields.notes().add(
+            Mistake::new("what the pool needs is said twice", here, "as a number of members")
+                .and(other, "and as a load")
+                .help("keep `needs`, or `peak` and `member_peak`"),
+        ),
+        (None, Some(here), None) if fields.is_missed("member_peak") => fields.notes().add(
+            Mistake::new("`peak` says nothing without `member_peak`", here, "how many members carry that?")
+                .help("add member_peak = 1000: the most that one member carries; or write `needs`"),
+        ),
+        (None, None, Some(here)) if fields.is_missed("peak") => fields.notes().add(
+            Mistake::new("`member_peak` says nothing without `peak`", here, "how much comes?")
+                .help("add peak = 1000: the most that comes to the whole pool; or write `needs`"),
+        ),
+        _ => {}
+    }
+    match (members, peak, member) {
+        (Some(members), _, _) => Some(Needs::Members(members)),
+        (None, Some(peak), Some(member)) => Some(Needs::Load { peak, member }),
+        _ => None,
+    }
 }
 
 fn members(pool: &str, fields: &Fields<'_>, hosts: &Named<'_, Host>) -> Option<Vec<Member>> {

@@ -91,6 +91,7 @@ fn pool(database: &Database, id: DatabaseId, access: Access, hosts: &Named<'_, H
         // Of a primary there is one, and what does not serve must get nothing.
         minimum_healthy: 0.0,
         when_too_few: WhenTooFew::Refuse,
+        needs: None,
         slow_start: Duration::ZERO,
         retries: pools::retries(&fields.table("retries")),
         limits: pools::limits(&fields.table("limits")),

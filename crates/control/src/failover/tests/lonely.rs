@@ -65,7 +65,6 @@ fn it_leaves_it_to_others_that_lack_it_as_well_gate_first() {
 fn it_stays_if_nobody_could_do_better() {
     // (b, c): what each has told; nothing if it was never heard of.
     let cases = [
-        ("they stream from it", Some(lacks(true, false)), Some(lacks(true, false))),
         ("one is alone as well, and nobody else is there", Some(lacks(false, false)), None),
         ("both have tried", Some(lacks(false, true)), Some(lacks(false, true))),
         (
@@ -100,6 +99,48 @@ fn a_standby_that_confirms_nothing_counts_as_none() {
     // They reach it, it does not reach them.
     scene.engine(primary(1, 150, &[("b", 100), ("c", 100)]));
     assert!(gives_up(&mut scene, 12));
+}
+
+/// What b and c have, heartbeat by heartbeat, while both say that they stream.
+fn gives_up_while_they_say_they_stream(confirmed: fn(Lsn) -> Vec<(&'static str, Lsn)>) -> bool {
+    let mut scene = Scene::serving();
+    scene.beats(2);
+    let absent_after = scene.machine.settings.absent_after;
+    for beat in 0..u64::from((2 * absent_after).as_millis() as u32 / BEAT.as_millis() as u32) {
+        for standby in ["b", "c"] {
+            told(&mut scene, standby, lacks(true, false));
+        }
+        scene.engine(primary(1, 1000 + beat, &confirmed(beat)));
+        if gives_up(&mut scene, 1) {
+            return true;
+        }
+    }
+    false
+}
+
+#[test]
+fn of_standbys_that_say_they_stream_it_wants_to_hear_something() {
+    let gives_up = gives_up_while_they_say_they_stream;
+    assert!(gives_up(|_| vec![("b", 100), ("c", 100)]), "it is deaf to them");
+    assert!(gives_up(|_| Vec::new()), "it has long closed their connections");
+    assert!(!gives_up(|beat| vec![("b", 100 + beat), ("c", 100)]), "one catches up: nobody could do better");
+}
+
+/// Found by the simulator: small packets pass, and of the log nothing does.
+#[test]
+fn a_standby_that_connects_again_and_again_and_never_confirms_anything_counts_as_none() {
+    let mut scene = Scene::serving();
+    scene.beats(2);
+    let mut beats = 0..80;
+    let gave_up = beats.any(|beat| {
+        for standby in ["b", "c"] {
+            told(&mut scene, standby, lacks(false, false));
+        }
+        let there: &[(&str, Lsn)] = if beat % 3 == 0 { &[] } else { &[("b", 0), ("c", 0)] };
+        scene.engine(primary(1, 200, there));
+        gives_up(&mut scene, 1)
+    });
+    assert!(gave_up);
 }
 
 #[test]

@@ -78,6 +78,29 @@ fn after_a_primary_that_only_seemed_dead_silence_must_last_longer_for_a_while() 
     assert!(scene.is_wanted(&Register::Lease));
 }
 
+/// Found by the simulator.
+#[test]
+fn a_primary_that_is_away_when_backing_off_ends_is_not_taken_for_dead_at_once() {
+    let mut scene = Scene::new("b", standby(1, 100));
+    let vitals = scene.told.last().cloned().expect("it tells how it is");
+    scene.changed(Register::Vitals(host("c")), Value::Vitals(Vitals { deposed: Some(1), ..vitals }));
+    let apart = scene.machine.settings.apart;
+    let lease = |beat| Value::Lease(Lease { term: 1, holder: Some(host("a")), beat, end: None });
+    for (beat, last) in [(2, apart / 2), (3, apart / 2 - LEASE / 2)] {
+        // Seen just so often that it never was silent.
+        for part in 0..20 {
+            scene.changed(Register::Lease, lease(beat * 100 + part));
+            scene.pass(last / 20);
+        }
+    }
+    scene.changed(Register::Lease, lease(400));
+    scene.pass(3 * LEASE);
+    assert!(!scene.is_wanted(&Register::Lease), "its silence began while they backed off");
+    scene.changed(Register::Lease, lease(401));
+    scene.pass(2 * LEASE);
+    assert!(scene.is_wanted(&Register::Lease), "and this one did not");
+}
+
 #[test]
 fn a_primary_that_was_followed_while_it_ran_says_so_and_one_that_gave_up_does_not() {
     let follows = Rule { term: 2, primary: host("b"), by: host("b"), ..rule() };
@@ -94,6 +117,11 @@ fn a_primary_that_was_followed_while_it_ran_says_so_and_one_that_gave_up_does_no
     scene.engine(Report { role: Role::Stopped, standbys: Vec::new(), ..primary(1, 100, &[]) });
     scene.grant(&Register::Lease);
     assert_eq!(told(&mut scene), None);
+    // Found by the simulator: it had the most, and so it is the next primary as well.
+    let mut scene = Scene::serving();
+    scene.changed(Register::Rule, Value::Rule(Rule { term: 2, by: host("b"), ..rule() }));
+    scene.pass(LEASE);
+    assert_eq!(scene.told.last().and_then(|told| told.deposed), Some(2));
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(super) struct Predictor {
 
 impl Predictor {
     pub(super) fn of(system: &System) -> Self {
-        Self { service: Service::of(system, &BTreeMap::new()), assumptions: Assumptions::default() }
+        Self { service: Service::of(system, &BTreeMap::new()), assumptions: Assumptions::of(system) }
     }
 
     /// Puts the prediction into a report, and how what was observed differs from it.
@@ -50,8 +50,23 @@ impl Predictor {
             },
         };
         let harm = harm(case.fault)?;
+        let of_member = matches!(case.fault, Fault::KillMember | Fault::FreezeMember);
+        if of_member && self.service.entries.iter().any(|of| of.hosts.iter().any(|host| hosts.contains(host)))
+        {
+            // The model knows hosts, and this one goes on balancing.
+            return None;
+        }
         let anyone_answers = matches!(case.promise, Promise::Moves { .. });
-        Some(Forecast::of(&self.service, &self.assumptions, &Blow { hosts, harm, asked, anyone_answers }))
+        // One after the other, each once all is well again: the worst of them.
+        let turns: Vec<Vec<usize>> = match case.fault {
+            Fault::RollingRestart => hosts.into_iter().map(|host| vec![host]).collect(),
+            _ => vec![hosts],
+        };
+        let forecasts = turns.into_iter().map(|hosts| {
+            let blow = Blow { hosts, harm, asked: asked.clone(), anyone_answers };
+            Forecast::of(&self.service, &self.assumptions, &blow)
+        });
+        forecasts.reduce(|worst, next| if next.loss > worst.loss { next } else { worst })
     }
 
     /// What clients come for: what a load balancer's host leads to, or what stands on a server.
@@ -77,18 +92,20 @@ impl Predictor {
 
 fn harm(fault: Fault) -> Option<Harm> {
     Some(match fault {
-        Fault::Kill => Harm::Killed,
+        Fault::Kill | Fault::KillMember => Harm::Killed,
         Fault::PowerOff | Fault::CutOff | Fault::CutOut => Harm::Silent,
-        Fault::Freeze => Harm::Frozen,
+        Fault::Freeze | Fault::FreezeMember => Harm::Frozen,
         Fault::CutIn => Harm::Deaf,
         Fault::Split => Harm::Apart,
         Fault::KillServer => Harm::ServerKilled,
         Fault::FreezeServer => Harm::ServerFrozen,
         Fault::KillNines | Fault::FreezeNines => Harm::Unattended,
         Fault::KillStore | Fault::FreezeStore => Harm::StoreGone,
-        Fault::Drain | Fault::Switchover => Harm::GivenAway,
-        Fault::Restart => Harm::Restarted,
+        Fault::Drain | Fault::Maintenance | Fault::Switchover => Harm::GivenAway,
+        Fault::Restart | Fault::RollingRestart => Harm::Restarted,
         Fault::Reload => Harm::Reloaded,
+        // In the model a host is there or is not.
+        Fault::Slow | Fault::Lossy => return None,
     })
 }
 
@@ -134,14 +151,14 @@ mod tests {
         let plan = Plan::of(&system);
         let cases = plan.cases.iter().filter(|case| case.component.label() == name);
         cases
-            .map(|case| {
+            .filter_map(|case| {
                 let hit = match case.component.whom {
                     Whom::Primary | Whom::Standby | Whom::Leader => &case.component.hosts[..1],
                     Whom::Standbys => &case.component.hosts[1..],
                     Whom::Each => &case.component.hosts[..],
                 };
-                let of = predicted(predictor.forecast(case, hit).unwrap());
-                (case.fault.word(), of.loss, of.at_most_ms)
+                let of = predicted(predictor.forecast(case, hit)?);
+                Some((case.fault.word(), of.loss, of.at_most_ms))
             })
             .collect()
     }
@@ -186,6 +203,16 @@ mod tests {
         let text = PAIR.replace(address, "virtual_ips = [{ address = \"10.0.1.100\", preempt = false }]");
         assert!(text != PAIR);
         assert_eq!(losses(&text, "lb2")[0], ("kill", Loss::Gap, Some(345.8)));
+    }
+
+    #[test]
+    fn who_is_restarted_in_turn_leaves_the_others_to_serve() {
+        let rolling = |name| {
+            let all = losses(SHOP, name).into_iter();
+            all.filter(|(fault, ..)| *fault == "rolling-restart").map(|(_, loss, ms)| (loss, ms)).next()
+        };
+        assert_eq!(rolling("web"), Some((Loss::Nothing, None)));
+        assert_eq!(rolling("orders"), Some((Loss::Gap, Some(2000.0))));
     }
 
     #[test]

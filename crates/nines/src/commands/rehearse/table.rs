@@ -8,7 +8,7 @@ use nines_system::{Database, LoadBalancer, Pool, System};
 use crate::terminal::{self, BAD, Cell, DIM, GOOD, PLAIN, UNSURE, thousands};
 
 /// From here on the clients' own delay is worth a word.
-const LATE_MS: f64 = 100.0;
+pub(super) const LATE_MS: f64 = 100.0;
 
 /// `shop · 2 zones · load balancer front (2 hosts) · pool web (3 servers) · objective 99.99 %`.
 pub(crate) fn headline(system: &System) -> String {
@@ -47,9 +47,27 @@ pub(crate) fn lines(report: &Report, width: Option<usize>) -> Vec<String> {
         lines.extend(result.why.iter().map(|why| styled(&format!("  broken: {why}"), BAD)));
         lines.extend(late(result));
     }
+    lines.extend(not_possible(report));
     lines.extend(report.results.iter().filter_map(differs));
     lines.push(verdict(report));
     lines
+}
+
+/// What was not put to the test, and why: a line for each fault and reason.
+fn not_possible(report: &Report) -> Vec<String> {
+    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
+    for it in &report.not_possible {
+        let what = format!("{}: not possible here: {}", it.fault, it.why);
+        match lines.iter_mut().find(|(other, _)| *other == what) {
+            Some((_, of)) => of.push(&it.component),
+            None => lines.push((what, vec![&it.component])),
+        }
+    }
+    let told = |(what, mut of): (String, Vec<&str>)| {
+        of.dedup();
+        styled(&format!("not played: {what} ({})", of.join(", ")), UNSURE)
+    };
+    lines.into_iter().map(told).collect()
 }
 
 /// Below the table: what was observed is not what the model expects.
@@ -79,8 +97,12 @@ pub(crate) fn sentence(result: &CaseReport) -> String {
         Verdict::Broken => format!("broken: {}", result.why.join("; ")),
     };
     if let Some(writes) = &result.writes {
+        let asked = match requests.sent {
+            0 => String::new(),
+            sent => format!(", {} of {} requests failed", thousands(requests.failed), thousands(sent)),
+        };
         return format!(
-            "{} {}: {}, longest gap {}, taken over in {}: {verdict}",
+            "{} {}: {}{asked}, longest gap {}, taken over in {}: {verdict}",
             what(result, false),
             how(result),
             written(writes),
@@ -102,6 +124,12 @@ pub(crate) fn sentence(result: &CaseReport) -> String {
 fn row(result: &CaseReport, before: Option<&CaseReport>, predicted: bool, databases: bool) -> Vec<Cell> {
     let requests = &result.requests;
     let saw = match &result.writes {
+        Some(writes) if requests.sent > 0 => format!(
+            "{}; {} of {} requests failed",
+            written(writes),
+            thousands(requests.failed),
+            thousands(requests.sent)
+        ),
         Some(writes) => written(writes),
         None => format!(
             "{} of {} {}failed",
@@ -110,7 +138,7 @@ fn row(result: &CaseReport, before: Option<&CaseReport>, predicted: bool, databa
             if before.is_none() { "requests " } else { "" }
         ),
     };
-    let failed = result.writes.as_ref().map_or(requests.failed, |writes| writes.errors);
+    let failed = requests.failed + result.writes.as_ref().map_or(0, |writes| writes.errors);
     let style = match (result.verdict, failed) {
         (Verdict::Broken, _) => BAD,
         (Verdict::Held, 0) => GOOD,
@@ -140,7 +168,7 @@ fn row(result: &CaseReport, before: Option<&CaseReport>, predicted: bool, databa
 }
 
 /// `2,412 rows written, 37 errors, none lost`.
-fn written(writes: &WritesReport) -> String {
+pub(super) fn written(writes: &WritesReport) -> String {
     let lost = match writes.lost {
         Some(0) => "none lost".to_owned(),
         Some(lost) => format!("{} LOST", thousands(lost)),
@@ -150,7 +178,7 @@ fn written(writes: &WritesReport) -> String {
     format!("{} rows written, {errors}, {lost}", thousands(writes.acked))
 }
 
-fn what(result: &CaseReport, same: bool) -> String {
+pub(super) fn what(result: &CaseReport, same: bool) -> String {
     if let Some(role) = &result.role {
         return format!("{} {role} ({})", result.component, result.hosts.join(", "));
     }
@@ -162,7 +190,7 @@ fn what(result: &CaseReport, same: bool) -> String {
     }
 }
 
-fn how(result: &CaseReport) -> String {
+pub(super) fn how(result: &CaseReport) -> String {
     let how = match result.fault {
         Fault::Kill => "killed",
         Fault::PowerOff => "power cut",
@@ -177,9 +205,15 @@ fn how(result: &CaseReport) -> String {
         Fault::CutOff => "cut off",
         Fault::CutIn => "deaf",
         Fault::CutOut => "mute",
+        Fault::KillMember => "member killed",
+        Fault::FreezeMember => "member frozen",
+        Fault::Slow => "slow",
+        Fault::Lossy => "lossy",
         Fault::Split => "split",
         Fault::Drain => "drained",
+        Fault::Maintenance => "in maintenance",
         Fault::Restart => "restarted",
+        Fault::RollingRestart => return "restarted in turn".to_owned(),
         Fault::Reload => return format!("reloaded × {}", Fault::RELOADS),
     };
     if result.together { format!("{how} together") } else { how.to_owned() }
@@ -199,7 +233,12 @@ fn verdict(report: &Report) -> String {
     let broken = report.results.iter().filter(|result| result.verdict == Verdict::Broken).count();
     match (report.results.len(), broken) {
         (0, _) => styled("verdict: none, nothing was rehearsed", UNSURE),
-        (_, 0) if report.complete => styled("verdict: every promise held", GOOD),
+        (_, 0) if report.complete && report.not_possible.is_empty() => {
+            styled("verdict: every promise held", GOOD)
+        }
+        (_, 0) if report.complete => {
+            styled("verdict: every promise held that could be put to the test here", GOOD)
+        }
         (_, 0) => styled("verdict: every promise held so far; not all were put to the test", UNSURE),
         (all, broken) => styled(&format!("verdict: {broken} of {} broken", count(all, "promise")), BAD),
     }
@@ -210,11 +249,11 @@ fn styled(text: &str, style: anstyle::Style) -> String {
 }
 
 /// Up to the next millisecond, so that nothing seems to have taken no time.
-fn duration(ms: f64) -> String {
+pub(super) fn duration(ms: f64) -> String {
     terminal::duration(ms.ceil() as u64)
 }
 
-fn or_dash(ms: Option<f64>) -> String {
+pub(super) fn or_dash(ms: Option<f64>) -> String {
     ms.map_or_else(|| "–".to_owned(), duration)
 }
 

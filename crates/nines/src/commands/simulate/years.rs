@@ -18,11 +18,12 @@ use crate::terminal::{BOLD, Cell, PLAIN, line, table, width};
 const CAUSES: usize = 12;
 
 pub(super) fn run(args: &Args, file: &Path) -> anyhow::Result<ExitCode> {
-    let (_, service) = match read(file, &args.needs) {
+    let (system, service) = match read(file, &args.needs) {
         Ok(read) => read,
         Err(code) => return Ok(code),
     };
-    let assumptions = Assumptions { crew: args.crew, ..Assumptions::default() };
+    let mut assumptions = Assumptions::of(&system);
+    assumptions.crew = args.crew.or(assumptions.crew);
     let model = Model::of(&service, &assumptions, Case::Likely);
     let simulation = Simulation::new(model.plant());
     let parts: Vec<(u64, u32)> = Simulation::blocks(args.years).collect();

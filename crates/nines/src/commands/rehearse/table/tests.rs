@@ -1,6 +1,6 @@
 //! The table as a person reads it, and what is in it when something broke.
 
-use nines_rehearsal::report::{Percentiles, Predicted, Requests};
+use nines_rehearsal::report::{Course, NotPlayed, Percentiles, Predicted, Requests};
 
 use super::*;
 
@@ -29,6 +29,7 @@ fn result(component: &str, fault: Fault, failed: u64, sent: u64) -> CaseReport {
         latency_ms: Percentiles::default(),
         clients_late_ms: 2.0,
         first_failures: Vec::new(),
+        course: Course::default(),
         predicted: None,
         difference: None,
     }
@@ -45,6 +46,8 @@ fn report(results: Vec<CaseReport>, complete: bool) -> Report {
         objective: "99.99 %".to_owned(),
         verdict: if held { Verdict::Held } else { Verdict::Broken },
         complete,
+        machine: None,
+        not_possible: Vec::new(),
         results,
     }
 }
@@ -148,16 +151,45 @@ fn each_fault_has_its_own_word() {
         "nines frozen",
         "etcd killed",
         "etcd frozen",
+        "member killed",
+        "member frozen",
         "cut off",
         "deaf",
         "mute",
+        "slow",
+        "lossy",
         "split",
         "drained",
+        "in maintenance",
         "switched over",
         "restarted",
+        "restarted in turn",
         "reloaded × 100",
     ];
     assert_eq!(words, expected);
+}
+
+#[test]
+fn what_could_not_be_played_is_told_and_never_counted_as_held() {
+    let mut of = report(vec![result("app1", Fault::Kill, 0, 10)], true);
+    let not = |component: &str, fault, why: &str| NotPlayed {
+        component: component.to_owned(),
+        role: None,
+        fault,
+        why: why.to_owned(),
+    };
+    of.not_possible = vec![
+        not("app1", Fault::Lossy, "this kernel has no nftables"),
+        not("lb1", Fault::CutOut, "this kernel is old"),
+        not("lb1", Fault::Lossy, "this kernel has no nftables"),
+    ];
+    let text = plain(&of);
+    assert!(
+        text.contains("\nnot played: lossy: not possible here: this kernel has no nftables (app1, lb1)\n"),
+        "{text}"
+    );
+    assert!(text.contains("\nnot played: cut-out: not possible here: this kernel is old (lb1)\n"), "{text}");
+    assert!(text.contains("verdict: every promise held that could be put to the test here"), "{text}");
 }
 
 #[test]

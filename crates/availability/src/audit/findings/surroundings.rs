@@ -1,0 +1,157 @@
+//! What is around the hosts: things that they share, names that lead to them, certificates, maintenance; and what of it is accepted.
+
+use std::collections::BTreeMap;
+
+use super::{Findings, Severity, seconds};
+use crate::audit::{SinglePoint, TimeBudget};
+use crate::service::{Service, Shared};
+
+/// Hosts that stand in for one another: whose they are, who they are, and whether those are enough that don't fail with a thing.
+type Group<'a> = (&'a str, Vec<usize>, bool);
+
+fn groups<'a>(service: &'a Service, shared: &Shared) -> Vec<Group<'a>> {
+    let is_left = |host: usize| !service.is_under(shared, host);
+    let left = |hosts: &[usize]| hosts.iter().filter(|&&host| is_left(host)).count();
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    let entries = service.entries.iter();
+    groups.extend(entries.map(|of| (of.name.as_str(), of.hosts.clone(), left(&of.hosts) > 0)));
+    let pools = service.pools.iter().filter(|pool| pool.reaches.is_none());
+    groups.extend(pools.map(|of| (of.name.as_str(), of.hosts(), of.serves(|member| is_left(member.host)))));
+    for of in &service.databases {
+        // So many must be left to confirm, and so many must not be gone with what they confirmed.
+        let least = of.least().max(of.hosts.len().saturating_sub(of.confirm));
+        groups.push((&of.name, of.hosts.clone(), left(&of.hosts) >= least));
+    }
+    if let Some(quorum) = service.quorum.as_ref().filter(|_| !service.databases.is_empty()) {
+        let hosts: Vec<usize> = quorum.members.iter().filter_map(|voter| voter.host).collect();
+        let elsewhere = quorum.members.len() - hosts.len();
+        let enough = left(&hosts) + elsewhere >= quorum.majority();
+        groups.push(("coordination", hosts, enough));
+    }
+    groups
+}
+
+impl Findings<'_> {
+    pub(super) fn accepted(&mut self, accepted: &BTreeMap<String, String>, points: &[SinglePoint]) {
+        for component in accepted.keys() {
+            if points.iter().all(|point| &point.component != component) {
+                let text = format!("{component} is accepted, and takes nothing down alone");
+                self.add("accepted-without-need", Severity::Note, "accepted".into(), text, "take it out");
+            }
+        }
+    }
+
+    /// Hosts that stand in for one another, all under one shared thing.
+    pub(super) fn shared(&mut self) {
+        let service = self.service;
+        for shared in &service.shared {
+            for (name, mut hosts, enough) in groups(service, shared) {
+                hosts.sort_unstable();
+                hosts.dedup();
+                let under = hosts.iter().filter(|&&host| service.is_under(shared, host)).count();
+                if hosts.len() < 2 || under == 0 || enough {
+                    continue;
+                }
+                let text = format!(
+                    "{under} of {} hosts of {name} fail with {} ({}): what is left is not enough",
+                    hosts.len(),
+                    shared.name,
+                    shared.what
+                );
+                self.add(
+                    "shared-under-redundant",
+                    Severity::Critical,
+                    format!("shared.{}", shared.name),
+                    text,
+                    "a second one, for a part of them",
+                );
+            }
+        }
+    }
+
+    pub(super) fn names(&mut self, budget: &[TimeBudget]) {
+        for name in &self.service.names {
+            let place = format!("names.{}", name.name);
+            let entries: Vec<&str> =
+                name.entries.iter().map(|&at| self.service.entries[at].name.as_str()).collect();
+            if name.entries.len() > 1 && !name.has_alternatives() {
+                let text = format!(
+                    "its answers never change: clients that were given the address of one of {} lose service with it",
+                    entries.join(" and ")
+                );
+                self.add(
+                    "dns-answers-are-static",
+                    Severity::Warning,
+                    place.clone(),
+                    text,
+                    "answers that follow health (`checked`), or clients that try every address (`retry`)",
+                );
+            }
+            let row = budget.iter().find(|row| row.component == name.name);
+            let too_few = |allowed: Option<f64>| allowed.filter(|&times| times < 4.0);
+            if let Some((row, times)) = row.and_then(|row| Some((row, too_few(row.allowed_in_30_days)?))) {
+                let text = format!(
+                    "clients keep an answer for {}: with {} until it changes, the objective allows {times:.1} moves in thirty days",
+                    seconds(row.take_over),
+                    seconds(row.notice)
+                );
+                let suggestion = "a shorter `ttl`, or clients that try every address";
+                self.add("dns-ttl-too-long", Severity::Warning, place.clone(), text, suggestion);
+            }
+            let serves = |&at: &usize| {
+                let mut pools: Vec<usize> =
+                    self.service.entries[at].serves.iter().map(|(_, pool)| *pool).collect();
+                pools.sort_unstable();
+                pools.dedup();
+                pools
+            };
+            let mut all = name.entries.iter().map(serves);
+            let first = all.next();
+            if all.any(|other| Some(&other) != first.as_ref()) {
+                let text = format!("{} don't serve the same, and clients take either", entries.join(" and "));
+                self.add(
+                    "name-leads-astray",
+                    Severity::Warning,
+                    place,
+                    text,
+                    "the same pools and databases behind each of its load balancers",
+                );
+            }
+        }
+    }
+
+    pub(super) fn certificates(&mut self) {
+        for (path, users) in self.service.certificates.iter().filter(|(_, users)| users.len() > 1) {
+            let text =
+                format!("{} show {path}: when that expires, it does for all of them", users.join(" and "));
+            self.add(
+                "one-certificate",
+                Severity::Note,
+                "databases".into(),
+                text,
+                "a certificate for each, that don't end on one day",
+            );
+        }
+    }
+
+    pub(super) fn maintenance(&mut self, points: &[SinglePoint]) {
+        for host in &self.service.hosts {
+            let Some(planned) = host.maintenance else { continue };
+            let label = format!("host {}", host.name);
+            let Some(point) = points.iter().find(|point| point.component == label) else { continue };
+            let times = 365.0 * 86_400.0 / (planned.every + planned.takes).as_secs_f64();
+            let text = format!(
+                "nobody stands in while it is away, {times:.0} times a year for {}: {}",
+                seconds(planned.takes.as_secs_f64()),
+                point.lost.join(", "),
+            );
+            self.add(
+                "maintenance-without-redundancy",
+                Severity::Warning,
+                format!("hosts.{}", host.name),
+                text,
+                point.remedy.clone().unwrap_or_else(|| "a second host for the same".into()),
+            );
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What was measured, on disk: bounded, and whole after a crash.
+//!
+//! A directory with a file for each day. The day that is being measured is a log, `2026-11-25.log`: pieces that are only ever added at its end, each
+//! with a checksum. What a crash left of the last piece is cut off. A day that is over becomes `2026-11-25.day`, written beside it
+//! and moved into its place, a few kilobytes for a subject. So a damaged file costs a day's rest and no more, and what is too old is a file to be
+//! removed.
+//!
+//! The format is our own for one reason: a daemon that serves must not end because of what stands in a file about the past. The
+//! embedded stores that were looked at answer a damaged page with a panic; here every byte is looked at as if a stranger had sent it.
+//!
+//! Everything blocks; who must not wait has a thread for it.
+
+mod calendar;
+mod directory;
+mod piece;
+
+pub use directory::{Batch, Ledger, LedgerError, Opened, read};
