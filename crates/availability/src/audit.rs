@@ -245,20 +245,21 @@ fn prediction(
         high: at(Case::Worst).high,
     };
     let objective_minutes = service.objective.minutes_per_year();
-    let mut contributions: BTreeMap<String, f64> = BTreeMap::new();
+    let by_failures = analysis.probability(&model.q).likely * MINUTES_PER_YEAR;
+    let mut causes: BTreeMap<String, f64> = BTreeMap::new();
     for (kind, importance) in model.kinds.iter().zip(analysis.importance(&model.q)) {
-        *contributions.entry(kind.label(service)).or_default() += importance.criticality;
+        *causes.entry(kind.label(service)).or_default() += importance.criticality * by_failures;
     }
     let away = model.by_maintenance(analysis).into_iter().map(|(_, share)| share).sum::<f64>();
-    if likely.likely > 0.0 {
-        contributions.insert("maintenance of hosts".to_owned(), away / likely.likely);
-    }
-    let mut contributions: Vec<Contribution> = contributions
+    causes.insert("maintenance of hosts".to_owned(), away * MINUTES_PER_YEAR);
+    let mut contributions: Vec<Contribution> = causes
         .into_iter()
-        .filter(|(_, share)| *share > 2e-3)
-        .map(|(cause, share)| Contribution { cause, minutes_per_year: share * minutes.likely, share })
+        .map(|(cause, of)| Contribution { cause, minutes_per_year: of, share: of / minutes.likely })
+        .filter(|of| of.share > 2e-3)
         .collect();
-    contributions.sort_by(|a, b| b.share.total_cmp(&a.share));
+    // What differs by no more than the last bits is in the order of names.
+    let rank = |of: &Contribution| -(of.share * 1e9).round();
+    contributions.sort_by(|a, b| rank(a).total_cmp(&rank(b)).then_with(|| a.cause.cmp(&b.cause)));
     contributions.truncate(CONTRIBUTIONS);
     let availability = [minutes.high, minutes.likely, minutes.low]
         .map(|of| Availability::from_unavailability(of / MINUTES_PER_YEAR));

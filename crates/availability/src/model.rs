@@ -11,8 +11,8 @@ use crate::simulation::{Behaviour, Failover, Plant};
 use crate::structure::{Analysis, EventId, Limits, NodeId, TooLarge, Tree};
 
 pub use alternatives::Alternatives;
-pub(crate) use alternatives::ways;
-use alternatives::{Door, Ways};
+use alternatives::Door;
+pub(crate) use alternatives::{Ways, ways};
 use maintained::Maintained;
 
 /// From the moment at which another host may take an address to the first packet that reaches it.

@@ -270,9 +270,19 @@ impl Pool {
         if self.by_weight { member.weight } else { 1 }
     }
 
-    /// How many members must be left for clients to be served well, or at all, if all have the same weight.
+    /// How many members must be left, whichever these are, for clients to be served well, or at all.
     pub fn least(&self) -> usize {
-        self.needed.max(self.refuses_below).max(1)
+        let counted = self.members.iter().filter(|member| !member.backup);
+        let mut weights: Vec<usize> = counted.map(|member| self.counts(member)).collect();
+        weights.sort_unstable();
+        let mut carried = 0;
+        let enough = weights.iter().position(|weight| {
+            carried += weight;
+            carried >= self.load()
+        });
+        // More than there are: never.
+        let needed = enough.map_or(self.needed.max(weights.len() + 1), |at| at + 1);
+        needed.max(self.refuses_below).max(1)
     }
 
     /// How much must be carried, in the measure of `needed`.
@@ -382,6 +392,24 @@ pub(crate) mod tests {
             names: Vec::new(),
             certificates: Vec::new(),
         }
+    }
+
+    #[test]
+    fn how_many_members_a_pool_needs_whichever_are_left() {
+        let pool = |needed, weights: &[usize]| {
+            let member = |(host, &weight): (usize, &usize)| Member { weight, ..Member::new("m", host) };
+            Pool {
+                needed,
+                by_weight: true,
+                members: weights.iter().enumerate().map(member).collect(),
+                ..shop().pools[0].clone()
+            }
+        };
+        assert_eq!(shop().pools[0].least(), 1);
+        // The lightest three of four carry four, and two may not.
+        assert_eq!(pool(4, &[3, 1, 2, 1]).least(), 3);
+        assert_eq!((pool(4, &[4, 4]).least(), pool(5, &[2, 2]).least()), (1, 5));
+        assert_eq!(Pool { by_weight: false, ..pool(2, &[9, 9, 9]) }.least(), 2);
     }
 
     #[test]

@@ -181,20 +181,6 @@ impl DataPlane {
         self.change(|plan| plan.retiring = on);
     }
 
-    /// Client connections that are retired and have not ended yet.
-    pub fn retiring(&self) -> u64 {
-        let (round, everyone) = {
-            let plan = self.plan.borrow();
-            (plan.round, plan.retires_everyone())
-        };
-        let of_worker = |vitals: &Arc<Vitals>| match vitals.earlier.count(round) {
-            Some(earlier) if !everyone => earlier,
-            // It will retire all that it has.
-            _ => vitals.connections.load(Ordering::Relaxed),
-        };
-        self.vitality.workers.iter().map(of_worker).sum()
-    }
-
     /// Begins or ends silence: while it is on, segments of connections that this host does not know are dropped where
     /// they would be answered with a reset, since another host may still serve them. New connections are served as ever,
     /// and so are those that are there. It holds for all listeners, and for those that come.

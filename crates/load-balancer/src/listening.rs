@@ -104,9 +104,6 @@ impl Drop for Served {
         let open = self.listening.crowd.open.fetch_sub(1, Ordering::AcqRel);
         self.vitals.connections.fetch_sub(1, Ordering::Relaxed);
         self.counts.connections.sub(1);
-        if self.round < self.kit.retirement.round() {
-            self.vitals.earlier.one_less();
-        }
         if open >= self.listening.limit() {
             self.listening.crowd.look_again();
         }

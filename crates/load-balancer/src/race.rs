@@ -2,7 +2,9 @@
 //! usually takes, and the first to reach the goal wins.
 //!
 //! The first try runs in place; only a further one costs an allocation. Every further try is paid from the pool's
-//! retry budget. What the winner outlasted is reported to the supervisor as silent.
+//! retry budget, but one after a connection that was refused: nobody has worked for the request yet, so trying elsewhere
+//! makes no overload worse, and a pool that has lost most of its members at one stroke would be out of tries when it needs
+//! them. What the winner outlasted is reported to the supervisor as silent.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -97,6 +99,7 @@ pub(crate) async fn run(
         first: &first,
         tried: Tried::default(),
         fresh: false,
+        refused: false,
     };
     race.tried.add(first.index);
     let mut further = Further::default();
@@ -217,6 +220,8 @@ struct Race<'a, 't> {
     tried: Tried,
     /// A reused connection proved stale: from now on new ones only.
     fresh: bool,
+    /// The try that was lost last was refused at once: it has cost nobody anything.
+    refused: bool,
 }
 
 impl Race<'_, '_> {
@@ -297,6 +302,7 @@ impl Race<'_, '_> {
         let track = if which == 0 { self.first } else { &further[which - 1] };
         track.stage.set(Stage::Over);
         self.request.lost_at.set(Some(track.member.clone()));
+        self.refused = lost == Lost::Failed(Failure::Refused);
         match lost {
             Lost::Failed(failure) => track.member.failed(failure),
             Lost::Ours => {}
@@ -322,7 +328,8 @@ impl Race<'_, '_> {
             untried.or_else(|| another(self.kit, self.request, &Tried::default()))
         }?;
         // A stale connection was nobody's fault, and a new one can't be stale: that try is free.
-        let free = self.fresh && !hedge && self.tries.get() == 0;
+        let stale = self.fresh && self.tries.get() == 0;
+        let free = !hedge && (stale || self.refused);
         if !free && !pool.budget.borrow_mut().spend(Instant::now()) {
             pool.counts.budget_empty.add(1);
             return None;

@@ -2,7 +2,6 @@
 //! all rounds before it. What a request pays for it is a comparison of two integers.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// A kept-alive connection that has been retired, and was quiet for so long since then, is closed. Until then its next
@@ -52,30 +51,6 @@ impl Retirement {
     }
 }
 
-/// How many connections of earlier rounds a worker still has, for others to see: together with the round that the
-/// worker knows of, so that nobody takes the count of an earlier round for that of the latest.
-#[derive(Debug, Default)]
-pub(crate) struct Earlier(AtomicU64);
-
-impl Earlier {
-    /// The worker has begun a round with so many connections of earlier ones.
-    pub(crate) fn begin(&self, round: u32, connections: u64) {
-        let connections = connections.min(u64::from(u32::MAX));
-        self.0.store(u64::from(round) << 32 | connections, Ordering::Release);
-    }
-
-    /// One of them has ended.
-    pub(crate) fn one_less(&self) {
-        self.0.fetch_sub(1, Ordering::Release);
-    }
-
-    /// `None`: the worker has not heard of that round yet.
-    pub(crate) fn count(&self, round: u32) -> Option<u64> {
-        let both = self.0.load(Ordering::Acquire);
-        (both >> 32 == u64::from(round)).then_some(both & u64::from(u32::MAX))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,14 +84,5 @@ mod tests {
         assert_eq!(retirement.ends(meanwhile, start), Some(start + QUIET));
         assert!(retirement.follow(2, false, start + 6 * SECOND));
         assert!(!retirement.includes(retirement.round()) && retirement.includes(meanwhile));
-    }
-
-    #[test]
-    fn a_count_of_an_earlier_round_is_not_one_of_the_latest() {
-        let earlier = Earlier::default();
-        assert_eq!((earlier.count(0), earlier.count(1)), (Some(0), None));
-        earlier.begin(1, 3);
-        earlier.one_less();
-        assert_eq!((earlier.count(0), earlier.count(1), earlier.count(2)), (None, Some(2), None));
     }
 }

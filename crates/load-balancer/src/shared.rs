@@ -11,7 +11,6 @@ use crate::access_log::Logs;
 use crate::count::Counts;
 use crate::places::Registry;
 use crate::quiet::Groups;
-use crate::retire::Earlier;
 
 /// What all workers share; nothing here is locked on a request's way.
 #[derive(Debug)]
@@ -32,6 +31,4 @@ pub(crate) struct Vitals {
     pub(crate) connections: AtomicU64,
     /// Sockets that may still accept one.
     pub(crate) open: AtomicU64,
-    /// Client connections that were retired with all others of their time.
-    pub(crate) earlier: Earlier,
 }

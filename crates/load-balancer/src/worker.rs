@@ -6,7 +6,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use nines_system::Protocol;
@@ -124,9 +123,6 @@ impl Worker {
 
     /// Says whether connections are retired that were not, or the other way round.
     fn take_retirement(&self, plan: &Plan) -> bool {
-        if plan.round != self.kit.retirement.round() {
-            self.vitals.earlier.begin(plan.round, self.vitals.connections.load(Ordering::Relaxed));
-        }
         self.kit.retirement.follow(plan.round, plan.retires_everyone(), Instant::now())
     }
 

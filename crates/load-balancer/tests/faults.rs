@@ -153,10 +153,23 @@ fn a_kept_connection_that_the_member_has_closed_costs_nobody_anything() {
 #[test]
 fn the_budget_bounds_further_tries() {
     let retries = "retries = { budget = \"0 %\", minimum_per_second = 0 }\nbalance = \"round-robin\"";
-    let plane = Plane::start(&[nobody(), server("b")], "", retries);
+    let plane = Plane::start(&[server_that(|_| Vec::new()), server("b")], "", retries);
     let statuses: Vec<u16> = (0..10).map(|_| status(&plane.connect().send(GET).reply().0)).collect();
     assert!(statuses.contains(&502) && statuses.contains(&200), "{statuses:?}");
     assert!(plane.statistics().pools[0].budget_empty > 0);
+}
+
+/// Two of three members die at one stroke, and nobody has told the workers yet.
+#[test]
+fn a_refused_connection_costs_no_budget() {
+    let retries = "retries = { budget = \"0 %\", minimum_per_second = 0 }\nbalance = \"round-robin\"";
+    let plane = Plane::start(&[nobody(), nobody(), server("c")], "", retries);
+    for _ in 0..10 {
+        assert_eq!(status(&plane.connect().send(GET).reply().0), 200);
+    }
+    let pool = &plane.statistics().pools[0];
+    assert_eq!(pool.budget_empty, 0);
+    assert!(pool.retries >= 6, "{pool:?}");
 }
 
 #[test]

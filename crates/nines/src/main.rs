@@ -43,6 +43,8 @@ enum Command {
     Doctor(commands::doctor::Args),
     /// What is up, what is not, and why
     Status(commands::status::Args),
+    /// The nines that were measured, where the downtime went, and what was predicted
+    Report(commands::report::Args),
     /// What changed, when and why
     Events(commands::events::Args),
     /// Rules for Prometheus and a dashboard for Grafana, ready to use
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Status(args) => commands::status::run(&args),
+        Command::Report(args) => commands::report::run(&args),
         Command::Events(args) => commands::events::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Drain(args) => commands::wish::run(&args, nines_control::status::Wish::Draining),

@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_millis(10);
 const PULSE: Pulse = Pulse { stands: Duration::from_millis(200), runs: Duration::from_millis(50) };
 /// Lines of a process's output that are worth telling when it has ended.
 const LAST_LINES: usize = 5;
-/// Where daemons have their sockets: private to the lab.
+/// Where daemons have their sockets, and what they measure: private to the lab.
 const SOCKETS: &str = "/run/nines";
 
 /// A system in a lab.
@@ -470,6 +470,8 @@ fn daemon(program: &OsString, file: &Path, host: &str, socket: &Path) -> Vec<OsS
         host.into(),
         "--admin-socket".into(),
         socket.into(),
+        "--state".into(),
+        socket.with_extension("state").into(),
     ]
 }
 

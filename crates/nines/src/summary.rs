@@ -1,6 +1,7 @@
 //! A system in a few lines: what `nines check` answers about a file that is right.
 
 mod databases;
+mod surroundings;
 
 use nines_system::{
     Balance, HashKey, HostPattern, Listener, Pool, Probe, Protocol, Route, System, VirtualIp,
@@ -33,6 +34,7 @@ pub(crate) fn text(system: &System) -> String {
         rows.push((String::new(), format!("{}, {}", checked(pool), balanced(pool))));
     }
     rows.extend(databases::rows(system));
+    rows.extend(surroundings::rows(system));
     let width = rows.iter().map(|(what, _)| what.chars().count()).max().unwrap_or(0);
     let rows = rows.iter().map(|(what, about)| format!("{what:width$}   {about}\n"));
     format!("{}: the file is right\n\n{}", system.name, rows.collect::<String>())
@@ -78,7 +80,7 @@ pub(crate) fn json(system: &System) -> Value {
             "members": pool.members.iter().map(|member| &member.name).collect::<Vec<_>>(),
         })
     });
-    json!({
+    let mut summary = json!({
         "name": system.name,
         "objective": { "text": system.objective.text, "fraction": system.objective.fraction },
         "zones": system.zones.iter().map(|zone| &zone.name).collect::<Vec<_>>(),
@@ -87,7 +89,9 @@ pub(crate) fn json(system: &System) -> Value {
         "pools": pools.collect::<Vec<_>>(),
         "databases": databases::json(system),
         "coordination": databases::coordination(system),
-    })
+    });
+    surroundings::json(system, &mut summary);
+    summary
 }
 
 fn names<'a>(names: impl Iterator<Item = &'a str>, what: &str) -> String {

@@ -406,7 +406,10 @@ fn a_pool_killed_as_a_whole_is_seen_by_clients_and_no_broken_promise() {
     let _guard = one_at_a_time();
     let logs = tempfile::tempdir().unwrap();
     let directory = logs.path().to_str().unwrap();
-    let args = ["--only", "web", "--seconds", "2", "--rate", "200", "--keep-logs", directory];
+    let page = logs.path().join("report.html");
+    let page_name = page.to_str().unwrap();
+    let args =
+        ["--only", "web", "--seconds", "2", "--rate", "200", "--keep-logs", directory, "--report", page_name];
     let output = end(start(&example("pair.toml"), &args));
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<&str> = text.lines().collect();
@@ -420,6 +423,16 @@ fn a_pool_killed_as_a_whole_is_seen_by_clients_and_no_broken_promise() {
     assert!(lines[2].contains(" failed ") && !lines[2].contains("  0 of "), "{text}");
     assert_eq!(lines.last(), Some(&"verdict: every promise held"), "{text}");
     assert_eq!(output.status.code(), Some(0));
+    let page = std::fs::read_to_string(page).unwrap();
+    for part in [
+        "<!DOCTYPE html>",
+        "The one promise held.",
+        "all of web: killed together",
+        "first success +",
+        "</html>",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
     assert!(logs.path().join("lb1.log").exists() && logs.path().join("app1.log").exists());
 }
 
@@ -442,7 +455,10 @@ fn a_server_that_does_not_start_is_told_with_its_last_words() {
 #[test]
 fn an_interrupted_rehearsal_tells_what_it_has_and_leaves_nothing_behind() {
     let _guard = one_at_a_time();
-    let child = start(&example("pair.toml"), &["--seconds", "60", "--rate", "100", "--json"]);
+    let directory = tempfile::tempdir().unwrap();
+    let page = directory.path().join("out.html");
+    let args = ["--seconds", "60", "--rate", "100", "--json", "--report", page.to_str().unwrap()];
+    let child = start(&example("pair.toml"), &args);
     let pid = child.id().to_string();
     wait_until("the servers run", || {
         processes().iter().any(|words| words.contains("stand-in --listen 10.0.1.21"))
@@ -452,6 +468,8 @@ fn an_interrupted_rehearsal_tells_what_it_has_and_leaves_nothing_behind() {
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["complete"], false);
+    assert!(std::fs::read_to_string(&page).unwrap().contains("The rehearsal ended early"));
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing half written is left");
     wait_until("nothing is left", || !processes().iter().any(|words| words.contains("--listen 10.0.1.21")));
 }
 

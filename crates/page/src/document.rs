@@ -74,4 +74,33 @@ mod tests {
             assert!(!page.contains(way_out), "{way_out}");
         }
     }
+
+    /// Relative luminance of `#rrggbb`, as WCAG has it.
+    fn luminance(colour: &str) -> f64 {
+        let part = |at: usize| {
+            let share = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
+            if share <= 0.040_45 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+    }
+
+    #[test]
+    fn what_is_drawn_stands_out_by_day_and_by_night() {
+        let mut looked_at = 0;
+        for scheme in STYLE.split(":root").skip(1).take(2) {
+            let colours =
+                scheme.split('}').next().unwrap().split("--").filter_map(|rule| rule.split_once(": #"));
+            let colours: Vec<(&str, String)> = colours
+                .map(|(name, value)| (name, format!("#{}", value.get(..6).unwrap_or_default())))
+                .collect();
+            let of = |wanted: &str| luminance(&colours.iter().find(|(name, _)| *name == wanted).unwrap().1);
+            for (name, colour) in colours.iter().filter(|(name, _)| name.starts_with("i-")) {
+                let (one, other) = (luminance(colour), of("card"));
+                let contrast = (one.max(other) + 0.05) / (one.min(other) + 0.05);
+                assert!(contrast >= 3.0, "{name} {colour}: {contrast:.2}");
+                looked_at += 1;
+            }
+        }
+        assert_eq!(looked_at, 16);
+    }
 }

@@ -10,7 +10,7 @@ use nines_control::event::Event;
 
 use crate::fault::Fault;
 use crate::health::{self, Expected};
-use crate::plan::{Case, Component, ComponentKind, Whom};
+use crate::plan::{Case, Component, Whom};
 use crate::report::{CaseReport, Measured};
 use crate::stage::{Stage, StageError, Victim};
 use crate::verdict::{self, Bounds};
@@ -21,6 +21,9 @@ pub use soup::{HistoryReport, Soup, SoupFault, SoupReport};
 
 /// How often the system is asked how it is.
 const GLANCE: Duration = Duration::from_millis(20);
+
+/// Where rows are written too, this part of the rate is asked.
+const BESIDE_WRITERS: u32 = 5;
 
 /// How a rehearsal is played.
 #[derive(Debug, Clone)]
@@ -58,6 +61,14 @@ impl Default for Options {
             writers: 4,
             pace: Duration::from_millis(5),
         }
+    }
+}
+
+impl Options {
+    /// Requests a second in a case of this component. Where rows are written as well, a machine has enough to do with them, and
+    /// what is to be seen is whether requests go through.
+    pub(crate) fn rate_of(&self, component: &Component) -> u32 {
+        if component.writes.is_some() { (self.rate / BESIDE_WRITERS).max(1) } else { self.rate.max(1) }
     }
 }
 
@@ -142,7 +153,7 @@ impl<S: Stage> Rehearsal<S> {
     /// When it could not be played: then nothing is known.
     pub async fn play(&mut self, case: &Case, watch: &mut Watch<'_>) -> Result<CaseReport, Error> {
         // What a fault of a load balancer costs depends on whether it is the one that answers.
-        self.wait_until_healthy(case.component.kind == ComponentKind::LoadBalancer, watch).await?;
+        self.wait_until_healthy(!case.component.virtual_ips.is_empty(), watch).await?;
         if let Some(writes) = &case.component.writes {
             let done = self.stage.forget_failures(&writes.database).await;
             done.map_err(|why| stage_error(&format!("resuming {}", writes.database), why))?;
@@ -155,7 +166,7 @@ impl<S: Stage> Rehearsal<S> {
         let mut measured = played?;
         // Requests go in twos to each way in, in turn.
         let ways = u32::try_from(case.component.doors.len()).unwrap_or(u32::MAX);
-        let grain = Duration::from_secs(1) * 2 * ways / self.options.rate.max(1);
+        let grain = Duration::from_secs(1) * 2 * ways / self.options.rate_of(&case.component);
         let bounds = Bounds { slow: self.options.slow, grain };
         let healthy = measured.recovered.is_some();
         if let (Some(writes), Some(written)) = (&case.component.writes, written) {
@@ -210,7 +221,7 @@ impl<S: Stage> Rehearsal<S> {
             }
         }
         let Notice { noticed, taken_over, decided, events, events_left_out, .. } = notice.in_order();
-        let rate = self.options.rate;
+        let rate = self.options.rate_of(component);
         let (written, why) = (None, Vec::new());
         Ok(Measured {
             fault_at,

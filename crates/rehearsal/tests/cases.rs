@@ -192,6 +192,32 @@ async fn a_fault_that_clients_see_breaks_it_and_says_how() {
 }
 
 #[tokio::test]
+async fn the_course_of_a_case_has_every_request_and_every_moment() {
+    let (report, _) = play(Loopback::new(Deed::NoMember), Fault::Kill, Promise::ComesBack).await;
+    let report = report.unwrap();
+    let (course, timeline) = (&report.course, &report.course.timeline);
+    let sum = |slots: &[u32]| slots.iter().map(|&count| u64::from(count)).sum::<u64>();
+    assert_eq!(sum(&timeline.failed["503"]), report.requests.failed);
+    let good = sum(&timeline.good) + sum(&timeline.slow);
+    assert_eq!(good + report.requests.failed, report.requests.sent);
+    // Where nothing good was due, nothing good is drawn: the first failure's slot is of the fault's time.
+    let first = timeline.failed["503"].iter().position(|&count| count > 0).unwrap();
+    let at = timeline.from_ms + first as f64 * timeline.slot_ms;
+    assert!(
+        (report.first_failures[0].at_ms - at).abs() <= 10.0 + timeline.slot_ms,
+        "{at} {:?}",
+        report.first_failures[0]
+    );
+
+    assert!(course.inflicted_ms <= course.healed_ms && course.healed_ms >= 300.0, "{course:?}");
+    let gap_at = course.gap_at_ms.unwrap();
+    assert!(gap_at < course.healed_ms && gap_at + report.longest_gap_ms > 0.0, "{course:?}");
+    assert_eq!(course.slowest[0].took_ms, report.slowest_ms.unwrap());
+    let noticed = course.events.iter().find(|event| Some(event.at_ms) == report.noticed_ms);
+    assert!(noticed.is_some(), "{:?}", course.events);
+}
+
+#[tokio::test]
 async fn failures_are_no_broken_promise_where_only_the_return_is_promised() {
     let (report, _) = play(Loopback::new(Deed::Reset), Fault::Kill, Promise::ComesBack).await;
     let report = report.unwrap();

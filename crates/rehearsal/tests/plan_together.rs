@@ -29,6 +29,11 @@ fn a_zone_is_lost_in_systems_without_databases_too() {
     assert_eq!(case(&plan, "zone a").promise, MOVES);
     assert_eq!(case(&plan, "zone b").promise, Promise::NothingLost);
     assert_eq!(case(&plan, "zone a").component.members, ["web/app1:8080"]);
+    assert_eq!(
+        case(&plan, "zone a").component.virtual_ips,
+        ["front/10.0.1.100"],
+        "which must be at home first"
+    );
     assert_eq!(case(&plan, "everything").promise, Promise::ComesBack);
     let one_side = PAIR.replace(r#""app1:8080", "#, "");
     let plan = Plan::of(&system(&one_side));

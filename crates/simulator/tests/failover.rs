@@ -1,38 +1,31 @@
 //! A database through hundreds of seeds; and mistakes made on purpose, to show that each would be found.
 
-use std::time::{Duration, Instant};
+mod support;
+
+use std::time::Duration;
 
 use nines_simulator::failover::{Begins, Blow, Mistake, Options, Report, gap, run, run_from};
+use support::{keep_every_promise, origin};
 
-#[allow(clippy::disallowed_methods, reason = "an Instant can be had in no other way")]
 fn play(seed: u64, options: &Options) -> Report {
-    run(Instant::now(), seed, options)
-}
-
-/// Every promise is kept in all of them.
-fn keep_every_promise(seeds: impl Iterator<Item = u64>) -> Vec<Report> {
-    let reports: Vec<Report> = seeds.map(|seed| play(seed, &Options::default())).collect();
-    let broken = reports.iter().filter(|report| report.violation.is_some());
-    let broken: Vec<String> = broken.map(ToString::to_string).collect();
-    assert!(broken.is_empty(), "{}", broken.join("\n\n"));
-    reports
+    run(origin(), seed, options)
 }
 
 // In parts, which run beside each other.
 
 #[test]
 fn every_promise_is_kept_in_sixty_seeds() {
-    keep_every_promise(0..60);
+    keep_every_promise(run, 0..60);
 }
 
 #[test]
 fn every_promise_is_kept_in_another_sixty_seeds() {
-    keep_every_promise(60..120);
+    keep_every_promise(run, 60..120);
 }
 
 #[test]
 fn every_promise_is_kept_in_a_third_sixty_of_seeds_and_those_see_enough() {
-    let reports = keep_every_promise(120..180);
+    let reports = keep_every_promise(run, 120..180);
     let writes: u64 = reports.iter().map(|report| report.seen.writes).sum();
     let terms: usize = reports.iter().map(|report| report.seen.terms).sum();
     let lasted: Duration = reports.iter().map(|report| report.lasted).sum();
@@ -58,7 +51,7 @@ const FAILED_ONCE: [(&str, &[u64]); 5] = [
 fn what_failed_once_does_so_no_more() {
     for (what, seeds) in FAILED_ONCE {
         println!("{what}");
-        keep_every_promise(seeds.iter().copied());
+        keep_every_promise(run, seeds.iter().copied());
     }
 }
 
@@ -80,8 +73,7 @@ fn each_is_found(mistakes: &[(Mistake, &str)], within: u64) {
 fn is_found(mistake: Mistake, promise: &str, within: u64, begins: Option<Begins>) {
     let options = Options { mistake: Some(mistake), trace_lines: 0, ..Options::default() };
     let found = |seed: &u64| {
-        #[allow(clippy::disallowed_methods, reason = "an Instant can be had in no other way")]
-        let report = run_from(Instant::now(), *seed, &options, begins);
+        let report = run_from(origin(), *seed, &options, begins);
         report.violation.is_some_and(|found| found.promise == promise)
     };
     assert!((0..within).any(|seed| found(&seed)), "{mistake:?} does not break: {promise}");
@@ -146,8 +138,7 @@ fn what_the_decisions_themselves_cost_is_little() {
         (Blow::Isolated, silence, 2500),
     ];
     for (blow, before, most) in bounds {
-        #[allow(clippy::disallowed_methods, reason = "an Instant can be had in no other way")]
-        let gap = gap(Instant::now(), blow, Duration::from_millis(50));
+        let gap = gap(origin(), blow, Duration::from_millis(50));
         let most = before + Duration::from_millis(most);
         println!("{blow:?}: no write for {:?}, open elsewhere after {:?}", gap.longest, gap.opened);
         assert!(gap.opened.is_some_and(|opened| opened <= most), "{blow:?}: {}", gap.trace.join("\n"));

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{Kind, Model, ways};
+use crate::model::{Kind, Model, Ways, ways};
 use crate::service::{Member, Name, Pool, Service};
 use crate::structure::EventId;
 
@@ -92,7 +92,43 @@ pub(super) fn consequences(service: &Service, model: &Model) -> Vec<Consequence>
     rows.extend(members(service));
     rows.extend(instances(service, model));
     rows.extend(voters(service));
+    rows.extend(around(service));
     rows.push(shared(model));
+    rows
+}
+
+/// What leads to the hosts, or vouches for them, and is none of theirs.
+fn around(service: &Service) -> Vec<Consequence> {
+    let functions = ways(service);
+    let mut rows = Vec::new();
+    for (at, name) in service.names.iter().enumerate() {
+        let mut row = Consequence::new(ComponentKind::Shared, format!("the DNS of {}", name.name));
+        let by_it = functions.iter().filter(|(_, ways, _)| matches!(ways, Ways::Name(of, _) if *of == at));
+        row.lost = by_it.map(|(name, _, _)| name.clone()).collect();
+        row.impact.push(format!(
+            "who has an answer goes on with it for up to {:.0} s; nobody else finds the way",
+            name.ttl.as_secs_f64()
+        ));
+        row.noticed.push("not by nines, which does not serve it".into());
+        row.person = true;
+        rows.push(row);
+    }
+    for (path, users) in &service.certificates {
+        let mut row = Consequence::new(ComponentKind::Shared, format!("the certificate {path}"));
+        let of_users = |pool: usize| {
+            let reaches = service.pools[pool].reaches;
+            reaches.is_some_and(|(database, _)| users.contains(&service.databases[database].name))
+        };
+        let reached = functions.iter().filter(|(_, _, pool)| of_users(*pool));
+        row.lost = reached.map(|(name, _, _)| name.clone()).collect();
+        if row.lost.is_empty() {
+            row.lost = users.iter().map(|user| format!("connections to {user}")).collect();
+        }
+        row.impact.push("once it has expired, clients that look at it refuse new connections".into());
+        row.noticed.push("by clients".into());
+        row.person = true;
+        rows.push(row);
+    }
     rows
 }
 

@@ -77,7 +77,11 @@ pub(super) fn entangled() -> Finding {
 }
 
 fn seconds(of: f64) -> String {
-    if of < 10.0 { format!("{of:.2} s") } else { format!("{of:.0} s") }
+    match of {
+        of if of < 10.0 => format!("{of:.2} s"),
+        of if of < 300.0 => format!("{of:.0} s"),
+        of => format!("{:.0} min", of / 60.0),
+    }
 }
 
 impl Findings<'_> {

@@ -140,6 +140,105 @@ const MONTHLY: Maintenance =
     Maintenance { every: Duration::from_secs(30 * 86_400), takes: Duration::from_secs(600) };
 
 #[test]
+fn a_switch_under_both_load_balancers_comes_with_a_second_one() {
+    let audit = audit(|shop| shop.shared.push(shared(&[0, 1, 2])));
+    let point = &audit.single_points[0];
+    assert_eq!(
+        (point.component.as_str(), point.lost.as_slice()),
+        ("shared sw1", &["front http-80 to web".to_owned()][..])
+    );
+    // They are in two zones: each can have its own.
+    assert_eq!(point.remedy.as_deref(), Some("a switch of its own for each zone in place of sw1"));
+    let change = &audit.changes[0];
+    assert_eq!((change.removes.as_slice(), change.hosts), (&["shared sw1".to_owned()][..], 0));
+    assert!((change.saves.unwrap() - 52.5).abs() < 2.0);
+    let sw1 = row(&audit, ComponentKind::Shared, "sw1");
+    assert_eq!(sw1.impact[0], "switch of lb1, lb2, app1");
+    assert!(sw1.person && sw1.lost == point.lost);
+    // In one zone, half of them get another one.
+    let together = self::audit(|shop| {
+        shop.hosts[1].zone = 0;
+        shop.shared.push(shared(&[0, 1]));
+    });
+    let texts: Vec<&str> = together.changes.iter().map(|change| change.text.as_str()).collect();
+    assert!(texts.contains(&"a second switch beside sw1, with lb2"), "{texts:#?}");
+    let under = together.findings.iter().find(|finding| finding.code == "shared-under-redundant").unwrap();
+    assert_eq!(under.text, "2 of 2 hosts of front fail with sw1 (switch): what is left is not enough");
+}
+
+#[test]
+fn what_is_left_of_a_pool_is_compared_with_its_peak() {
+    let audit = audit(|shop| {
+        let pool = &mut shop.pools[0];
+        (pool.needed, pool.by_weight, pool.stated) = (4, true, true);
+        pool.members[0].weight = 3;
+        pool.members[1].weight = 2;
+    });
+    // Three and two and one of six, and four are needed.
+    let of = &audit.capacity[0];
+    assert!((of.runs_at - 4.0 / 6.0).abs() < 1e-12 && of.needed == 4 && of.worth() == 6);
+    let told: Vec<(&str, usize, u32, bool)> = of
+        .after
+        .iter()
+        .map(|left| (left.without.as_str(), left.members, (left.of_peak * 100.0).round() as u32, left.enough))
+        .collect();
+    assert_eq!(
+        told,
+        [("member app1:80", 2, 75, false), ("host app1", 2, 75, false), ("zone a", 2, 75, false)]
+    );
+    let finding = audit.findings.iter().find(|finding| finding.code == "no-capacity-after-one-host").unwrap();
+    assert_eq!(finding.text, "without member app1:80 there are 2 of 3 members, which carry 75 % of the peak");
+    // Two of three, each in a zone of its own: they run at two thirds, and may.
+    let well = self::audit(|shop| (shop.pools[0].needed, shop.pools[0].stated) = (2, true));
+    let zone = &well.capacity[0].after[2];
+    assert!(zone.enough && (zone.may_run_at - well.capacity[0].runs_at).abs() < 1e-12);
+}
+
+#[test]
+fn clients_of_a_name_move_and_that_is_told() {
+    let audit = audit(|shop| {
+        two_entries(shop, |_| {});
+        shop.hosts[1].zone = 0;
+    });
+    assert_eq!(audit.single_points, []);
+    let zone = row(&audit, ComponentKind::Zone, "a");
+    assert!(
+        zone.lost.is_empty() && zone.takes_over.contains(&"shop.example: other is the answer".to_owned())
+    );
+    assert!((zone.gap - 70.0).abs() < 1e-9);
+    let budget = audit.time_budget.iter().find(|row| row.component == "shop.example").unwrap();
+    assert_eq!((budget.notice, budget.take_over), (10.0, 60.0));
+    // Thirty days at 99.9 % are 43 minutes.
+    assert!((budget.allowed_in_30_days.unwrap() - 2592.0 / 70.0).abs() < 1e-6);
+    assert!(row(&audit, ComponentKind::Shared, "the DNS of shop.example").person);
+    assert_eq!(row(&audit, ComponentKind::LoadBalancer, "other on lb3").takes_over, ["shop.example: front"]);
+    let texts: Vec<&str> = audit.changes.iter().map(|change| change.text.as_str()).collect();
+    assert!(texts.contains(&"clients of shop.example keep answers for 30s"), "{texts:#?}");
+    // Nothing of it helps while answers stay as they are.
+    let fixed = self::audit(|shop| {
+        two_entries(shop, |name| name.checked = None);
+        shop.hosts[1].zone = 0;
+    });
+    let components: Vec<&str> = fixed.single_points.iter().map(|point| point.component.as_str()).collect();
+    assert_eq!(components, ["zone a", "zone c", "host lb3"]);
+    assert_eq!(
+        fixed.single_points[0].remedy.as_deref(),
+        Some("answers for shop.example that follow health within 30s")
+    );
+}
+
+#[test]
+fn maintenance_is_among_what_takes_most() {
+    let weekly = Maintenance { every: Duration::from_secs(7 * 86_400), takes: Duration::from_secs(3600) };
+    let audit = audit(|shop| shop.hosts.iter_mut().for_each(|host| host.maintenance = Some(weekly)));
+    let prediction = audit.prediction.unwrap();
+    let of = prediction.contributions.iter().find(|of| of.cause == "maintenance of hosts").unwrap();
+    let none = self::audit(|_| {}).prediction.unwrap();
+    let more = prediction.minutes_per_year.likely - none.minutes_per_year.likely;
+    assert!(more > 1.0 && (of.minutes_per_year / more - 1.0).abs() < 1e-6, "{of:?} {more}");
+}
+
+#[test]
 fn an_acceptance_that_nothing_needs_is_told() {
     let mut options = Options::default();
     options.acknowledged.insert("zone a".into(), "no other".into());

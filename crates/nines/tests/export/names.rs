@@ -29,6 +29,9 @@ impl Source for Fake {
     async fn events(&self, _: u64) -> Result<Vec<Event>, Gone> {
         Ok(Vec::new())
     }
+    async fn measured(&self, _: u64) -> Result<String, Gone> {
+        Err(Gone)
+    }
     async fn newer(&self, _: u64) {}
     async fn wish(&self, _: String, _: Wish) -> Result<Result<Vec<String>, Problem>, Gone> {
         Err(Gone)
@@ -50,6 +53,8 @@ fn sample() -> Status {
         version: 1,
         system: "shop".to_owned(),
         objective: "99.9 %".to_owned(),
+        objective_fraction: 0.999,
+        measured: Vec::new(),
         host: "lb1".to_owned(),
         program: "0.1.0".to_owned(),
         pid: 1,

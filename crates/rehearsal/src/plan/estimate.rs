@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Case, ComponentKind, Plan};
+use super::{Case, Plan, Promise};
 use crate::fault::Fault;
 use crate::sequence::Options;
 
@@ -34,9 +34,9 @@ fn of(case: &Case, options: &Options) -> Duration {
     let hosts = u32::try_from(component.hosts.len()).unwrap_or(u32::MAX);
     let recovers = if component.writes.is_some() { OF_WRITES } else { OF_REQUESTS };
     let healed = options.settle + recovers;
-    let mistrusts = component.kind == ComponentKind::LoadBalancer
-        && case.promise.gap().is_some()
-        && matches!(case.fault, Fault::Freeze | Fault::CutOff);
+    let moves = [Some(case.promise), case.asked].into_iter().flatten();
+    let moves = moves.filter(|promise| matches!(promise, Promise::Moves { .. })).count() > 0;
+    let mistrusts = moves && matches!(case.fault, Fault::Freeze | Fault::CutOff);
     let fault = match case.fault {
         Fault::RollingRestart => hosts * (RESTARTED + healed),
         Fault::Restart => RESTARTED + healed,

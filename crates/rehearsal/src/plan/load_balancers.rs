@@ -95,6 +95,15 @@ pub(crate) fn name(balancer: &LoadBalancer, it: &VirtualIp) -> String {
     format!("{}/{first}", balancer.name)
 }
 
+/// The virtual addresses that one of these hosts and another one may hold.
+pub(super) fn names_of_shared(system: &System, hosts: &[HostId]) -> Vec<String> {
+    let all = hosts.iter().flat_map(|&host| shared(system, host));
+    let mut names: Vec<String> = all.map(|(balancer, it)| name(balancer, it)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 /// When to play it, among the faults of load balancers: the gentle ones first, and last those after which a host that has
 /// not run, or not heard anybody, mistrusts itself for a while.
 pub(super) fn rank(fault: Fault) -> u8 {

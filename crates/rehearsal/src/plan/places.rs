@@ -9,7 +9,7 @@ use nines_system::{HostId, System};
 use super::databases::written;
 use super::doors::doors;
 use super::servers::{members_on, server_pools};
-use super::{Case, Component, ComponentKind, Promise, left};
+use super::{Case, Component, ComponentKind, Promise, left, load_balancers};
 use crate::fault::Fault;
 
 const OF_PLACES: [Fault; 2] = [Fault::PowerOff, Fault::CutOff];
@@ -47,6 +47,7 @@ pub(super) fn together(
     let mut component = Component::of(system, name, kind, hosts);
     component.zone = None;
     component.members = members_on(system, |host| hosts.contains(&host));
+    component.virtual_ips = load_balancers::names_of_shared(system, hosts);
     let every: Vec<_> = server_pools(system).collect();
     component.doors = doors(system, |_| true, &every);
     component.writes = written(system).map(|(_, writes)| writes);

@@ -23,7 +23,10 @@ pub struct Course {
     pub gap_at_ms: Option<f64>,
     /// The slowest good answers, or writes.
     pub slowest: Vec<SlowReport>,
+    /// Of writes, where rows were written; else of requests.
     pub timeline: TimelineReport,
+    /// Of requests, where rows were written as well.
+    pub requests: Option<TimelineReport>,
     /// What the program's hosts said meanwhile, in order.
     pub events: Vec<Happened>,
     /// How many more there were.
@@ -87,6 +90,8 @@ impl Course {
             gap_at_ms: gap_from.map(|from| since(from, fault_at)),
             slowest,
             timeline,
+            requests: (measured.written.is_some() && record.sent > 0)
+                .then(|| report(&record.timeline, fault_at)),
             events: measured.events.clone(),
             events_left_out: measured.events_left_out,
         }
@@ -105,16 +110,24 @@ fn report<K: Ord + Clone + ToString>(timeline: &Timeline<K>, fault_at: Instant) 
     if !counts.others.is_empty() {
         failed.insert("others".to_owned(), counts.others.to_vec());
     }
+    // Before the first one nothing was to be seen: writers log in first.
+    let empty = |slots: &[u32]| slots.iter().position(|&count| count > 0).unwrap_or(usize::MAX);
+    let first =
+        failed.values().map(|slots| empty(slots)).chain([empty(counts.good), empty(counts.slow)]).min();
+    let first = first.filter(|&first| first < usize::MAX).unwrap_or(0);
+    let from = |slots: &[u32]| slots.get(first..).unwrap_or_default().to_vec();
+    let skipped = timeline.slot() * u32::try_from(first).unwrap_or(0);
     TimelineReport {
-        from_ms: since(timeline.start(), fault_at),
+        from_ms: since(timeline.start() + skipped, fault_at),
         slot_ms: ms(timeline.slot()),
         slow_from_ms: ms(SLOW),
-        good: counts.good.to_vec(),
-        slow: counts.slow.to_vec(),
-        failed,
+        good: from(counts.good),
+        slow: from(counts.slow),
+        failed: failed.into_iter().map(|(kind, slots)| (kind, from(&slots))).collect(),
         longest_ms: counts
             .longest
             .iter()
+            .skip(first)
             .map(|&us| tenths(Duration::from_micros(us.into()).as_secs_f64() * 1e3))
             .collect(),
     }

@@ -40,7 +40,7 @@ impl Crowd {
             Ok(Target { address, proxy_header: door.proxy_header, manner: door.manner.clone() })
         };
         let targets = component.doors.iter().map(target).collect::<Result<Vec<_>, Error>>()?;
-        let load = Load { targets, rate: options.rate, timeout: options.timeout };
+        let load = Load { targets, rate: options.rate_of(component), timeout: options.timeout };
         Ok(Self { clients: Clients::start(place(stage)?, load)?, writers })
     }
 

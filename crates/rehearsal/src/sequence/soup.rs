@@ -24,8 +24,8 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Transactions at one time, of each isolation.
 const PROCESSES: usize = 4;
 
-/// What is put in. Where etcd is not on the host, its faults are refused.
-const FAULTS: [Fault; 14] = [
+/// What is put in. Where etcd is not on the host, its faults are refused; so are lossy links where the kernel has none.
+const FAULTS: [Fault; 16] = [
     Fault::Kill,
     Fault::PowerOff,
     Fault::Freeze,
@@ -38,6 +38,8 @@ const FAULTS: [Fault; 14] = [
     Fault::CutOff,
     Fault::CutIn,
     Fault::CutOut,
+    Fault::Slow,
+    Fault::Lossy,
     Fault::Switchover,
     Fault::Restart,
 ];

@@ -15,6 +15,8 @@ pub(crate) fn status(members: Vec<MemberStatus>) -> Status {
         version: 1,
         system: "shop".to_owned(),
         objective: "99.99 %".to_owned(),
+        objective_fraction: 0.9999,
+        measured: Vec::new(),
         host: "lb1".to_owned(),
         program: String::new(),
         pid: 1,

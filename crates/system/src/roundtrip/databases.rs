@@ -198,6 +198,7 @@ fn pool(system: &System, (id, access): (DatabaseId, Access)) -> Pool {
         passive: Passive { failures: None, ..defaults.passive },
         minimum_healthy: 0.0,
         when_too_few: WhenTooFew::Refuse,
+        needs: None,
         slow_start: Duration::ZERO,
         reaches: Some((id, access)),
         ..defaults

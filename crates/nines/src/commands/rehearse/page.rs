@@ -10,7 +10,7 @@ use nines_rehearsal::verdict::Verdict;
 use nines_rehearsal::{CaseReport, Report};
 use nines_system::System;
 
-use super::table::{duration, how, or_dash, what};
+use super::table::{LATE_MS, duration, how, not_possible, or_dash, prediction, what};
 use crate::terminal::{self, bytes, thousands};
 
 /// What the report itself doesn't say.
@@ -103,14 +103,19 @@ fn first(report: &Report, around: &Around<'_>) -> Markup {
     let cases = || report.results.iter().enumerate();
     let broken: Vec<_> = cases().filter(|(_, result)| result.verdict == Verdict::Broken).collect();
     let different: Vec<_> =
-        cases().filter_map(|(index, it)| Some((index, it, case::difference(it)?))).collect();
+        cases().filter_map(|(index, it)| Some((index, it, it.difference.as_ref()?))).collect();
     let lost = |result: &CaseReport| result.verdict == Verdict::Held && failed(result) > 0;
     let lost: Vec<_> = cases().filter(|(_, result)| lost(result)).collect();
     let late = report.results.iter().map(|result| result.clients_late_ms).fold(0.0, f64::max);
     let link =
         |index: usize, result: &CaseReport| html! { a href={ "#" (id(index, result)) } { (name(result)) } };
-    let nothing = broken.is_empty() && different.is_empty() && lost.is_empty() && report.complete;
-    if nothing && late < super::table::LATE_MS {
+    let not_possible = not_possible(report);
+    let nothing = not_possible.is_empty()
+        && broken.is_empty()
+        && different.is_empty()
+        && lost.is_empty()
+        && report.complete;
+    if nothing && late < LATE_MS {
         return html! {};
     }
     section(
@@ -137,7 +142,8 @@ fn first(report: &Report, around: &Around<'_>) -> Markup {
                         }
                     }
                 }
-                @if late >= super::table::LATE_MS {
+                @for line in &not_possible { li { (anstream::adapter::strip_str(line).to_string()) } }
+                @if late >= LATE_MS {
                     li {
                         (badge(Tone::Unsure, "busy machine")) " the clients themselves were up to " (duration(late))
                         " late, so that times may look longer than they are."
@@ -149,7 +155,7 @@ fn first(report: &Report, around: &Around<'_>) -> Markup {
 }
 
 fn all(report: &Report) -> Markup {
-    let predicted = report.results.iter().any(|result| case::predicted(result).is_some());
+    let predicted = report.results.iter().any(|result| result.predicted.is_some());
     let taken_over = report.results.iter().any(|result| result.taken_over_ms.is_some());
     let mut columns = vec![
         Column::text("Component"),
@@ -189,8 +195,8 @@ fn all(report: &Report) -> Markup {
             }),
             Cell::text(or_dash(result.promised_gap_ms)),
         ];
-        row.extend(predicted.then(|| Cell::text(case::predicted(result).unwrap_or_else(|| "–".to_owned()))));
-        row.extend([Cell::text(or_dash(result.slowest_ms)), Cell::text(or_dash(result.noticed_ms))]);
+        row.extend(predicted.then(|| Cell::text(prediction(result))));
+        row.extend([Cell::text(or_dash(slowest(result))), Cell::text(or_dash(result.noticed_ms))]);
         row.extend(taken_over.then(|| Cell::text(or_dash(result.taken_over_ms))));
         let well = if result.recovered_ms.is_some() { Tone::Plain } else { Tone::Bad };
         row.push(Cell::text(or_dash(result.recovered_ms)).tone(well));
@@ -217,6 +223,12 @@ fn failed(result: &CaseReport) -> u64 {
     result.writes.as_ref().map_or(result.requests.failed, |writes| writes.errors)
 }
 
+/// Of requests, or of writes.
+fn slowest(result: &CaseReport) -> Option<f64> {
+    let of_writes = result.course.slowest.first().map(|slow| slow.took_ms);
+    result.slowest_ms.or(of_writes.filter(|_| result.writes.is_some()))
+}
+
 fn tone(result: &CaseReport) -> Tone {
     match (result.verdict, failed(result)) {
         (Verdict::Broken, _) => Tone::Bad,
@@ -228,3 +240,6 @@ fn tone(result: &CaseReport) -> Tone {
 fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,7 +54,7 @@ pub(crate) fn lines(report: &Report, width: Option<usize>) -> Vec<String> {
 }
 
 /// What was not put to the test, and why: a line for each fault and reason.
-fn not_possible(report: &Report) -> Vec<String> {
+pub(super) fn not_possible(report: &Report) -> Vec<String> {
     let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
     for it in &report.not_possible {
         let what = format!("{}: not possible here: {}", it.fault, it.why);
@@ -79,7 +79,7 @@ fn differs(result: &CaseReport) -> Option<String> {
 }
 
 /// What a case should cost at most, by the model.
-fn prediction(result: &CaseReport) -> String {
+pub(super) fn prediction(result: &CaseReport) -> String {
     let Some(predicted) = &result.predicted else { return "–".to_owned() };
     match (predicted.loss, predicted.at_most_ms) {
         (Loss::Nothing, _) => "no gap".to_owned(),
@@ -183,6 +183,9 @@ pub(super) fn what(result: &CaseReport, same: bool) -> String {
         return format!("{} {role} ({})", result.component, result.hosts.join(", "));
     }
     match &result.zone {
+        _ if result.together && (result.component == "everything" || result.component.contains(" + ")) => {
+            result.component.clone()
+        }
         _ if result.together => format!("all of {}", result.component),
         // A file that names no zones has one called so.
         Some(zone) if !same && zone != "default" => format!("{} (zone {zone})", result.component),

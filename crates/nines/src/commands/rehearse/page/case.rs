@@ -9,23 +9,13 @@ use nines_rehearsal::report::TimelineReport;
 use nines_rehearsal::verdict::Verdict;
 
 use super::{failed, id, tone};
-use crate::commands::rehearse::table::{duration, how, or_dash, what, written};
+use crate::commands::rehearse::table::{duration, how, or_dash, prediction, what, written};
 use crate::terminal::thousands;
 
 /// Kinds of failures with a look of their own; what is rarer is drawn together.
 const KINDS: usize = 3;
 /// A shorter gap is not worth a shade.
 const GAP_MS: f64 = 50.0;
-
-/// What the audit's model expects of it, in a few words.
-pub(super) fn predicted(_: &CaseReport) -> Option<String> {
-    None
-}
-
-/// How what was seen differs from that.
-pub(super) fn difference(_: &CaseReport) -> Option<String> {
-    None
-}
 
 pub(super) fn word(result: &CaseReport) -> &'static str {
     match result.verdict {
@@ -43,6 +33,9 @@ pub(super) fn card(index: usize, result: &CaseReport) -> Markup {
         &html! {
             h3 { (title) " " (badge(title_tone, word(result))) }
             @if !result.why.is_empty() { p { strong { (result.why.join("; ")) "." } } }
+            @if let Some(difference) = &result.difference {
+                p { (badge(Tone::Unsure, "not as predicted")) " " (difference) }
+            }
             (figures(result))
             @if has_course(result) { (plot(&title, result).figure()) }
             @if !course.slowest.is_empty() {
@@ -63,7 +56,12 @@ pub(super) fn card(index: usize, result: &CaseReport) -> Markup {
 
 fn figures(result: &CaseReport) -> Markup {
     let mut all = vec![("Promised", html! { (result.expected) })];
-    all.extend(predicted(result).map(|predicted| ("Predicted", html! { (predicted) })));
+    all.extend(
+        result
+            .predicted
+            .as_ref()
+            .map(|it| ("Predicted", html! { span title=(it.how) { (prediction(result)) } })),
+    );
     match &result.writes {
         Some(writes) => all.push(("Clients saw", html! { (written(writes)) })),
         None => {
@@ -103,7 +101,6 @@ fn slots(timeline: &TimelineReport) -> usize {
 fn plot(title: &str, result: &CaseReport) -> Plot {
     let (course, timeline) = (&result.course, &result.course.timeline);
     let merging = Plot::merging(slots(timeline));
-    let step = timeline.slot_ms * merging as f64;
     let end = timeline.from_ms + timeline.slot_ms * slots(timeline) as f64;
     let marks = marks(result);
     let last = marks.iter().map(|(at, _)| *at).fold(end, f64::max);
@@ -119,14 +116,16 @@ fn plot(title: &str, result: &CaseReport) -> Plot {
         let mark = Mark::new(at, label);
         plot = plot.mark(if at == 0.0 { mark.strong() } else { mark });
     }
-    plot.panel(outcomes(result, merging, step)).panel(longest(timeline, merging, step))
+    let writes = result.writes.is_some();
+    plot = plot.panel(outcomes(timeline, writes, merging));
+    plot = course.requests.iter().fold(plot, |plot, requests| plot.panel(outcomes(requests, false, merging)));
+    plot.panel(longest(timeline, merging))
 }
 
 /// Each slot's outcomes: the good above the line, failures below it.
-fn outcomes(result: &CaseReport, merging: usize, step: f64) -> Panel {
-    let timeline = &result.course.timeline;
-    let (things, good) =
-        if result.writes.is_some() { ("writes", "acknowledged") } else { ("requests", "good") };
+fn outcomes(timeline: &TimelineReport, writes: bool, merging: usize) -> Panel {
+    let step = timeline.slot_ms * merging as f64;
+    let (things, good) = if writes { ("writes", "acknowledged") } else { ("requests", "good") };
     let sum = |counts: &[u32]| -> Vec<f64> {
         counts.chunks(merging).map(|slots| slots.iter().map(|&count| f64::from(count)).sum()).collect()
     };
@@ -159,19 +158,11 @@ fn outcomes(result: &CaseReport, merging: usize, step: f64) -> Panel {
 }
 
 /// The slowest good answer of each slot.
-fn longest(timeline: &TimelineReport, merging: usize, step: f64) -> Panel {
-    let values = timeline.longest_ms.chunks(merging).map(|slots| {
-        let most = slots.iter().copied().fold(0.0, f64::max);
-        if most > 0.0 { most } else { f64::NAN }
-    });
-    let series = Series::new(
-        "slowest good answer",
-        Ink::Neutral,
-        Shape::Line,
-        timeline.from_ms,
-        step,
-        values.collect(),
-    );
+fn longest(timeline: &TimelineReport, merging: usize) -> Panel {
+    let step = timeline.slot_ms * merging as f64;
+    let values = timeline.longest_ms.chunks(merging).map(|slots| slots.iter().copied().fold(0.0, f64::max));
+    let series =
+        Series::new("slowest good answer", Ink::Neutral, Shape::Up, timeline.from_ms, step, values.collect());
     Panel::new("slowest answer", Unit::Ms, 80.0).series(series)
 }
 
