@@ -174,7 +174,8 @@ fn allow_many_connections() {
 /// left is.
 fn pairs(system: &System) -> Plan {
     let service = nines_availability::service::Service::of(system, &BTreeMap::new());
-    let audit = nines_availability::audit::Audit::of(&service, &nines_availability::audit::Options::of(system));
+    let audit =
+        nines_availability::audit::Audit::of(&service, &nines_availability::audit::Options::of(system));
     let fatal = Fatal {
         alone: audit.single_points.into_iter().map(|point| point.component).collect(),
         together: audit.pairs.into_iter().collect(),
