@@ -237,12 +237,25 @@ impl Process {
             Err(Ending { unknown: true, .. }) => Known::Info,
             Err(Ending { unknown: false, .. }) => Known::Fail,
         };
+        if known == Known::Info {
+            forget_what_was_read(&mut steps);
+        }
         self.book.borrow_mut().write(self.number, known, &steps);
         if known == Known::Info {
             // What it did may still come about, so it is not over, and its number is not free.
             self.number = self.book.borrow_mut().process();
         }
         known == Known::Ok || (known == Known::Fail && lists.roll_back().await)
+    }
+}
+
+/// What a transaction read that may not have been committed proves nothing: its own appends are in it, and they may never
+/// have been there for anybody else.
+pub(super) fn forget_what_was_read(steps: &mut [Step]) {
+    for step in steps {
+        if let Step::Read { list, .. } = step {
+            *list = None;
+        }
     }
 }
 
