@@ -67,6 +67,12 @@ impl Client {
         Ok(answer.events)
     }
 
+    /// What was measured in the latest seconds, as whoever measures writes it. Much of it takes a while.
+    pub async fn measured<T: DeserializeOwned>(&self, seconds: u64) -> Result<T, ClientError> {
+        let path = format!("/measured?seconds={seconds}");
+        self.ask(Method::GET, &path, Bytes::new(), Duration::from_secs(25)).await
+    }
+
     /// Names the members that the wish touched.
     pub async fn wish(&self, target: &str, wish: Wish) -> Result<Vec<String>, ClientError> {
         let order = serde_json::to_vec(&WishOrder { target: target.to_owned(), wish })

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `GET /status` | [`Status`] |
 //! | `GET /events?after=N&wait_ms=M` | [`api::Events`]; waits up to `M` ms for one after `N` |
+//! | `GET /measured?seconds=N` | what was measured in the latest `N` seconds |
 //! | `GET /metrics` | OpenMetrics text |
 //! | `GET /healthz` | 200 while the host serves, 503 while it starts, drains or is drained |
 //! | `POST /wish` | [`api::WishOrder`] → [`api::Touched`]; only on the Unix socket |
@@ -34,6 +35,9 @@ pub trait Source: Clone + Send + Sync + 'static {
 
     /// The events after this sequence that are still kept, oldest first.
     fn events(&self, after: u64) -> impl Future<Output = Result<Vec<Event>, Gone>> + Send;
+
+    /// What was measured in the latest seconds, as JSON: this room does not look into it.
+    fn measured(&self, seconds: u64) -> impl Future<Output = Result<String, Gone>> + Send;
 
     /// Until there is an event after this sequence.
     fn newer(&self, after: u64) -> impl Future<Output = ()> + Send;

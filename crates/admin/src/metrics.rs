@@ -1,6 +1,7 @@
 //! A status as Prometheus and its kin read it, names by Prometheus' conventions (docs/metrics.md lists them).
 
 mod databases;
+mod measured;
 mod virtual_ips;
 
 use std::collections::BTreeMap;
@@ -78,7 +79,8 @@ impl Collector for Scrape {
         databases::families(&mut page, &self.0)?;
         pools(&mut page, &self.0)?;
         members(&mut page, &self.0)?;
-        member_traffic(&mut page, &self.0)
+        member_traffic(&mut page, &self.0)?;
+        measured::families(&mut page, &self.0)
     }
 }
 

@@ -41,6 +41,7 @@ fn questions<S: Source>() -> Router<S> {
     Router::new()
         .route("/status", get(status::<S>))
         .route("/events", get(events::<S>))
+        .route("/measured", get(measured::<S>))
         .route("/metrics", get(metrics::<S>))
         .route("/healthz", get(healthz::<S>))
 }
@@ -49,7 +50,7 @@ fn questions<S: Source>() -> Router<S> {
 fn finished<S: Source>(endpoints: Router<S>, source: S) -> Router {
     endpoints
         .fallback(async || {
-            let known = "ask for /status, /events, /metrics or /healthz";
+            let known = "ask for /status, /events, /measured, /metrics or /healthz";
             Refusal(StatusCode::NOT_FOUND, Problem::new(format!("nothing here; {known}")))
         })
         .method_not_allowed_fallback(async || {
@@ -130,6 +131,23 @@ async fn events<S: Source>(
     // Past the wait the answer is what there is: an empty list.
     let _ = tokio::time::timeout(wait, source.newer(query.after)).await;
     Ok(Json(Events { version: VERSION, events: source.events(query.after).await? }))
+}
+
+/// A month, where nobody says how much.
+const MEASURED: u64 = 31 * 86_400;
+
+#[derive(Deserialize)]
+struct MeasuredQuery {
+    seconds: Option<u64>,
+}
+
+async fn measured<S: Source>(
+    State(source): State<S>,
+    query: Result<Query<MeasuredQuery>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Query(query) = query?;
+    let body = source.measured(query.seconds.unwrap_or(MEASURED)).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 async fn metrics<S: Source>(State(source): State<S>, headers: HeaderMap) -> Result<Response, Refusal> {

@@ -14,8 +14,8 @@ use nines_control::statistics::{
     Latency, ListenerStatistics, MemberStatistics, PoolStatistics, Refused, Statistics,
 };
 use nines_control::status::{
-    FileStatus, Health, ListenerStatus, MemberStatus, Phase, PoolStatus, Standing, Status, VirtualIpStatus,
-    Wish,
+    FileStatus, Health, ListenerStatus, MeasuredStatus, MeasuredWindow, MemberStatus, Phase, PoolStatus,
+    Standing, Status, VirtualIpStatus, Wish,
 };
 use nines_control::traffic::Failure;
 use nines_control::vrrp::Cause;
@@ -48,6 +48,10 @@ impl Source for Fake {
 
     async fn events(&self, after: u64) -> Result<Vec<Event>, Gone> {
         Ok(self.events.borrow().lock().unwrap().after(after).cloned().collect())
+    }
+
+    async fn measured(&self, seconds: u64) -> Result<String, Gone> {
+        Ok(format!("{{\"seconds\":{seconds}}}"))
     }
 
     async fn newer(&self, after: u64) {
@@ -143,6 +147,8 @@ fn sample() -> Status {
                 responses: [0, 1000, 2, 3, 4],
                 refused: vec![(Refused::NoMember, 4)],
                 client_gone: 1,
+                good: 1005,
+                bad: 4,
                 bytes_in: 10,
                 bytes_out: 20,
             }],
@@ -166,6 +172,32 @@ fn sample() -> Status {
             workers: 2,
         },
         events: BTreeMap::from([(Kind::Ejected, 3)]),
+        objective_fraction: 0.9999,
+        measured: vec![MeasuredStatus {
+            kind: "listener".to_owned(),
+            name: "front/http-80".to_owned(),
+            windows: vec![
+                MeasuredWindow {
+                    window: "5m".to_owned(),
+                    burn_by_time: Some(14.5),
+                    by_time: Some(0.5),
+                    ..MeasuredWindow::default()
+                },
+                MeasuredWindow {
+                    window: "30d".to_owned(),
+                    by_time: Some(0.99995),
+                    by_requests: Some(0.9999),
+                    ..MeasuredWindow::default()
+                },
+            ],
+            budget_left_by_time: Some(0.5),
+            budget_left_by_requests: None,
+            up: 50,
+            down: 3,
+            unknown: 7,
+            good: 1005,
+            bad: 4,
+        }],
     }
 }
 
@@ -383,6 +415,15 @@ async fn metrics_are_well_formed_and_count() {
         (r#"nines_events_total{kind="ejected"}"#, 3.0),
         (r#"nines_events_total{kind="up"}"#, 0.0),
         ("nines_uptime_seconds", 60.0),
+        ("nines_objective", 0.9999),
+        (
+            r#"nines_availability_ratio{kind="listener",subject="front/http-80",window="30d",by="requests"}"#,
+            0.9999,
+        ),
+        (r#"nines_burn_rate{kind="listener",subject="front/http-80",window="5m",by="time"}"#, 14.5),
+        (r#"nines_error_budget_left_ratio{kind="listener",subject="front/http-80",by="time"}"#, 0.5),
+        (r#"nines_measured_seconds_total{kind="listener",subject="front/http-80",state="unknown"}"#, 7.0),
+        (r#"nines_measured_requests_total{kind="listener",subject="front/http-80",outcome="bad"}"#, 4.0),
     ] {
         assert_eq!(samples.get(sample), Some(&value), "{sample}\n{page}");
     }

@@ -26,6 +26,12 @@ pub struct ListenerStatistics {
     pub refused: Vec<(Refused, u64)>,
     /// Clients that went away before their reply was complete.
     pub client_gone: u64,
+    /// Requests that were served well, and not, when they ended: docs/measurement.md says what counts as which. What is the client's own
+    /// doing is neither.
+    #[serde(default)]
+    pub good: u64,
+    #[serde(default)]
+    pub bad: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
 }
@@ -110,6 +116,11 @@ pub struct PoolStatistics {
     pub hedges_won: u64,
     /// Further tries not made because the budget was empty.
     pub budget_empty: u64,
+    /// Requests for it that were served well, and not, whatever it took.
+    #[serde(default)]
+    pub good: u64,
+    #[serde(default)]
+    pub bad: u64,
     /// Time to the reply's first byte.
     pub latency: Latency,
 }

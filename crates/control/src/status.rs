@@ -36,6 +36,42 @@ pub struct Status {
     pub statistics: Statistics,
     /// Events since the daemon started, by kind.
     pub events: BTreeMap<event::Kind, u64>,
+    /// The objective as a fraction.
+    #[serde(default)]
+    pub objective_fraction: f64,
+    #[serde(default)]
+    pub measured: Vec<MeasuredStatus>,
+}
+
+/// What was measured of a subject, in figures; `nines report` has all of it. None where nothing is known.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct MeasuredStatus {
+    /// `listener`, `pool` or `database`.
+    pub kind: String,
+    pub name: String,
+    pub windows: Vec<MeasuredWindow>,
+    /// What is left of the objective's budget over 30 days, as a share; below 0 it is overspent.
+    pub budget_left_by_time: Option<f64>,
+    pub budget_left_by_requests: Option<f64>,
+    /// Seconds since the daemon started.
+    pub up: u64,
+    pub down: u64,
+    pub unknown: u64,
+    /// Requests since then.
+    pub good: u64,
+    pub bad: u64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct MeasuredWindow {
+    /// `5m`, `1h`, `30d`.
+    pub window: String,
+    /// Shares, of the seconds of which something is known and of the requests.
+    pub by_time: Option<f64>,
+    pub by_requests: Option<f64>,
+    /// How many times as fast as allowed the budget was spent.
+    pub burn_by_time: Option<f64>,
+    pub burn_by_requests: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -62,6 +62,8 @@ pub(crate) struct ListenerCounts {
     pub(crate) responses: [Count; 5],
     pub(crate) refused: [Count; Refused::ALL.len()],
     pub(crate) client_gone: Count,
+    pub(crate) good: Count,
+    pub(crate) bad: Count,
     pub(crate) bytes_in: Count,
     pub(crate) bytes_out: Count,
 }
@@ -74,6 +76,8 @@ pub(crate) struct PoolCounts {
     pub(crate) hedges: Count,
     pub(crate) hedges_won: Count,
     pub(crate) budget_empty: Count,
+    pub(crate) good: Count,
+    pub(crate) bad: Count,
     pub(crate) latency: Histogram,
 }
 
@@ -167,6 +171,8 @@ fn sum_listener(names: &Names, name: &str) -> ListenerStatistics {
         add_each(&mut sum.responses, &counts.responses);
         add_each(&mut refused, &counts.refused);
         sum.client_gone += counts.client_gone.get();
+        sum.good += counts.good.get();
+        sum.bad += counts.bad.get();
         sum.bytes_in += counts.bytes_in.get();
         sum.bytes_out += counts.bytes_out.get();
     }
@@ -182,6 +188,8 @@ fn sum_pool(names: &Names, pool: &nines_system::Pool) -> PoolStatistics {
         sum.hedges += counts.hedges.get();
         sum.hedges_won += counts.hedges_won.get();
         sum.budget_empty += counts.budget_empty.get();
+        sum.good += counts.good.get();
+        sum.bad += counts.bad.get();
         counts.latency.add_to(&mut sum.latency);
     }
     sum.members = pool.members.iter().map(|member| sum_member(names, &pool.name, &member.name)).collect();

@@ -81,6 +81,16 @@ impl Front {
         self.counts.responses[class(status)].add(1);
     }
 
+    /// How a request, or a connection of a TCP listener, went for its client.
+    pub(crate) fn count_outcome(&self, pool: Option<&Pool>, good: bool) {
+        let of_listener = if good { &self.counts.good } else { &self.counts.bad };
+        of_listener.add(1);
+        if let Some(pool) = pool {
+            let of_pool = if good { &pool.counts.good } else { &pool.counts.bad };
+            of_pool.add(1);
+        }
+    }
+
     pub(crate) fn count_refused(&self, cause: Refused) {
         if let Some(position) = Refused::ALL.iter().position(|&other| other == cause) {
             self.counts.refused[position].add(1);

@@ -47,9 +47,13 @@ pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
     };
     // Boxed, so that a connection that is established does not carry what it took to establish it.
     let (ended, member) = match Box::pin(session.connect()).await {
-        Ok((_place, connection)) => session.relay(connection, accepted.window).await,
+        Ok((_place, connection)) => {
+            front.count_outcome(Some(pool), true);
+            session.relay(connection, accepted.window).await
+        }
         Err((cause, member)) => {
             front.count_refused(cause);
+            front.count_outcome(Some(pool), false);
             let told = pool.is_postgres() && postgres::refuse(&served.kit, &stream, accepted.window).await;
             if !told {
                 let _ = stream.set_zero_linger(); // a reset says more than an orderly end without a word
@@ -131,6 +135,9 @@ impl Session<'_> {
         };
         if matches!(ended, Ended::Closed) && self.moved.to_client.get() == 0 && self.pool.is_postgres() {
             postgres::refuse_at_once(self.stream);
+        }
+        if matches!(ended, Ended::MemberFailed) {
+            self.front.count_outcome(Some(self.pool), false);
         }
         if matches!(ended, Ended::MemberFailed) && self.moved.to_client.get() == 0 {
             member.failed(Failure::Reset);

@@ -30,6 +30,7 @@ use addresses::{Addresses, BEAT};
 use databases::Databases;
 use desk::{Ask, Desk};
 use journal::Journal;
+use measure::Measure;
 use part::{Part, PartError};
 use read_only::ReadOnly;
 
@@ -38,6 +39,8 @@ pub(crate) mod databases;
 mod desk;
 mod journal;
 pub(crate) mod logging;
+mod measure;
+mod measuring;
 pub(crate) mod open_files;
 pub(crate) mod part;
 mod read_only;
@@ -54,6 +57,8 @@ pub(crate) struct Orders {
     pub(crate) file: PathBuf,
     pub(crate) host: String,
     pub(crate) admin_socket: PathBuf,
+    /// Where it keeps what it should know after a restart.
+    pub(crate) state: PathBuf,
 }
 
 pub(crate) fn run(orders: Orders, part: Part) -> anyhow::Result<ExitCode> {
@@ -77,6 +82,7 @@ struct Daemon {
     addresses: Addresses,
     databases: Databases,
     journal: Journal,
+    measure: Measure,
     prober: Prober,
     /// What was begun and takes time; each ends as something that happens.
     begun: JoinSet<Happening>,
@@ -109,6 +115,10 @@ enum Happening {
     AddressesUnminded,
     /// Nothing, but the loop shall be seen to turn.
     Beat,
+    /// A second has passed: what is up?
+    Look,
+    /// By whoever keeps what was measured.
+    Said(measure::Said),
     Hangup,
     /// The databases have said whether they could go by the file that was read for the reload of this number.
     Checked {
@@ -139,6 +149,8 @@ impl Daemon {
         let addresses = Addresses::start(&part, &data_plane)?;
         let databases = Databases::start(&part)?;
         let mut journal = Journal::new();
+        let measure =
+            Measure::start(&orders.host, orders.state.join("measured"), measuring::about(&part), started);
         let (desk, asks) = Desk::new(journal.latest());
         let mut read_only = ReadOnly::default();
         read_only.apply(read_only.prepare(&part.admin_addresses())?, &desk);
@@ -157,6 +169,7 @@ impl Daemon {
             addresses,
             databases,
             journal,
+            measure,
             prober: Prober::default(),
             begun: JoinSet::new(),
             desk,
@@ -173,6 +186,8 @@ impl Daemon {
 
     async fn run(mut self) -> anyhow::Result<ExitCode> {
         let code = self.until_told().await;
+        self.look();
+        self.measure.end(Instant::now()).await;
         self.let_addresses_go().await;
         Ok(code)
     }
@@ -204,6 +219,11 @@ impl Daemon {
                     }
                 }
                 Happening::Beat => {}
+                Happening::Look => self.look(),
+                Happening::Said(said) => {
+                    let told = self.measure.hear(said, Instant::now());
+                    self.tell(told);
+                }
                 Happening::HandedOver => self.drain(),
                 Happening::Drained => {
                     self.stopped("nothing is in flight");
@@ -238,6 +258,8 @@ impl Daemon {
             Some(()) = self.signals.interrupt.recv() => Happening::Terminate,
             () = until(self.pools.deadline()) => Happening::Input(Input::Timer),
             () = until(self.draining_until) => Happening::DrainTimeout,
+            () = until(Some(self.measure.deadline())) => Happening::Look,
+            said = self.measure.said() => Happening::Said(said),
             () = tokio::time::sleep(BEAT), if minds_addresses => Happening::Beat,
         }
     }
@@ -441,6 +463,7 @@ impl Daemon {
             tracing::warn!("another number of workers takes effect when the daemon is started anew");
         }
         self.part = part;
+        self.measure.reload(measuring::about(&self.part));
         Ok(())
     }
 
@@ -465,6 +488,7 @@ impl Daemon {
             Ask::Status(reply) => drop(reply.send(self.status())),
             Ask::Events { after, reply } => drop(reply.send(self.journal.after(after))),
             Ask::Database { order, reply } => self.databases.order(order, reply),
+            Ask::Measured { seconds, reply } => self.measured(seconds, reply),
             Ask::Wish { target, wish, reply } => drop(reply.send(self.wish(&target, wish))),
         }
     }
@@ -496,7 +520,7 @@ impl Daemon {
         Ok([vec![self.orders.host.clone()], members.unwrap_or_default()].concat())
     }
 
-    fn status(&self) -> Status {
+    fn status(&mut self) -> Status {
         Status {
             version: nines_admin::api::VERSION,
             system: self.part.system.name.clone(),
@@ -518,6 +542,8 @@ impl Daemon {
             pools: self.pools.status(Instant::now()),
             statistics: self.data_plane.statistics(),
             events: self.journal.counts().clone(),
+            objective_fraction: self.part.system.objective.fraction,
+            measured: self.measure.figures(Instant::now()),
         }
     }
 }

@@ -40,6 +40,8 @@ enum Command {
     Doctor(commands::doctor::Args),
     /// What is up, what is not, and why
     Status(commands::status::Args),
+    /// The nines that were measured, where the downtime went, and what was predicted
+    Report(commands::report::Args),
     /// What changed, when and why
     Events(commands::events::Args),
     /// Ask a service from outside, again and again, and say what a new client sees
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Status(args) => commands::status::run(&args),
+        Command::Report(args) => commands::report::run(&args),
         Command::Events(args) => commands::events::run(&args),
         Command::Probe(args) => commands::probe::run(&args),
         Command::Export(args) => commands::export::run(&args),

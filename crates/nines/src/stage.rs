@@ -32,7 +32,7 @@ const ANSWER: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(10);
 /// Lines of a process's output that are worth telling when it has ended.
 const LAST_LINES: usize = 5;
-/// Where daemons have their sockets: private to the lab.
+/// Where daemons have their sockets, and what they measure: private to the lab.
 const SOCKETS: &str = "/run/nines";
 
 /// A system in a lab.
@@ -422,6 +422,8 @@ fn daemon(program: &OsString, file: &Path, host: &str, socket: &Path) -> Vec<OsS
         host.into(),
         "--admin-socket".into(),
         socket.into(),
+        "--state".into(),
+        socket.with_extension("state").into(),
     ]
 }
 

@@ -27,6 +27,10 @@ impl Source for Fake {
         Ok(events().into_iter().filter(|event| event.sequence > after).collect())
     }
 
+    async fn measured(&self, _: u64) -> Result<String, Gone> {
+        Err(Gone)
+    }
+
     async fn newer(&self, after: u64) {
         if after >= 2 {
             std::future::pending::<()>().await;
@@ -160,6 +164,8 @@ fn sample() -> Status {
             workers: 2,
         },
         events: BTreeMap::new(),
+        objective_fraction: 0.9999,
+        measured: Vec::new(),
     }
 }
 

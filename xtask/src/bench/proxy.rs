@@ -134,7 +134,9 @@ impl Proxy {
                     .arg("run")
                     .arg(file("toml"))
                     .args(["--host", "lb1", "--admin-socket"])
-                    .arg(file("sock"));
+                    .arg(file("sock"))
+                    .arg("--state")
+                    .arg(file("state"));
                 Process::start(&nines, &cores, &file("log"))?
             }
         };

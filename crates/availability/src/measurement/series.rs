@@ -4,6 +4,7 @@
 //! two days to be unpacked and not three hundred.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ const MINUTES: u64 = DAY / MINUTE;
 /// A day that is over, or a copy of one that is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Day {
-    packed: Box<[u8]>,
+    packed: Arc<[u8]>,
     totals: Totals,
 }
 
@@ -225,7 +226,7 @@ impl Day {
             }
         }
         totals.seconds = 0;
-        Self { packed: packed.into_boxed_slice(), totals }
+        Self { packed: packed.into(), totals }
     }
 
     pub fn bytes(&self) -> &[u8] {

@@ -32,7 +32,7 @@ pub use register::{
     Host, Intent, Lease, Lsn, Pledge, Position, Register, Revision, Switchover, Term, Value, Vitals, Wish,
 };
 pub use rule::{Cohort, Recruits, Rule, Verdict};
-pub use status::{Forecast, HandingOver, LeaseStatus, Member, Status, TakingOver};
+pub use status::{Forecast, HandingOver, LeaseStatus, Member, NO_STORE, Status, TakingOver};
 pub use wish::Verb;
 
 /// What this host is told about a database.

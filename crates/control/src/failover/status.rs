@@ -9,6 +9,9 @@ use super::{Failover, Gate, Host, Lsn, Origin, Position, Recruits, Register, Rol
 /// As long as nobody has seen one: about what a promotion takes.
 const PROMOTION: Duration = Duration::from_millis(500);
 
+/// The problem of a host that can't know who is the primary.
+pub const NO_STORE: &str = "the store doesn't answer";
+
 /// A database, as one of its hosts sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -118,7 +121,7 @@ impl Failover {
         let mut problems: Vec<String> = Vec::new();
         problems.extend(self.why_unfit().map(ToOwned::to_owned));
         if !self.is_in_contact() {
-            problems.push("the store doesn't answer".to_owned());
+            problems.push(NO_STORE.to_owned());
         }
         Status {
             host: self.settings.me.clone(),

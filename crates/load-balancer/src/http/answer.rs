@@ -95,6 +95,9 @@ impl<'a> Exchange<'a> {
         };
         self.front.counts.bytes_in.add(self.seen.bytes_in.get());
         self.front.counts.bytes_out.add(self.seen.bytes_out.get());
+        if let Some(good) = went_well(end.word, self.seen.status.get()) {
+            self.front.count_outcome(pool.map(|pool| &**pool), good);
+        }
         if let Some(entry) = entry {
             self.log(&entry, pool, end.word);
         }
@@ -394,6 +397,17 @@ impl<'a> Exchange<'a> {
             ended,
         };
         entry.write(self.front, &outcome);
+    }
+}
+
+/// `None`: it is the client's own doing that it ended so.
+fn went_well(ended: &str, status: u16) -> Option<bool> {
+    match ended {
+        "done" | "upgraded" => Some(status < 500),
+        "client-gone" | "stalled" => None,
+        "cut-short" | "drained" => Some(false),
+        // What nines answered itself.
+        _ => (status >= 500).then_some(false),
     }
 }
 

@@ -21,6 +21,10 @@ pub(crate) struct Args {
     /// $XDG_RUNTIME_DIR
     #[arg(long, value_name = "PATH")]
     admin_socket: Option<PathBuf>,
+    /// Where what was measured is kept. Default: NAME.state in $STATE_DIRECTORY, or in /var/lib/nines as root, else in
+    /// nines in $XDG_STATE_HOME
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
     /// How the log on stderr is written; NINES_LOG=debug shows more of it
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -33,7 +37,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let admin_socket = args.admin_socket.clone().unwrap_or_else(|| admin_socket::default_path(&args.host));
     daemon::logging::start(args.log_format)?;
-    daemon::run(Orders { file: args.file.clone(), host: args.host.clone(), admin_socket }, part)
+    let state = args.state.clone().unwrap_or_else(|| default_state(&args.host));
+    daemon::run(Orders { file: args.file.clone(), host: args.host.clone(), admin_socket, state }, part)
+}
+
+/// What systemd gives a service comes first; then root's place, then the user's own.
+fn default_state(host: &str) -> PathBuf {
+    // A database has its directory there, too, and may be called as the host is.
+    let own_name = format!("{host}.state");
+    let given = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(directory) = given("STATE_DIRECTORY") {
+        return directory.join(own_name);
+    }
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/nines").join(own_name);
+    }
+    let own = given("XDG_STATE_HOME").or_else(|| Some(given("HOME")?.join(".local/state")));
+    own.unwrap_or_else(std::env::temp_dir).join("nines").join(own_name)
 }
 
 fn refuse(error: &PartError) -> ExitCode {

@@ -13,9 +13,24 @@ const WAITING: usize = 64;
 /// A question, and where its answer goes.
 pub(crate) enum Ask {
     Status(oneshot::Sender<Status>),
-    Events { after: u64, reply: oneshot::Sender<Vec<Event>> },
-    Database { order: DatabaseOrder, reply: oneshot::Sender<Result<String, Problem>> },
-    Wish { target: String, wish: Wish, reply: oneshot::Sender<Result<Vec<String>, UnknownTarget>> },
+    Events {
+        after: u64,
+        reply: oneshot::Sender<Vec<Event>>,
+    },
+    Database {
+        order: DatabaseOrder,
+        reply: oneshot::Sender<Result<String, Problem>>,
+    },
+    /// What was measured in the latest seconds, as JSON.
+    Measured {
+        seconds: u64,
+        reply: oneshot::Sender<String>,
+    },
+    Wish {
+        target: String,
+        wish: Wish,
+        reply: oneshot::Sender<Result<Vec<String>, UnknownTarget>>,
+    },
 }
 
 #[derive(Clone)]
@@ -50,6 +65,10 @@ impl Source for Desk {
     async fn newer(&self, after: u64) {
         // An error says that the daemon ends; then there is nothing to wait for either.
         let _ = self.latest.clone().wait_for(|&latest| latest > after).await;
+    }
+
+    async fn measured(&self, seconds: u64) -> Result<String, Gone> {
+        self.ask(|reply| Ask::Measured { seconds, reply }).await
     }
 
     async fn database(&self, order: DatabaseOrder) -> Result<Result<String, Problem>, Gone> {

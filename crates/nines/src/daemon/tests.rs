@@ -49,6 +49,7 @@ impl World {
             file: directory.path().join("shop.toml"),
             host: "lb1".to_owned(),
             admin_socket: directory.path().join("lb1.sock"),
+            state: directory.path().join("state"),
         };
         let part = Part::read(&orders.file, "lb1").unwrap();
         let mut daemon = runtime.block_on(async { Daemon::start(orders, part) }).unwrap();

@@ -165,7 +165,7 @@ impl Daemon {
             "lb1",
             "--admin-socket",
         ]);
-        command.arg(directory.path().join("lb1.sock"));
+        command.arg(directory.path().join("lb1.sock")).arg("--state").arg(directory.path().join("state"));
         command
     }
 

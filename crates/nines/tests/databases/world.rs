@@ -186,6 +186,7 @@ impl World {
             fs::File::options().create(true).append(true).open(self.path(&format!("{name}.log"))).unwrap();
         let mut command = self.on(host);
         command.arg("run").arg(self.file()).args(["--host", &name, "--admin-socket"]).arg(self.socket(host));
+        command.arg("--state").arg(self.path(&format!("{name}.state")));
         self.daemons[host - 1] = Some(command.stderr(log).spawn().unwrap());
         eventually("the daemon answers", || self.try_status(host));
     }

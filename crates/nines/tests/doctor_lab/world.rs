@@ -101,7 +101,15 @@ impl World {
     /// Starts `nines run` on a host.
     pub(crate) fn daemon(&mut self, name: &str) {
         let _entered = self.runtime.enter();
-        let words = ["run".into(), self.file.clone().into(), "--host".into(), name.into()];
+        let state = format!("/run/nines/{name}.state");
+        let words = [
+            "run".into(),
+            self.file.clone().into(),
+            "--host".into(),
+            name.into(),
+            "--state".into(),
+            state.into(),
+        ];
         let words: Vec<_> = [env!("CARGO_BIN_EXE_nines").into()].into_iter().chain(words).collect();
         self.lab.spawn(self.host(name), &words, SpawnOptions::default()).unwrap();
     }

@@ -88,7 +88,7 @@ impl Pair {
         let mut command: Vec<OsString> = vec![env!("CARGO_BIN_EXE_nines").into(), "run".into()];
         command.push(self.file("pair.toml").into());
         command.extend(["--host", "lb1", "--admin-socket"].map(OsString::from));
-        command.push(self.file("lb1.sock").into());
+        command.extend([self.file("lb1.sock").into(), "--state".into(), self.file("lb1.state").into()]);
         self.nines = Some(self.spawn("lb1", "nines.log", &command));
         self.until("nines answers its operator", |pair| pair.try_status().is_some());
     }

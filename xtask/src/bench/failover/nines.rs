@@ -27,6 +27,7 @@ fn part(cluster: &Cluster<'_>, host: Host) -> Result<Command> {
     let file = cluster.configuration(host, "toml", &system(cluster, host))?;
     let mut nines = host.command(&cluster.place.nines, None);
     nines.arg("run").arg(file).args(["--host", host.name(), "--admin-socket", &socket(host)]);
+    nines.args(["--state", &format!("{}.state", socket(host))]);
     Ok(nines)
 }
 

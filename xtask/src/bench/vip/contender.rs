@@ -124,6 +124,7 @@ impl<'a> Pair<'a> {
                 let file = self.configuration(host, "toml", &self.system())?;
                 let mut nines = host.command(&self.place.nines);
                 nines.arg("run").arg(file).args(["--host", host.name(), "--admin-socket", &socket(host)]);
+                nines.args(["--state", &format!("{}.state", socket(host))]);
                 self.run(host, Role::Balancer, &mut nines).map(drop)
             }
         }

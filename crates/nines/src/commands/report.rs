@@ -1,0 +1,159 @@
+//! `nines report`: the nines that were measured, where the downtime went, and what was predicted.
+
+mod text;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use nines_availability::audit::{Audit, Options};
+use nines_availability::measurement::{DAY, HOUR, MINUTE, Measured, Report, usual_windows};
+use nines_availability::nines::Availability;
+use nines_availability::service::Service;
+use serde::{Deserialize, Serialize};
+
+use crate::EXIT_BAD;
+use crate::admin_socket::Daemon;
+use crate::terminal;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    daemon: Daemon,
+    /// What others have measured: their `nines report --json`, or the directory where a daemon keeps it. Laid on one another second
+    /// by second
+    #[arg(long, value_name = "FILE|DIR")]
+    with: Vec<PathBuf>,
+    /// Asks no daemon: only what `--with` gives
+    #[arg(long, requires = "with")]
+    no_daemon: bool,
+    /// A window up to now, `6h`, `7d`; instead of 1h, 1d, 30d and 365d
+    #[arg(long, value_name = "TIME", value_parser = window)]
+    window: Vec<(String, u64)>,
+    /// Nothing earlier than so long ago: `3d`
+    #[arg(long, value_name = "TIME", value_parser = window)]
+    since: Option<(String, u64)>,
+    /// The system file that predicts. Default: the one that the daemon goes by
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Print everything as JSON, with what `--with` needs
+    #[arg(long)]
+    json: bool,
+}
+
+/// `90s`, `5m`, `6h`, `30d`.
+fn window(text: &str) -> Result<(String, u64), String> {
+    let like = || "like `6h` or `30d`".to_owned();
+    let place = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(like)?;
+    let (number, unit) = text.split_at(place);
+    let unit = match unit {
+        "s" => 1,
+        "m" | "min" => MINUTE,
+        "h" => HOUR,
+        "d" => DAY,
+        _ => return Err(like()),
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(like)?;
+    match seconds {
+        1..=31_622_400 => Ok((text.to_owned(), seconds)),
+        _ => Err("at least a second, and at most 366 days".to_owned()),
+    }
+}
+
+/// What is printed as JSON: the figures, and what they were made of.
+#[derive(Serialize)]
+struct Printed<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    measured: &'a [Measured],
+}
+
+/// What `--with` understands.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Told {
+    Report { measured: Vec<Measured> },
+    Measured(Box<Measured>),
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let windows = if args.window.is_empty() { usual_windows() } else { args.window.clone() };
+    let longest = windows.iter().map(|(_, seconds)| *seconds).max().unwrap_or(DAY);
+    let mut all = Vec::new();
+    let mut file = args.file.clone();
+    if !args.no_daemon {
+        let client = args.daemon.client()?;
+        let (measured, status) = super::runtime()?.block_on(async {
+            // The objective's window counts, whatever is asked for.
+            let measured = client.measured::<Measured>(longest.max(31 * DAY)).await?;
+            anyhow::Ok((measured, client.status().await?))
+        })?;
+        all.push(measured);
+        file = file.or(Some(PathBuf::from(status.file.path)));
+    }
+    for path in &args.with {
+        all.extend(told(path)?);
+    }
+    let Some(first) = all.first() else { bail!("nothing was measured") };
+    if let Some(other) = all.iter().find(|one| one.system != first.system) {
+        bail!("these are of different systems: {} and {}", first.system, other.system);
+    }
+    let mut vantages: Vec<&str> = all.iter().map(|one| one.history.vantage.as_str()).collect();
+    vantages.sort_unstable();
+    if let Some(twice) = vantages.windows(2).find(|pair| pair[0] == pair[1]) {
+        bail!("{} is there twice", twice[0]);
+    }
+    let now = all.iter().map(|one| one.now).max().unwrap_or(0);
+    let since = args.since.as_ref().map_or(0, |(_, seconds)| now.saturating_sub(*seconds));
+    let report = Report::of(&all, since, &windows, predicted(file.as_deref()));
+    let report = report.context("nothing was measured")?;
+    let mut out = anstream::stdout().lock();
+    if args.json {
+        serde_json::to_writer(&mut out, &Printed { report: &report, measured: &all })?;
+        writeln!(out)?;
+    } else {
+        for line in text::lines(&report, terminal::width()) {
+            writeln!(out, "{line}")?;
+        }
+    }
+    out.flush()?;
+    Ok(if text::overspent(&report) { ExitCode::from(EXIT_BAD) } else { ExitCode::SUCCESS })
+}
+
+fn told(path: &Path) -> anyhow::Result<Vec<Measured>> {
+    if path.is_dir() {
+        let inside = path.join("measured");
+        return Ok(vec![nines_ledger::read(if inside.is_dir() { &inside } else { path })?]);
+    }
+    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let told = serde_json::from_slice(&text)
+        .with_context(|| format!("{} is not what `nines report --json` printed", path.display()))?;
+    Ok(match told {
+        Told::Report { measured } => measured,
+        Told::Measured(one) => vec![*one],
+    })
+}
+
+/// At worst, likely, best. None where there is no file here, or it predicts nothing: then there is no comparison.
+fn predicted(file: Option<&Path>) -> Option<[Availability; 3]> {
+    let file = file?;
+    let text = std::fs::read_to_string(file).ok()?;
+    let system = nines_system::parse(&file.display().to_string(), &text).ok()?;
+    let service = Service::of(&system, &std::collections::BTreeMap::new());
+    Audit::of(&service, &Options::default()).prediction.map(|prediction| prediction.availability)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_a_number_and_a_unit() {
+        assert_eq!(window("6h"), Ok(("6h".to_owned(), 21_600)));
+        assert_eq!(window("5m").unwrap().1, 300);
+        for wrong in ["", "6", "h", "0d", "367d", "6 h", "99999999999999999999d", "1w"] {
+            assert!(window(wrong).is_err(), "{wrong}");
+        }
+    }
+}

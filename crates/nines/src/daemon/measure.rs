@@ -1,0 +1,385 @@
+//! What this host measures, once a second: whether what it serves is up, and how its requests went.
+//!
+//! Looking costs the loop some numbers that it has already; keeping them is a thread's, which may be as slow as the disk.
+
+mod keeper;
+mod looks;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nines_availability::measurement::{
+    Axis, History, Limits, MINUTE, Measured, Noted, Second, State, Step, Subject, Totals, Watch,
+};
+use nines_availability::nines::{Availability, Objective};
+use nines_control::event::Event;
+use nines_control::status::{MeasuredStatus, MeasuredWindow};
+use nines_ledger::Batch;
+
+pub(super) use keeper::Said;
+use keeper::{Job, Keeper};
+pub(super) use looks::{Looks, Sight, related};
+
+/// Between two times that something is kept.
+const KEEP: Duration = Duration::from_secs(5);
+/// How long what was measured before is waited for. A disk that takes longer is done without.
+const OPEN: Duration = Duration::from_secs(10);
+/// Minutes that are brought again after a disk was full.
+const BEHIND: u64 = 2 * 1440;
+/// Events that wait to be kept.
+const EVENTS: usize = 1_000;
+/// As long as this, figures for status and metrics are not worked out again.
+const FRESH: Duration = Duration::from_secs(5);
+/// What figures are worked out for: those of the report, and those of the burn rates besides.
+const WINDOWS: [(&str, u64); 9] = [
+    ("5m", 300),
+    ("30m", 1_800),
+    ("1h", 3_600),
+    ("2h", 7_200),
+    ("6h", 21_600),
+    ("1d", 86_400),
+    ("3d", 259_200),
+    ("30d", 2_592_000),
+    ("365d", 31_536_000),
+];
+const OBJECTIVE_WINDOW: Duration = Duration::from_secs(2_592_000);
+
+/// Of which system, and what is aimed at.
+#[derive(Debug, Clone)]
+pub(super) struct About {
+    pub(super) system: String,
+    pub(super) objective: f64,
+    pub(super) objective_text: String,
+    pub(super) related: BTreeMap<String, Vec<String>>,
+}
+
+pub(super) struct Measure {
+    host: String,
+    about: About,
+    started: Instant,
+    next: Instant,
+    history: History,
+    /// Once it is known what was measured before.
+    axis: Option<Axis>,
+    watches: BTreeMap<Subject, Watch>,
+    /// Since the daemon started.
+    counted: BTreeMap<Subject, Totals>,
+    noted: u64,
+    keeper: Keeper,
+    directory: PathBuf,
+    /// Why nothing is kept, or what of it was lost.
+    problems: Vec<String>,
+    keeping: Keeping,
+    figures: Option<(Instant, Vec<MeasuredStatus>)>,
+}
+
+/// What is kept, and what is not yet.
+struct Keeping {
+    /// The first minute that is not known to be kept.
+    from: u64,
+    /// What the one that is under way covers: up to this minute, and so many events.
+    under_way: Option<(u64, usize)>,
+    last: Instant,
+    events: Vec<Noted>,
+    failing: bool,
+}
+
+/// Something that the daemon shall tell.
+#[derive(Debug, PartialEq)]
+pub(super) enum Told {
+    Fine(String),
+    Wrong(String),
+}
+
+impl Measure {
+    /// `directory`: where it is kept.
+    pub(super) fn start(host: &str, directory: PathBuf, about: About, now: Instant) -> Self {
+        Self {
+            host: host.to_owned(),
+            started: now,
+            next: now + OPEN,
+            history: History::new(host, Limits::default()),
+            axis: None,
+            watches: BTreeMap::new(),
+            counted: BTreeMap::new(),
+            noted: 0,
+            keeper: Keeper::start(directory.clone(), host),
+            directory,
+            problems: Vec::new(),
+            keeping: Keeping { from: 0, under_way: None, last: now, events: Vec::new(), failing: false },
+            figures: None,
+            about,
+        }
+    }
+
+    /// What the thread has to say.
+    pub(super) async fn said(&mut self) -> Said {
+        self.keeper.said().await
+    }
+
+    pub(super) fn hear(&mut self, said: Said, now: Instant) -> Vec<Told> {
+        match said {
+            // It came too late: what is measured since must not be mixed with what was before.
+            Said::Opened(..) if self.axis.is_some() => Vec::new(),
+            Said::Opened(history, told) => {
+                self.history = *history;
+                self.problems.clone_from(&told);
+                self.keeper.send(Job::Describe(Box::new(self.measured(0))));
+                let mut all: Vec<Told> = told.into_iter().map(Told::Wrong).collect();
+                all.extend(self.begin(now));
+                all
+            }
+            Said::NotOpened(why) => {
+                self.problems.push(why.clone());
+                let mut all =
+                    vec![Told::Wrong(format!("{why}: measured in memory alone, until the daemon ends"))];
+                all.extend(self.begin(now));
+                all
+            }
+            Said::Kept => {
+                if let Some((minute, events)) = self.keeping.under_way.take() {
+                    self.keeping.from = self.keeping.from.max(minute);
+                    self.keeping.events.drain(..events.min(self.keeping.events.len()));
+                }
+                let again = std::mem::take(&mut self.keeping.failing);
+                again.then(|| Told::Fine("measurements are kept again".to_owned())).into_iter().collect()
+            }
+            Said::NotKept(why) => {
+                self.keeping.under_way = None;
+                let first = !std::mem::replace(&mut self.keeping.failing, true);
+                let why = format!("measurements can't be kept now, and stay in memory until they can: {why}");
+                first.then_some(Told::Wrong(why)).into_iter().collect()
+            }
+        }
+    }
+
+    fn begin(&mut self, now: Instant) -> Option<Told> {
+        let monotonic = now.duration_since(self.started);
+        let last = self.history.span().map(|(_, last)| last);
+        let (axis, step) = Axis::start(monotonic, wall(), last);
+        self.keeping.from = axis.name(monotonic) / MINUTE;
+        self.axis = Some(axis);
+        self.next = self.after(now);
+        step.map(|step| self.stepped(step))
+    }
+
+    /// When to look next.
+    pub(super) fn deadline(&self) -> Instant {
+        self.next
+    }
+
+    /// In the middle of the next second, so that a little too early or too late is no other one.
+    fn after(&self, now: Instant) -> Instant {
+        let Some(axis) = &self.axis else { return self.started + OPEN };
+        let into = axis.name_us(now.duration_since(self.started)) % 1_000_000;
+        let wait = (1_500_000 - into) % 1_000_000;
+        now + Duration::from_micros(if wait < 200_000 { wait + 1_000_000 } else { wait })
+    }
+
+    /// One look. `events`: those since the look before.
+    pub(super) fn look(&mut self, looks: &Looks, events: &[Event], now: Instant) -> Vec<Told> {
+        let mut told = Vec::new();
+        let monotonic = now.duration_since(self.started);
+        let Some(axis) = &mut self.axis else {
+            let why = format!("{} does not answer within {} s", self.directory.display(), OPEN.as_secs());
+            self.problems.push(why.clone());
+            told.push(Told::Wrong(format!("{why}: measured in memory alone, until the daemon ends")));
+            told.extend(self.begin(now));
+            return told;
+        };
+        let wall = wall();
+        let tick = axis.tick(monotonic, wall);
+        let ahead_ms = axis.ahead(monotonic, wall) * 1000;
+        if let Some(step) = tick.step {
+            told.push(self.stepped(step));
+        }
+        for (subject, look) in looks {
+            let (state, good, bad) = self.watches.entry(subject.clone()).or_default().look(tick.to, *look);
+            self.history.record(subject, &tick, state, good, bad);
+            let counted = self.counted.entry(subject.clone()).or_default();
+            let seconds = tick.to + 1 - tick.from;
+            counted.seconds += seconds;
+            match state {
+                State::Up => counted.up += seconds,
+                State::Down => counted.down += seconds,
+                State::Unknown => {}
+            }
+            (counted.good, counted.bad) = (counted.good + good, counted.bad + bad);
+        }
+        // What a reload took away is no subject any more; what was measured of it stays.
+        self.watches.retain(|subject, _| looks.contains_key(subject));
+        self.counted.retain(|subject, _| looks.contains_key(subject));
+        for event in events {
+            self.noted = event.sequence;
+            self.note(event, ahead_ms);
+        }
+        self.next = self.after(now);
+        self.history.trim(tick.to);
+        if now.duration_since(self.keeping.last) >= KEEP {
+            self.keep(tick.to, now);
+        }
+        told
+    }
+
+    /// The sequence of the last event that was taken in.
+    pub(super) fn noted(&self) -> u64 {
+        self.noted
+    }
+
+    fn note(&mut self, event: &Event, ahead_ms: u64) {
+        let noted = Noted {
+            at_ms: event.at_us / 1000 + ahead_ms,
+            kind: event.kind.word().to_owned(),
+            subject: event.subject.clone(),
+            why: event.why.clone(),
+        };
+        if self.keeping.events.len() < EVENTS {
+            self.keeping.events.push(noted.clone());
+        }
+        self.history.note(noted);
+    }
+
+    fn keep(&mut self, second: Second, now: Instant) {
+        if self.keeping.under_way.is_some() {
+            return;
+        }
+        let minute = second / MINUTE;
+        let from = self.keeping.from.max(minute.saturating_sub(BEHIND));
+        let of = |(subject, series): (&Subject, &nines_availability::measurement::Series)| {
+            series
+                .minutes(from..minute + 1)
+                .map(|(number, of)| (subject.clone(), number, of))
+                .collect::<Vec<_>>()
+        };
+        let batch = Batch {
+            minutes: self.history.subjects().flat_map(of).collect(),
+            events: self.keeping.events.clone(),
+        };
+        self.keeping.last = now;
+        let events = batch.events.len();
+        if self.keeper.send(Job::Keep(Box::new(batch))) {
+            self.keeping.under_way = Some((minute, events));
+        }
+    }
+
+    fn stepped(&mut self, step: Step) -> Told {
+        match step {
+            Step::Forward(by) => Told::Fine(format!(
+                "the clock was set forward by {by} s: of the time in between nothing is known"
+            )),
+            Step::Back { by, to } => {
+                self.history.forget_from(to);
+                self.keeping.from = self.keeping.from.min(to / MINUTE);
+                self.keeping.under_way = None;
+                self.keeper.send(Job::ForgetFrom(to));
+                Told::Wrong(format!(
+                    "the clock was set back by {by} s: what was measured under times that are still to come is forgotten"
+                ))
+            }
+        }
+    }
+
+    /// The objective, the relations and the name may be others after a reload.
+    pub(super) fn reload(&mut self, about: About) {
+        self.about = about;
+        self.figures = None;
+        self.keeper.send(Job::Describe(Box::new(self.measured(0))));
+    }
+
+    /// The last thing: what is not kept yet.
+    pub(super) async fn end(&mut self, now: Instant) {
+        if let Some(axis) = &self.axis {
+            let second = axis.name(now.duration_since(self.started));
+            self.keeping.under_way = None;
+            self.keep(second, now);
+        }
+        self.keeper.end().await;
+    }
+
+    /// Everything that was measured in this time up to now; 0: nothing of it, only what it is about.
+    pub(super) fn measured(&self, seconds: u64) -> Measured {
+        let monotonic = self.started.elapsed();
+        let now = self.axis.as_ref().map_or_else(|| wall().as_secs(), |axis| axis.name(monotonic));
+        let history = match seconds {
+            0 => History::new(self.host.clone(), Limits::default()),
+            _ => self.history.since(now.saturating_sub(seconds)),
+        };
+        Measured {
+            version: 1,
+            system: self.about.system.clone(),
+            objective: self.about.objective,
+            objective_text: self.about.objective_text.clone(),
+            now,
+            ahead: self.axis.as_ref().map_or(0, |axis| axis.ahead(monotonic, wall())),
+            kept_in: self.keeper.is_open().then(|| self.directory.display().to_string()),
+            problems: self.problems.clone(),
+            related: self.about.related.clone(),
+            history,
+        }
+    }
+
+    /// For status and metrics.
+    pub(super) fn figures(&mut self, now: Instant) -> Vec<MeasuredStatus> {
+        if let Some((at, figures)) = &self.figures
+            && now.duration_since(*at) < FRESH
+        {
+            return figures.clone();
+        }
+        let second = self.axis.as_ref().map_or(0, |axis| axis.name(now.duration_since(self.started)));
+        let objective =
+            Objective { target: Availability::from_fraction(self.about.objective), window: OBJECTIVE_WINDOW };
+        let figures: Vec<MeasuredStatus> = self
+            .counted
+            .iter()
+            .map(|(subject, since)| self.figure(subject, since, &objective, second))
+            .collect();
+        self.figures = Some((now, figures.clone()));
+        figures
+    }
+
+    fn figure(
+        &self,
+        subject: &Subject,
+        since: &Totals,
+        objective: &Objective,
+        now: Second,
+    ) -> MeasuredStatus {
+        let series = self.history.series(subject);
+        let totals = |seconds: u64| {
+            series.map(|series| series.totals(now.saturating_sub(seconds), now + 1)).unwrap_or_default()
+        };
+        let window = |(window, seconds): (&str, u64)| {
+            let of = totals(seconds);
+            let by_time = of.by_time().map(|by| by.likely);
+            let by_requests = of.by_request().map(|by| by.likely);
+            let burn = |of: Availability| objective.burn_rate(of.unavailability());
+            MeasuredWindow {
+                window: window.to_owned(),
+                by_time: by_time.map(Availability::fraction),
+                by_requests: by_requests.map(Availability::fraction),
+                burn_by_time: by_time.map(burn),
+                burn_by_requests: by_requests.map(burn),
+            }
+        };
+        let month = totals(OBJECTIVE_WINDOW.as_secs());
+        let budget = nines_availability::measurement::Budget::of(objective, &month);
+        MeasuredStatus {
+            kind: subject.kind.word().to_owned(),
+            name: subject.name.clone(),
+            windows: WINDOWS.into_iter().map(window).collect(),
+            budget_left_by_time: month.by_time().map(|_| budget.left_by_time),
+            budget_left_by_requests: budget.left_by_request,
+            up: since.up,
+            down: since.down,
+            unknown: since.unknown(),
+            good: since.good,
+            bad: since.bad,
+        }
+    }
+}
+
+/// Since 1970.
+fn wall() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
