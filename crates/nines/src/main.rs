@@ -47,6 +47,8 @@ enum Command {
     Report(commands::report::Args),
     /// What changed, when and why
     Events(commands::events::Args),
+    /// Ask a service from outside, again and again, and say what a new client sees
+    Probe(commands::probe::Args),
     /// Rules for Prometheus and a dashboard for Grafana, ready to use
     Export(commands::export::Args),
     /// Let a member, or this load balancer's host, finish its work and send it no new
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         Command::Status(args) => commands::status::run(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Events(args) => commands::events::run(&args),
+        Command::Probe(args) => commands::probe::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Drain(args) => commands::wish::run(&args, nines_control::status::Wish::Draining),
         Command::Ready(args) => commands::wish::run(&args, nines_control::status::Wish::Ready),

@@ -141,7 +141,7 @@ fn predicted(file: Option<&Path>) -> Option<[Availability; 3]> {
     let text = std::fs::read_to_string(file).ok()?;
     let system = nines_system::parse(&file.display().to_string(), &text).ok()?;
     let service = Service::of(&system, &std::collections::BTreeMap::new());
-    Audit::of(&service, &Options::default()).prediction.map(|prediction| prediction.availability)
+    Audit::of(&service, &Options::of(&system)).prediction.map(|prediction| prediction.availability)
 }
 
 #[cfg(test)]

@@ -1,0 +1,120 @@
+//! How asking once ended.
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Characters of a reason that are kept: it comes from the other side.
+const WHY: usize = 120;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Good,
+    Failed(Failure, String),
+    /// Whether it would have been answered is not known: who asks is to blame, and why.
+    Unknown(String),
+}
+
+impl Outcome {
+    pub(crate) fn failed(failure: Failure, why: impl fmt::Display) -> Self {
+        Self::Failed(failure, why.to_string().chars().take(WHY).collect())
+    }
+}
+
+/// How it failed, as a client sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Failure {
+    /// Its name does not resolve.
+    Dns,
+    Refused,
+    Unreachable,
+    /// No connection within the time-out.
+    ConnectTimeout,
+    /// No secure connection: a certificate that is not trusted, or is another's.
+    Tls,
+    /// Closed or reset before the answer was complete.
+    Reset,
+    /// Connected, but no complete answer within the time-out.
+    Timeout,
+    /// An answer that is not one of those expected.
+    Status(u16),
+    /// An answer without the text that was to be in it.
+    Text,
+    /// An answer that could not be understood.
+    BadReply,
+    /// The database said no.
+    Database,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dns => "dns",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::ConnectTimeout => "connect-timeout",
+            Self::Tls => "tls",
+            Self::Reset => "reset",
+            Self::Timeout => "timeout",
+            Self::Status(status) => return write!(f, "status-{status}"),
+            Self::Text => "text-missing",
+            Self::BadReply => "bad-reply",
+            Self::Database => "database",
+        })
+    }
+}
+
+/// One time that a target was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// From when it was due.
+    pub took: Duration,
+    /// Each address that was tried, and whether it took the connection; the last one is who answered, or did not.
+    pub tried: Vec<(IpAddr, bool)>,
+    pub outcome: Outcome,
+}
+
+/// What an error on the way there or back means.
+pub(crate) fn of_io(error: &io::Error) -> Outcome {
+    use io::ErrorKind as Kind;
+    let failure = match error.kind() {
+        Kind::ConnectionRefused => Failure::Refused,
+        Kind::HostUnreachable | Kind::NetworkUnreachable => Failure::Unreachable,
+        Kind::TimedOut => Failure::Timeout,
+        Kind::ConnectionReset
+        | Kind::ConnectionAborted
+        | Kind::BrokenPipe
+        | Kind::NotConnected
+        | Kind::UnexpectedEof => Failure::Reset,
+        // rustls tells by it what it did not like.
+        Kind::InvalidData => Failure::BadReply,
+        // No port, no descriptor, no memory, not allowed: the trouble is here.
+        _ => return Outcome::Unknown(error.to_string().chars().take(WHY).collect()),
+    };
+    Outcome::failed(failure, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_this_machine_is_not_the_services_failure() {
+        // EMFILE, EADDRNOTAVAIL, EACCES, ENOBUFS.
+        for code in [24, 99, 13, 105] {
+            let outcome = of_io(&io::Error::from_raw_os_error(code));
+            assert!(matches!(outcome, Outcome::Unknown(_)), "{code}: {outcome:?}");
+        }
+        // ECONNREFUSED, EHOSTUNREACH, ECONNRESET, EPIPE.
+        for (code, failure) in [
+            (111, Failure::Refused),
+            (113, Failure::Unreachable),
+            (104, Failure::Reset),
+            (32, Failure::Reset),
+        ] {
+            let outcome = of_io(&io::Error::from_raw_os_error(code));
+            assert!(matches!(outcome, Outcome::Failed(of, _) if of == failure), "{code}: {outcome:?}");
+        }
+    }
+}
