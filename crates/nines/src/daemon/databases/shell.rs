@@ -4,13 +4,15 @@
 //! It decides nothing. Everything that has arrived is given to the machine before the time is, so that a thread that ran late does not take
 //! its own sleep for another's silence.
 
+mod wishes;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nines_admin::api::{DatabaseVerb, Problem};
+use nines_admin::api::Problem;
 use nines_control::event;
 use nines_control::failover::{
-    self, Effect, Failover, Gate as Wanted, Host, Input, Kind, Outcome, Output, Register, Report, Value, Verb,
+    self, Effect, Failover, Gate as Wanted, Host, Input, Kind, Output, Report, Value,
 };
 use nines_control::status::DatabaseStatus;
 use nines_coordination::{Error, Registers, Seen, Watch};
@@ -27,6 +29,7 @@ use super::store::Opening;
 use super::trouble::{Of, Troubles};
 use super::{Happened, LEAVE, Order, standing};
 use crate::daemon::part::Part;
+use wishes::Asked;
 
 /// What this host knows of the store is written down at least so often.
 const REMEMBER: Duration = Duration::from_secs(10);
@@ -35,9 +38,6 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// A change that failed is told to the machine no sooner than this after it was asked for, so that it does not spin.
 const FAILED: Duration = Duration::from_millis(50);
 
-/// For the store to take what the operator wants, and how often it is tried where others want something too.
-const WISH_WITHIN: Duration = Duration::from_secs(3);
-const WISH_TRIES: u32 = 5;
 /// A database that flaps fails over no more than once in this time.
 const APART: Duration = Duration::from_secs(60);
 
@@ -68,13 +68,6 @@ enum Ended {
         oneshot::Sender<Result<Box<Change>, String>>,
         Result<hands::Checked, hands::Refusal>,
     ),
-}
-
-/// What the operator asked for.
-struct Asked {
-    verb: Verb,
-    reply: oneshot::Sender<Result<String, Problem>>,
-    tries: u32,
 }
 
 /// The machine and all that it works with, once PostgreSQL is in hand.
@@ -261,7 +254,7 @@ impl Shell {
             }
             Order::Change(change) => self.change(life, *change),
             Order::Verb { verb, reply } => {
-                self.wish(life, Asked { verb: translated(verb), reply, tries: 0 });
+                self.wish(life, Asked::new(verb, reply));
             }
         }
     }
@@ -285,50 +278,6 @@ impl Shell {
         // Where the hosts are stays, and some of it was looked up.
         self.hands = hands::Settings { peers: self.hands.peers.clone(), ..change.hands };
         self.lag = change.lag;
-    }
-
-    /// Puts what the operator wants into the store, if it can be wanted.
-    fn wish(&mut self, life: &mut Life, asked: Asked) {
-        let wish = life.machine.wish(&asked.verb);
-        let (Some(store), Ok((revision, wish))) = (&life.store, &wish) else {
-            let why = wish.err().unwrap_or_else(|| "the coordination store has not answered yet".to_owned());
-            let _ = asked.reply.send(Err(Problem::new(format!("{}: {why}", self.name))));
-            return;
-        };
-        let value = Value::Wish(wish.clone());
-        let deadline = Instant::now() + WISH_WITHIN;
-        let set = store.shelf.set(0, Register::Wish, *revision, &value, deadline);
-        life.begun.spawn(async move { Ended::Wished(asked, value, set.await) });
-    }
-
-    fn wished(&mut self, life: &mut Life, mut asked: Asked, value: &Value, answer: Answer) {
-        let won = answer.won();
-        let Some(store) = &mut life.store else { return };
-        if won {
-            self.troubles.written();
-        }
-        let (inputs, error) = store.shelf.answered(answer);
-        for input in inputs {
-            match input {
-                Input::Set { outcome: Outcome::Done(revision), .. } => {
-                    let (register, value) = (Register::Wish, value.clone());
-                    life.give(Input::Changed { register, revision, value });
-                }
-                Input::Set { .. } => {}
-                news => life.give(news),
-            }
-        }
-        asked.tries += 1;
-        match error {
-            Some(error) => drop(asked.reply.send(Err(Problem::new(format!("{}: {error}", self.name))))),
-            None if won => drop(asked.reply.send(Ok(follows(&asked.verb)))),
-            // Somebody wished something else meanwhile.
-            None if asked.tries < WISH_TRIES => self.wish(life, asked),
-            None => {
-                let why = format!("{}: others wish too; ask again", self.name);
-                let _ = asked.reply.send(Err(Problem::new(why)));
-            }
-        }
     }
 
     fn seen(&mut self, life: &mut Life, seen: Seen) {
@@ -518,26 +467,6 @@ async fn seen(store: &mut Option<Open>) -> Seen {
     match store {
         Some(store) => store.watch.next().await,
         None => std::future::pending().await,
-    }
-}
-
-fn translated(verb: DatabaseVerb) -> Verb {
-    match verb {
-        DatabaseVerb::Switchover { to, force } => Verb::Switchover { to: to.map(Host::from), force },
-        DatabaseVerb::Pause => Verb::Pause,
-        DatabaseVerb::Resume => Verb::Resume,
-        DatabaseVerb::Reinit { host } => Verb::Reinit { host: Host::from(host) },
-    }
-}
-
-/// What the operator is told.
-fn follows(verb: &Verb) -> String {
-    match verb {
-        Verb::Switchover { to: Some(to), .. } => format!("hands over to {to}"),
-        Verb::Switchover { to: None, .. } => "hands over to the best standby".to_owned(),
-        Verb::Pause => "is paused: it serves on, and nobody takes over until it is resumed".to_owned(),
-        Verb::Resume => "is taken care of again".to_owned(),
-        Verb::Reinit { host } => format!("{host} sets its data aside and copies the primary's"),
     }
 }
 
