@@ -184,7 +184,8 @@ fn marks(result: &CaseReport) -> Vec<(f64, String)> {
     say(result.noticed_ms, "noticed");
     say(course.decided_ms, "decided");
     say(result.taken_over_ms, "taken over");
-    say(gap(result).map(|(_, to)| to), "first success");
+    // A gap of after the healing is shaded, and was not the fault's.
+    say(gap(result).filter(|(from, _)| *from < course.healed_ms).map(|(_, to)| to), "first success");
     say(result.fault.lasts().then_some(course.healed_ms), "healed");
     say(result.recovered_ms.map(|recovered| course.healed_ms + recovered), "healthy again");
     marks
