@@ -110,8 +110,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let report = report.context("nothing was measured")?;
     let mut out = anstream::stdout().lock();
     if args.json {
-        serde_json::to_writer(&mut out, &Printed { report: &report, measured: &all })?;
-        writeln!(out)?;
+        writeln!(out, "{}", serde_json::to_string(&Printed { report: &report, measured: &all })?)?;
     } else {
         for line in text::lines(&report, terminal::width()) {
             writeln!(out, "{line}")?;

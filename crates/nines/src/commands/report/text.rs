@@ -73,7 +73,10 @@ fn subject(of: &SubjectReport, report: &Report, width: Option<usize>, out: &mut 
     ));
     let head = ["", "BY TIME", "BETWEEN", "UP", "DOWN", "UNKNOWN", "BY REQUEST", "BETWEEN", "GOOD"];
     let mut rows = vec![head.map(|text| Cell::new(text, DIM)).to_vec()];
-    rows.extend(of.windows.iter().map(|window| row(window, report.objective)));
+    // Of windows that reach further back than anything was measured, one says it all.
+    let news = |place: &usize| *place == 0 || of.windows[place - 1].from != of.windows[*place].from;
+    let windows = (0..of.windows.len()).filter(news).map(|place| &of.windows[place]);
+    rows.extend(windows.map(|window| row(window, report.objective)));
     out.extend(table(&rows, width));
     for window in &of.windows {
         if let (Some(all), Some(some)) = (window.by_time, window.by_time_of_some)
