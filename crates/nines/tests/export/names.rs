@@ -9,8 +9,8 @@ use nines_control::event::Event;
 use nines_control::failover;
 use nines_control::statistics::{ListenerStatistics, MemberStatistics, PoolStatistics, Refused, Statistics};
 use nines_control::status::{
-    DatabaseMember, DatabaseRole, DatabaseStatus, FileStatus, Health, ListenerStatus, MemberStatus, Phase,
-    PoolStatus, Standing, Status, VirtualIpStatus, Wish,
+    DatabaseMember, DatabaseRole, DatabaseStatus, FileStatus, Health, ListenerStatus, MeasuredStatus,
+    MemberStatus, Phase, PoolStatus, Standing, Status, VirtualIpStatus, Wish,
 };
 use nines_control::traffic::Failure;
 use nines_control::vrrp::Cause;
@@ -28,6 +28,9 @@ impl Source for Fake {
     }
     async fn events(&self, _: u64) -> Result<Vec<Event>, Gone> {
         Ok(Vec::new())
+    }
+    async fn measured(&self, _: u64) -> Result<String, Gone> {
+        Err(Gone)
     }
     async fn newer(&self, _: u64) {}
     async fn wish(&self, _: String, _: Wish) -> Result<Result<Vec<String>, Problem>, Gone> {
@@ -85,6 +88,12 @@ fn sample() -> Status {
             ..Statistics::default()
         },
         events: BTreeMap::new(),
+        objective_fraction: 0.999,
+        measured: vec![MeasuredStatus {
+            kind: "listener".to_owned(),
+            name: "front/http-1".to_owned(),
+            ..MeasuredStatus::default()
+        }],
     }
 }
 
@@ -204,7 +213,8 @@ fn check(text: &str, served: &Served, recorded: &BTreeSet<String>) {
                 }
                 let values = known.get(label).unwrap_or_else(|| panic!("{name} has no label {label}"));
                 // Names of a system are its own; the words are nines'.
-                let is_word = !["listener", "virtual_ip", "database", "pool", "member"].contains(&label);
+                let is_word =
+                    !["listener", "virtual_ip", "database", "pool", "member", "subject"].contains(&label);
                 if is_word && !value.contains('[') {
                     for word in value.split('|') {
                         assert!(values.contains(word), "{name}{{{label}{operator}{word}}} is never served");
