@@ -6,7 +6,7 @@
 //! removed.
 //!
 //! The format is our own for one reason: a daemon that serves must not end because of what stands in a file about the past. The
-//! embedded stores that were looked at answer a damaged page with a panic; here every byte is looked at as if a stranger had sent it.
+//! embedded store that fits best answers some damaged pages with a panic; here every byte is looked at as if a stranger had sent it.
 //!
 //! Everything blocks; who must not wait has a thread for it.
 

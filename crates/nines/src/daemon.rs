@@ -187,8 +187,8 @@ impl Daemon {
     async fn run(mut self) -> anyhow::Result<ExitCode> {
         let code = self.until_told().await;
         self.look();
-        self.measure.end(Instant::now()).await;
         self.let_addresses_go().await;
+        self.measure.end(Instant::now()).await;
         Ok(code)
     }
 

@@ -75,11 +75,11 @@ impl Minute {
         *self == Self::default()
     }
 
-    /// Of its seconds only `from..to`, counted from its beginning. Its requests are in if its first second is.
+    /// Of its seconds only `from..to`, counted from its beginning. Its requests are in if any of its seconds is.
     pub fn part(&self, from: u64, to: u64) -> Self {
         let below = |end: u64| if end >= MINUTE { ALL } else { (1 << end) - 1 };
         let mask = below(to) & !below(from);
-        let (good, bad) = if from == 0 && to > 0 { (self.good, self.bad) } else { (0, 0) };
+        let (good, bad) = if from < to.min(MINUTE) { (self.good, self.bad) } else { (0, 0) };
         Self { up: self.up & mask, down: self.down & mask, good, bad }
     }
 }
@@ -104,11 +104,11 @@ mod tests {
     }
 
     #[test]
-    fn a_part_has_its_seconds_and_the_requests_of_a_minute_that_begins_in_it() {
+    fn a_part_has_its_seconds_and_all_requests() {
         let minute = Minute { good: 7, bad: 1, ..Minute::all_up(0) };
         assert_eq!(minute.part(0, 60), minute);
         assert_eq!((minute.part(0, 1).up(), minute.part(0, 1).good), (1, 7));
-        assert_eq!((minute.part(1, 60).up(), minute.part(1, 60).bad), (59, 0));
+        assert_eq!((minute.part(1, 60).up(), minute.part(1, 60).bad), (59, 1));
         assert!(minute.part(30, 30).is_empty());
     }
 }

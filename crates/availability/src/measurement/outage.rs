@@ -140,6 +140,9 @@ fn tell(outage: &mut Outage, series: &Series, events: &[(&str, &Noted)], related
             why: event.why.clone(),
         })
         .collect();
+    // What went well before it has nothing to do with it.
+    let good = |what| matches!(what, Milestone::Rerouted | Milestone::Promoted);
+    timeline.retain(|moment| moment.at_ms >= outage.from * 1000 || !good(moment.what));
     timeline.sort_by_key(|moment| moment.at_ms);
     timeline.truncate(MOMENTS);
     let reason = timeline.iter().find(|moment| moment.what == Milestone::Detected);

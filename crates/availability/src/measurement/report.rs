@@ -302,3 +302,6 @@ impl Comparison {
 pub fn usual_windows() -> Vec<(String, u64)> {
     WINDOWS.iter().map(|&(name, seconds)| (name.to_owned(), seconds)).collect()
 }
+
+#[cfg(test)]
+mod tests;

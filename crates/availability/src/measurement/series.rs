@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::{DAY, MINUTE, Minute, Second, State, Totals};
 
 const MINUTES: u64 = DAY / MINUTE;
+/// What is later has been made up.
+const LAST_DAY: u64 = 30_000_000;
 
 /// A day that is over, or a copy of one that is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +111,7 @@ impl Series {
         closed.chain(open).filter(move |(number, of)| range.contains(number) && !of.is_empty())
     }
 
-    /// Of the seconds `from..to`; the requests are those of the minutes that begin in there.
+    /// Of the seconds `from..to`; requests by whole minutes, also where only a part of one is in there.
     pub fn totals(&self, from: Second, to: Second) -> Totals {
         let mut sum = Totals::default();
         if to <= from {
@@ -352,7 +354,15 @@ impl<'de> Deserialize<'de> for Series {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error as _;
         let mut series = Self::default();
-        for (number, text) in BTreeMap::<u64, String>::deserialize(deserializer)? {
+        // As text: not every way to read JSON makes numbers of keys.
+        let days =
+            BTreeMap::<String, String>::deserialize(deserializer)?.into_iter().map(|(number, text)| {
+                let number = number.parse::<u64>().ok().filter(|number| *number < LAST_DAY);
+                number.map(|number| (number, text)).ok_or_else(|| D::Error::custom("a day is a number"))
+            });
+        let mut days = days.collect::<Result<Vec<_>, _>>()?;
+        days.sort_unstable();
+        for (number, text) in days {
             let digits = text.as_bytes().chunks(2).map(|pair| {
                 let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?;
                 u8::from_str_radix(pair, 16).ok()
@@ -362,9 +372,6 @@ impl<'de> Deserialize<'de> for Series {
                 .ok_or_else(|| D::Error::custom("a day is hexadecimal"))?;
             let day =
                 Day::from_bytes(&bytes).map_err(|Unreadable| D::Error::custom("a day can't be read"))?;
-            if number > u64::MAX / DAY / 2 {
-                return Err(D::Error::custom("a day is too late"));
-            }
             series.put_day(number, &day);
         }
         Ok(series)

@@ -5,7 +5,7 @@
 mod keeper;
 mod looks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -65,6 +65,8 @@ pub(super) struct Measure {
     watches: BTreeMap<Subject, Watch>,
     /// Since the daemon started.
     counted: BTreeMap<Subject, Totals>,
+    /// What there is to look at now.
+    present: BTreeSet<Subject>,
     noted: u64,
     keeper: Keeper,
     directory: PathBuf,
@@ -103,6 +105,7 @@ impl Measure {
             axis: None,
             watches: BTreeMap::new(),
             counted: BTreeMap::new(),
+            present: BTreeSet::new(),
             noted: 0,
             keeper: Keeper::start(directory.clone(), host),
             directory,
@@ -207,15 +210,19 @@ impl Measure {
             }
             (counted.good, counted.bad) = (counted.good + good, counted.bad + bad);
         }
-        // What a reload took away is no subject any more; what was measured of it stays.
-        self.watches.retain(|subject, _| looks.contains_key(subject));
-        self.counted.retain(|subject, _| looks.contains_key(subject));
+        // What a reload took away is told no more. It may come back, and its counters with it.
+        if !looks.keys().eq(&self.present) {
+            self.present = looks.keys().cloned().collect();
+            self.figures = None;
+        }
         for event in events {
             self.noted = event.sequence;
             self.note(event, ahead_ms);
         }
         self.next = self.after(now);
-        self.history.trim(tick.to);
+        if tick.to.is_multiple_of(MINUTE) {
+            self.history.trim(tick.to);
+        }
         if now.duration_since(self.keeping.last) >= KEEP {
             self.keep(tick.to, now);
         }
@@ -329,11 +336,9 @@ impl Measure {
         let second = self.axis.as_ref().map_or(0, |axis| axis.name(now.duration_since(self.started)));
         let objective =
             Objective { target: Availability::from_fraction(self.about.objective), window: OBJECTIVE_WINDOW };
-        let figures: Vec<MeasuredStatus> = self
-            .counted
-            .iter()
-            .map(|(subject, since)| self.figure(subject, since, &objective, second))
-            .collect();
+        let present = self.counted.iter().filter(|(subject, _)| self.present.contains(subject));
+        let figures: Vec<MeasuredStatus> =
+            present.map(|(subject, since)| self.figure(subject, since, &objective, second)).collect();
         self.figures = Some((now, figures.clone()));
         figures
     }

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod load;
+mod measured;
 mod world;
 
 use std::collections::BTreeSet;

@@ -134,7 +134,17 @@ impl Daemon {
 
     /// `by`: a program, with arguments, that becomes the daemon.
     pub(crate) fn start_by(by: &[&str], text: &str, log: &str) -> Self {
+        Self::start_as(by, text, log, |_| ())
+    }
+
+    /// `prepare`: what is in its directory before.
+    pub(crate) fn start_in(file: &File, prepare: impl FnOnce(&std::path::Path)) -> Self {
+        Self::start_as(&[], &file.text(), "log", prepare)
+    }
+
+    fn start_as(by: &[&str], text: &str, log: &str, prepare: impl FnOnce(&std::path::Path)) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        prepare(directory.path());
         std::fs::write(directory.path().join("shop.toml"), text).unwrap();
         let log = std::fs::File::create(directory.path().join(log)).unwrap();
         let child = Self::command(by, &directory).stderr(log).spawn().unwrap();
@@ -146,6 +156,13 @@ impl Daemon {
         };
         eventually("the daemon answers", || daemon.runtime.block_on(daemon.client.status()).ok());
         daemon
+    }
+
+    /// After its end, where it was.
+    pub(crate) fn start_again(&mut self) {
+        let log = std::fs::File::options().append(true).open(self.directory.path().join("log")).unwrap();
+        self.process = Process(Self::command(&[], &self.directory).stderr(log).spawn().unwrap());
+        eventually("the daemon answers", || self.runtime.block_on(self.client.status()).ok());
     }
 
     pub(crate) fn serving(file: &File) -> Self {

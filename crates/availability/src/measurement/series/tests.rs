@@ -19,8 +19,9 @@ impl Log {
     fn totals(&self, from: Second, to: Second) -> Totals {
         let of =
             |state: State| self.states.range(from..to).filter(|(_, other)| **other == state).count() as u64;
-        let begins_inside = |second: Second| (from..to).contains(&(second / 60 * 60));
-        let inside = || self.requests.iter().filter(|(second, ..)| begins_inside(*second));
+        let minute = |second: Second| second / 60 * 60..second / 60 * 60 + 60;
+        let in_part = |second: Second| from < to && minute(second).start < to && from < minute(second).end;
+        let inside = || self.requests.iter().filter(|(second, ..)| in_part(*second));
         Totals {
             seconds: to - from,
             up: of(State::Up),

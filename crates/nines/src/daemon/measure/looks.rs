@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use nines_availability::measurement::{Kind, Look, Subject};
 use nines_control::failover::NO_STORE;
 use nines_control::statistics::Statistics;
-use nines_control::status::{DatabaseStatus, ListenerStatus, PoolStatus, Standing, VirtualIpStatus};
+use nines_control::status::{
+    DatabaseStatus, Health, ListenerStatus, MemberStatus, PoolStatus, Standing, VirtualIpStatus,
+};
 use nines_system::{HostId, System};
 
 pub(crate) type Looks = BTreeMap<Subject, Look>;
@@ -54,7 +56,9 @@ impl Sight<'_> {
 
     fn serves(&self, pool: &str) -> bool {
         let pool = self.pools.iter().find(|one| one.name == pool);
-        pool.is_some_and(|pool| pool.members.iter().any(|member| member.eligible))
+        // Where too few are healthy all may get traffic. That they are tried does not make them able.
+        let able = |member: &MemberStatus| member.eligible && member.health != Health::Down;
+        pool.is_some_and(|pool| pool.members.iter().any(able))
     }
 
     /// Where there are virtual addresses, clients come to who holds them. Else each host is asked.
