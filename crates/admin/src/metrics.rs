@@ -133,9 +133,7 @@ fn listeners(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     page.gauge(
         "nines_listener_open",
         "1 while the listener accepts connections",
-        status.listeners.iter().map(|one| {
-            (vec![("listener", one.name.as_str()), ("protocol", one.protocol.as_str())], flag(one.open))
-        }),
+        status.listeners.iter().map(|one| (vec![("listener", one.name.as_str())], flag(one.open))),
     )?;
     let by_listener = |count: fn(&nines_control::statistics::ListenerStatistics) -> u64| {
         all.iter().map(move |one| (vec![("listener", one.name.as_str())], count(one)))

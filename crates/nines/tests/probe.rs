@@ -93,7 +93,7 @@ fn probe(args: &[&str]) -> Command {
     command
 }
 
-fn run(args: &[&str]) -> Output {
+fn run_probe(args: &[&str]) -> Output {
     probe(args).output().unwrap()
 }
 
@@ -105,14 +105,14 @@ fn json(output: &Output) -> Value {
 
 /// The only target of a short run, as JSON.
 fn target(args: &[&str]) -> Value {
-    let all = json(&run(&[args, &["--json", "--every", "50ms", "--for", "1s"]].concat()));
+    let all = json(&run_probe(&[args, &["--json", "--every", "50ms", "--for", "1s"]].concat()));
     all["targets"][0].clone()
 }
 
 #[test]
 fn a_service_that_answers_is_available_and_its_bound_is_what_so_few_questions_can_show() {
     let server = Server::start(Mode::Good);
-    let output = run(&[
+    let output = run_probe(&[
         &server.url(),
         "--every",
         "50ms",
@@ -399,7 +399,7 @@ fn what_was_seen_is_kept_and_what_was_not_stays_unknown() {
     let ledger = ledger.to_str().unwrap();
     let url = server.url();
     let run = || {
-        let output = run(&[
+        let output = run_probe(&[
             &url,
             "--every",
             "200ms",
@@ -412,7 +412,7 @@ fn what_was_seen_is_kept_and_what_was_not_stays_unknown() {
             "--json",
         ]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let measured: Measured = serde_json::from_value(json(&output)["measured"].clone()).unwrap();
+        let measured: Measured = serde_json::from_value(json(&output)["measured"][0].clone()).unwrap();
         measured
     };
     let first = run();
@@ -442,4 +442,17 @@ fn what_was_seen_is_kept_and_what_was_not_stays_unknown() {
     assert_eq!((of(&second).bad, of(&first).good), (totals.bad, totals.good));
     let kinds: Vec<&str> = kept.history.events().map(|event| event.kind.as_str()).collect();
     assert_eq!(kinds, ["down"]);
+
+    // `nines report` reads either.
+    let summary = folder.path().join("probe.json");
+    let told = run_probe(&[&url, "--for", "1s", "--vantage", "office", "--json"]);
+    std::fs::write(&summary, told.stdout).unwrap();
+    let report = Command::new(env!("CARGO_BIN_EXE_nines"))
+        .args(["report", "--no-daemon", "--json", "--with", ledger, "--with", summary.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let report = json(&report);
+    let subject = &report["subjects"][0];
+    assert_eq!((&subject["kind"], &subject["name"]), (&"url".into(), &url.into()), "{report}");
+    assert_eq!(subject["vantages"], serde_json::json!(["home", "office"]));
 }

@@ -33,14 +33,14 @@ fn healthy() -> Series {
         put(of("nines_worker_stall_seconds", host, ""), "0.1");
     }
     for host in ["lb1", "lb2"] {
-        for (listener, protocol) in [("front/http-80", "http"), ("front/tcp-5432", "tcp")] {
-            let name = format!(r#"listener="{listener}""#);
-            put(of("nines_listener_open", host, &format!(r#"{name},protocol="{protocol}""#)), "1");
-            put(of("nines_connections_accepted_total", host, &name), "0+60");
-            put(of("nines_refused_total", host, &format!(r#"{name},cause="no-member""#)), "0");
-            let asked = if protocol == "http" { "5000+600" } else { "0" };
-            put(of("nines_requests_total", host, &format!(r#"{name},code_class="2xx""#)), asked);
-            put(of("nines_requests_total", host, &format!(r#"{name},code_class="5xx""#)), "0");
+        for listener in ["front/http-80", "front/tcp-5432"] {
+            put(of("nines_listener_open", host, &format!(r#"listener="{listener}""#)), "1");
+            let subject = format!(r#"kind="listener",subject="{listener}""#);
+            put(
+                of("nines_measured_requests_total", host, &format!(r#"{subject},outcome="good""#)),
+                "5000+600",
+            );
+            put(of("nines_measured_requests_total", host, &format!(r#"{subject},outcome="bad""#)), "0");
         }
         let address = r#"virtual_ip="front/10.0.0.100""#;
         for (state, at) in [("master", "lb1"), ("backup", "lb2"), ("off", "")] {
@@ -129,16 +129,11 @@ fn in_order<'a>() -> Vec<Wrong<'a>> {
     let silent: &[(u32, &[&str])] = &[(5, &[]), (30, &[]), (70, &[])];
     vec![
         wrong("everything is in order", &[], silent),
-        wrong(
-            "nobody asks for anything",
-            &[(&["nines_requests_total"], "7x90"), (&["accepted"], "3x90")],
-            silent,
-        ),
+        wrong("nobody asks for anything", &[(&["nines_measured"], "7x90")], silent),
         wrong(
             "lb1 starts anew, once",
             &[
-                (&["nines_requests_total", "lb1", "http", "2xx"], "5000+600x9 0+600x80"),
-                (&["nines_connections", "lb1"], "5000+60x9 0+60x80"),
+                (&["nines_measured", "lb1", "http", "good"], "5000+600x9 0+600x80"),
                 (&["nines_uptime", "lb1"], "9000+60x9 0+60x80"),
                 (&["nines_phase", "lb1", "starting"], "0x9 1x1 0x79"),
                 (&["nines_listener_open", "lb1"], "1x9 0x1 1x79"),
@@ -153,7 +148,7 @@ fn in_order<'a>() -> Vec<Wrong<'a>> {
             &[
                 (&["nines_host_ready", "lb1"], OFF),
                 (&["nines_listener_open", "lb1"], OFF),
-                (&["nines_requests_total", "lb1", "http", "2xx"], "5000+600x9 10400x80"),
+                (&["nines_measured", "lb1", "http", "good"], "5000+600x9 10400x80"),
                 (&["nines_virtual_ip_state", "lb1", "master"], OFF),
                 (&["nines_virtual_ip_state", "lb1", "backup"], ON),
                 (&["nines_virtual_ip_state", "lb2", "master"], ON),

@@ -9,8 +9,8 @@ use nines_control::event::Event;
 use nines_control::failover;
 use nines_control::statistics::{ListenerStatistics, MemberStatistics, PoolStatistics, Refused, Statistics};
 use nines_control::status::{
-    DatabaseMember, DatabaseRole, DatabaseStatus, FileStatus, Health, ListenerStatus, MemberStatus, Phase,
-    PoolStatus, Standing, Status, VirtualIpStatus, Wish,
+    DatabaseMember, DatabaseRole, DatabaseStatus, FileStatus, Health, ListenerStatus, MeasuredStatus,
+    MemberStatus, Phase, PoolStatus, Standing, Status, VirtualIpStatus, Wish,
 };
 use nines_control::traffic::Failure;
 use nines_control::vrrp::Cause;
@@ -53,8 +53,6 @@ fn sample() -> Status {
         version: 1,
         system: "shop".to_owned(),
         objective: "99.9 %".to_owned(),
-        objective_fraction: 0.999,
-        measured: Vec::new(),
         host: "lb1".to_owned(),
         program: "0.1.0".to_owned(),
         pid: 1,
@@ -90,6 +88,12 @@ fn sample() -> Status {
             ..Statistics::default()
         },
         events: BTreeMap::new(),
+        objective_fraction: 0.999,
+        measured: vec![MeasuredStatus {
+            kind: "listener".to_owned(),
+            name: "front/http-1".to_owned(),
+            ..MeasuredStatus::default()
+        }],
     }
 }
 
@@ -209,7 +213,8 @@ fn check(text: &str, served: &Served, recorded: &BTreeSet<String>) {
                 }
                 let values = known.get(label).unwrap_or_else(|| panic!("{name} has no label {label}"));
                 // Names of a system are its own; the words are nines'.
-                let is_word = !["listener", "virtual_ip", "database", "pool", "member"].contains(&label);
+                let is_word =
+                    !["listener", "virtual_ip", "database", "pool", "member", "subject"].contains(&label);
                 if is_word && !value.contains('[') {
                     for word in value.split('|') {
                         assert!(values.contains(word), "{name}{{{label}{operator}{word}}} is never served");

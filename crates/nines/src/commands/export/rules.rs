@@ -84,52 +84,24 @@ pub(super) fn good(window: &str) -> String {
     format!("listener:nines_good:ratio_rate{window}")
 }
 
-/// Requests a second of an HTTP listener that got an answer.
-fn http_asked(about: &About, window: &str) -> String {
-    format!("sum by (job, listener) (rate({}[{window}])) > 0", about.of("nines_requests_total", ""))
-}
-
-/// Connections a second, of a TCP listener.
-fn tcp_asked(about: &About, window: &str) -> String {
-    format!(
-        "sum by (job, listener) (rate({}[{window}])) > 0\n  and on (job, listener) last_over_time({}[{window}])",
-        about.of("nines_connections_accepted_total", ""),
-        about.of("nines_listener_open", r#"protocol="tcp""#)
-    )
-}
-
-/// Answers of the kind "it is not your fault", nines' own and the members'.
-fn http_failed(about: &About, window: &str) -> String {
-    format!(
-        "sum by (job, listener) (rate({}[{window}]))",
-        about.of("nines_requests_total", r#"code_class="5xx""#)
-    )
-}
-
-/// Connections that nobody could be found for.
-fn tcp_failed(about: &About, window: &str) -> String {
-    let cause = format!(r#"cause!~"{CLIENTS_OWN}""#);
-    format!("sum by (job, listener) (rate({}[{window}]))", about.of("nines_refused_total", &cause))
+/// What was asked of each listener by second, and ended so (`nines report` counts the same): requests, and of TCP listeners connections.
+/// What is the client's own doing is not in it.
+fn ended(about: &About, outcome: &str, window: &str) -> String {
+    let labels = format!(r#"kind="listener"{outcome}"#);
+    let rate = format!("rate({}[{window}])", about.of("nines_measured_requests_total", &labels));
+    format!(r#"sum by (job, listener) (label_replace({rate}, "listener", "$1", "subject", "(.+)"))"#)
 }
 
 fn asked(about: &About, window: &str) -> String {
-    format!("(\n  {}\n) or (\n  {}\n)", http_asked(about, window), tcp_asked(about, window))
+    format!("{} > 0", ended(about, "", window))
 }
 
 fn failed(about: &About, window: &str) -> String {
-    let is_tcp = format!(
-        "and on (job, listener) last_over_time({}[{window}])",
-        about.of("nines_listener_open", r#"protocol="tcp""#)
-    );
-    format!("(\n  {}\n  {is_tcp}\n) or (\n  {}\n)", tcp_failed(about, window), http_failed(about, window))
+    ended(about, r#",outcome="bad""#, window)
 }
 
 fn share(about: &About, window: &str) -> String {
-    let of = |failed: String, asked: String| format!("(\n  {failed}\n  / (\n  {asked}\n  )\n)");
-    let tcp = of(tcp_failed(about, window), tcp_asked(about, window));
-    let http = of(http_failed(about, window), http_asked(about, window));
-    // A TCP listener has no requests, so that what is asked of it is found second.
-    format!("1 - (\n{http} or {tcp}\n)")
+    format!("1 - (\n  {}\n  / ({})\n)", failed(about, window), asked(about, window))
 }
 
 /// Each minute counts by what was asked in it.

@@ -123,7 +123,7 @@ pub(super) fn summary(about: &About, seen: &[Seen], json: Option<&Measured>) -> 
         let targets: Vec<Value> = seen.iter().map(|one| as_json(about, one)).collect();
         let all = json!({
             "version": 1, "vantage": about.vantage, "lasted_s": about.lasted.as_secs_f64(), "every_s": about.every.as_secs_f64(),
-            "objective": about.promised, "targets": targets, "measured": measured,
+            "objective": about.promised, "targets": targets, "measured": [measured],
         });
         writeln!(out, "{all:#}")?;
         return Ok(());
