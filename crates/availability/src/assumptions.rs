@@ -10,6 +10,10 @@ use crate::bounds::{Interval, clopper_pearson};
 use crate::distribution::Hours;
 use crate::nines::HOURS_PER_YEAR;
 
+/// As many failovers an assumed coverage counts for, beside those that were rehearsed: its bounds are about as wide as twenty
+/// tries leave them.
+const ASSUMED_WEIGHS: f64 = 20.0;
+
 /// A figure, between which bounds it may lie, and who says so.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Figure {
@@ -245,13 +249,13 @@ impl Assumptions {
         match self.rehearsed.get(component) {
             Some(of) if of.failovers > 0 => {
                 let missed = clopper_pearson(of.missed, of.failovers, 0.9);
+                let (low, high) = (1.0 - missed.high, 1.0 - missed.low);
+                // A few tries move what was taken for granted before, many take its place (a beta distribution's mean).
+                let before = self.coverage.value.likely * ASSUMED_WEIGHS;
+                let came = (of.failovers - of.missed.min(of.failovers)) as f64;
+                let likely = (before + came) / (ASSUMED_WEIGHS + of.failovers as f64);
                 Figure {
-                    // None of a few missed does not mean that none of many will: half of what could still be.
-                    value: Interval {
-                        low: 1.0 - missed.high,
-                        likely: 1.0 - (of.missed as f64 + 0.5) / (of.failovers as f64 + 1.0),
-                        high: 1.0 - missed.low,
-                    },
+                    value: Interval { low, likely: likely.clamp(low, high), high },
                     origin: Origin::Measured,
                     source: format!("{} of {} failovers came about", of.failovers - of.missed, of.failovers),
                 }
@@ -369,6 +373,8 @@ mod tests {
         assert_eq!(few.origin, Origin::Measured);
         // Ten without a miss are not worth much yet.
         assert!(few.value.low < 0.75 && few.value.high == 1.0 && few.value.likely < 1.0, "{few:?}");
+        // And yet more than nothing.
+        assert!(few.value.likely > assumptions.coverage.value.likely, "{few:?}");
         let many = assumptions.coverage("main").value;
         assert!(many.low > 0.98 && many.high < 0.996 && (many.likely - 0.99).abs() < 0.001, "{many:?}");
         let [best, worst] = [Case::Best, Case::Worst].map(|case| assumptions.rates(case).coverage("main"));

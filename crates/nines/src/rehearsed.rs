@@ -48,13 +48,13 @@ pub(crate) struct Tried {
     pub(crate) why: Vec<String>,
     pub(crate) predicted: Option<Predicted>,
     pub(crate) difference: Option<String>,
-    /// How often it was played with this file, and of these, how often nobody took over in time.
+    /// How often it was played with this file, and of these, how often nobody took over before it was healed.
     pub(crate) times: u64,
     pub(crate) missed: u64,
-    /// Of these, how often somebody did before it was healed, later than was promised.
+    /// How often somebody did, later than was promised.
     #[serde(default)]
     pub(crate) late: u64,
-    /// The longest gap of those that were taken over in time.
+    /// The longest gap of those that were taken over.
     pub(crate) longest_taken_over_ms: Option<f64>,
 }
 
@@ -89,23 +89,26 @@ impl Tried {
             late: 0,
             longest_taken_over_ms: None,
         };
-        match tried.is_missed() {
-            true => (tried.missed, tried.late) = (1, u64::from(tried.is_late())),
-            false => tried.longest_taken_over_ms = Some(tried.longest_gap_ms),
+        if tried.is_missed() {
+            tried.missed = 1;
+        } else {
+            tried.late = u64::from(tried.is_late());
+            tried.longest_taken_over_ms = Some(tried.longest_gap_ms);
         }
         tried
     }
 
-    /// Whether nobody took over in time: longer than was promised, or not before it was healed.
+    /// Whether nobody took over before it was healed.
     fn is_missed(&self) -> bool {
-        let late = self.promised_gap_ms.is_some_and(|promised| self.longest_gap_ms > promised);
-        (late && self.verdict == Verdict::Broken) || self.longest_gap_ms >= self.seconds * 1e3
+        let healed = self.seconds * 1e3;
+        let taken_over = self.taken_over_ms.is_some_and(|taken_over| taken_over < healed);
+        self.longest_gap_ms >= healed && !taken_over
     }
 
-    /// Of one that was missed: whether it came about all the same, by itself.
+    /// Of one that was not missed: whether clients waited longer than was promised.
     fn is_late(&self) -> bool {
-        let healed = self.seconds * 1e3;
-        self.longest_gap_ms < healed || self.taken_over_ms.is_some_and(|taken_over| taken_over < healed)
+        let late = self.promised_gap_ms.is_some_and(|promised| self.longest_gap_ms > promised);
+        late && self.verdict == Verdict::Broken
     }
 
     fn is_same_case(&self, other: &Self) -> bool {

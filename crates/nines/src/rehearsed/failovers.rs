@@ -32,7 +32,7 @@ pub(crate) fn failovers(service: &Service, tried: &[Tried]) -> BTreeMap<String, 
     all
 }
 
-/// How many of somebody's missed failovers came about all the same, later than was promised.
+/// How many of somebody's failovers came about later than was promised.
 pub(crate) fn late(service: &Service, tried: &[Tried], name: &str) -> u64 {
     let of_it = tried.iter().filter(|case| case.late > 0 && of(service, case).iter().any(|of| of == name));
     of_it.map(|case| case.late).sum()
