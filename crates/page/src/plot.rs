@@ -90,12 +90,19 @@ pub struct Panel {
     series: Vec<Series>,
     limits: Vec<Limit>,
     range: Option<(f64, f64)>,
+    strip: bool,
 }
 
 impl Panel {
     /// `label`: what is counted, short enough to stand along the panel's height.
     pub fn new(label: impl Into<String>, unit: Unit, height: f64) -> Self {
-        Self { label: label.into(), unit, height, series: Vec::new(), limits: Vec::new(), range: None }
+        let (series, limits) = (Vec::new(), Vec::new());
+        Self { label: label.into(), unit, height, series, limits, range: None, strip: false }
+    }
+
+    /// States and not figures: without an axis, from 0 to 1, and the label beside it.
+    pub fn strip(label: impl Into<String>, height: f64) -> Self {
+        Self { strip: true, ..Self::new(label, Unit::Share, height).range(0.0, 1.0) }
     }
 
     pub fn series(mut self, series: Series) -> Self {
