@@ -186,6 +186,7 @@ pub struct Plot {
     panels: Vec<Panel>,
     marks: Vec<Mark>,
     bands: Vec<Band>,
+    legend: bool,
 }
 
 impl Plot {
@@ -199,7 +200,8 @@ impl Plot {
     ) -> Self {
         let (title, description) = (title.into(), description.into());
         let (from, to) = some_range(range);
-        Self { title, description, from, to, unit, time: None, panels: vec![], marks: vec![], bands: vec![] }
+        let (panels, marks, bands) = (vec![], vec![], vec![]);
+        Self { title, description, from, to, unit, time: None, panels, marks, bands, legend: true }
     }
 
     /// What stands below the time axis.
@@ -223,6 +225,12 @@ impl Plot {
         self
     }
 
+    /// Of several that mean the same by the same inks, one [`legend`] says it.
+    pub fn without_legend(mut self) -> Self {
+        self.legend = false;
+        self
+    }
+
     /// How many slots must be made one so that each can be seen.
     pub fn merging(slots: usize) -> usize {
         slots.div_ceil(svg::MOST_SLOTS).max(1)
@@ -233,14 +241,21 @@ impl Plot {
         html! {
             figure.plot {
                 (scroll(&self.title, &svg::draw(self)))
-                figcaption { ul.legend {
-                    @for series in self.panels.iter().flat_map(|panel| &panel.series) {
-                        li { (svg::swatch(series)) (series.name) }
-                    }
-                } }
+                @if self.legend {
+                    figcaption { ul.legend {
+                        @for series in self.panels.iter().flat_map(|panel| &panel.series) {
+                            li { (svg::swatch(series.ink, series.shape)) (series.name) }
+                        }
+                    } }
+                }
             }
         }
     }
+}
+
+/// What areas of these inks mean, for plots without a legend of their own.
+pub fn legend(inks: &[(&str, Ink)]) -> Markup {
+    html! { ul class="legend apart" { @for (name, ink) in inks { li { (svg::swatch(*ink, Shape::Up)) (name) } } } }
 }
 
 /// What plots' patterns are, once for each page: [`crate::Document`] puts it there.

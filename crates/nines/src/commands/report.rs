@@ -124,7 +124,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     out.flush()?;
     if let Some(output) = output {
-        let file = file.as_deref().map(|file| file.display().to_string());
+        let file = file.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
         let around = page::Around { all: &all, since, file: file.as_deref() };
         output.write(&page::page(&report, &around))?;
         terminal::tell(format_args!("nines: the report is in {}", output.path().display()));

@@ -232,11 +232,11 @@ fn moment(mark: &Mark, lane: usize, layout: &Layout) -> Markup {
 }
 
 /// A little of a series, for the legend.
-pub(super) fn swatch(series: &Series) -> Markup {
-    let class = series.ink.class();
+pub(super) fn swatch(ink: Ink, shape: Shape) -> Markup {
+    let class = ink.class();
     html! {
         svg.swatch viewBox="0 0 22 12" aria-hidden="true" {
-            @if series.shape == Shape::Line {
+            @if shape == Shape::Line {
                 g transform="scale(.1)" { path class={ "line " (class) } d="M0 60h220" {} }
             } @else {
                 g transform="scale(.1)" { path class=(class) d="M0 0h220v120h-220z" {} }

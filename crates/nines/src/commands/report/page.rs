@@ -16,7 +16,7 @@ use nines_availability::measurement::{
 use nines_availability::nines::Availability;
 use nines_page::{Cell, Column, Document, Markup, Tone, badge, facts, section, slug, table};
 
-use super::text::{at, overspent, seconds, share};
+use super::text::{at, overspent, seconds};
 use crate::terminal::thousands;
 
 /// Subjects with a part of their own: those with the least budget left. Others are in the table of all.
@@ -115,7 +115,8 @@ fn head(report: &Report, around: &Around<'_>, program: &str) -> Markup {
 /// Good is said only where nothing that is unknown could make it bad.
 fn verdict(report: &Report) -> Markup {
     let all = || report.service.iter().chain(&report.subjects);
-    let whole_month = report.service.as_ref().is_some_and(|of| report.made_at - of.since >= 30 * 86_400 - 60);
+    let whole_month =
+        report.service.as_ref().is_some_and(|of| report.made_at.saturating_sub(of.since) >= 30 * 86_400 - 60);
     if report.service.is_none() {
         badge(Tone::Unsure, "nothing measured yet")
     } else if overspent(report) {
@@ -252,8 +253,9 @@ fn figures(report: &Report) -> Markup {
             Cell::words(html! { (of) }),
         ]
     };
-    let mut rows =
-        vec![row("Promised", report.objective, None, "30 days, by time and by request".to_owned())];
+    let mut promised = row("Promised", report.objective, None, "30 days, by time and by request".to_owned());
+    promised[2] = Cell::text(report.objective.as_stated());
+    let mut rows = vec![promised];
     match &report.comparison {
         Some(Comparison { predicted: [worst, likely, best], .. }) => {
             rows.push(row(
@@ -314,6 +316,14 @@ fn tone(figure: Availability, worst: Availability, objective: Availability) -> T
         (false, true) => Tone::Unsure,
         (false, false) => Tone::Good,
     }
+}
+
+/// What is left of a budget, rounded down: `24.1 %`, `−2,176 %`.
+fn share(left: f64) -> String {
+    if left > -1.0 {
+        return super::text::share(left).replace('-', "−");
+    }
+    format!("−{} %", thousands((left * -100.0).ceil() as u64))
 }
 
 /// What is left of a budget. At worst: if all that is unknown was down.
@@ -389,6 +399,8 @@ fn how() -> Markup {
                   could serve; else it is " strong { "up" } "." }
             li { "It is " strong { "unknown" } " if nobody looked, or only who can't know. Unknown is never taken for up: at worst \
                   it was all down." }
+            li { "On the strips, each slot of 5 minutes, an hour or a day is divided by what was in it; what was down or is unknown is \
+                  drawn large enough to be seen, however short it was." }
             li { "Where several looked, it is down if all who know say so." }
             li { "By request, what counts is what clients got: a failure, or a reply cut short, is bad; what clients do wrong \
                   themselves is neither good nor bad." }

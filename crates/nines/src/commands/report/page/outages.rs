@@ -71,7 +71,7 @@ fn one(n: usize, time: &Time<'_>, all: &[Measured]) -> Markup {
             @if causes.is_empty() { p.quiet { "No event tells of a cause." } } @else { p { "Cause: " (causes[0]) } }
             (rows(time, all))
             @if !moments.is_empty() {
-                (fold(&format!("Timeline of {} events", moments.len()), &timeline(&moments, time.from)))
+                (fold(&format!("Timeline: {}", count(moments.len())), &timeline(&moments, time.from)))
             }
         },
     )
@@ -154,6 +154,10 @@ fn moments<'a>(time: &Time<'a>) -> Vec<&'a Moment> {
     all.dedup_by(|one, other| one.at_ms == other.at_ms && key(one) == key(other));
     all.truncate(MOMENTS);
     all
+}
+
+fn count(events: usize) -> String {
+    if events == 1 { "one event".to_owned() } else { format!("{events} events") }
 }
 
 fn key(of: &Moment) -> (&str, &str, &str, &str) {

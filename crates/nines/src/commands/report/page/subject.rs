@@ -7,20 +7,29 @@ use nines_availability::measurement::{
 };
 use nines_availability::nines::{AlertSeverity, Availability};
 use nines_page::{
-    Cell, Column, Ink, Markup, Panel, Plot, Series as Drawn, Shape, Tone, Unit, badge, fold, table,
+    Band, Cell, Column, Ink, Mark, Markup, Panel, Plot, Series as Drawn, Shape, Tone, Unit, badge, fold,
+    legend, table,
 };
 
-use super::super::text::{at, seconds, share};
-use super::{id, left, left_cell, nines, several, tone};
+use super::super::text::{at, seconds};
+use super::{id, left, left_cell, nines, several, share, tone};
 use crate::terminal::thousands;
 
 /// What is drawn as a strip: how it is called, slots of how many seconds, how many.
 const DAYS: (&str, u64, u64) = ("24 hours", 5 * MINUTE, 288);
 const MONTH: (&str, u64, u64) = ("30 days", HOUR, 720);
 const YEAR: (&str, u64, u64) = ("a year", DAY, 365);
-/// What is down is seen even if it was a second of a day, and what is unknown.
+/// What was down is seen even if it was a second of a day, and so is what is unknown: as this much of the slot at least.
 const LEAST_DOWN: f64 = 0.4;
 const LEAST_UNKNOWN: f64 = 0.25;
+
+/// What can be seen on a strip, from below.
+const INKS: [(&str, Ink); 4] = [
+    ("down", Ink::Failed(0)),
+    ("unknown: nobody looked, or who looked can't know", Ink::Unknown),
+    ("up, but more requests failed than the objective allows", Ink::Slow),
+    ("up", Ink::Good),
+];
 
 pub(super) fn card(of: &SubjectReport, series: &Series, report: &Report, since: Second) -> Markup {
     let now = of.windows.first().map_or(report.made_at, |window| window.to);
@@ -31,18 +40,13 @@ pub(super) fn card(of: &SubjectReport, series: &Series, report: &Report, since: 
         () if of.budget.left_at_worst < 0.0 => (Tone::Unsure, "within budget, as far as is known".to_owned()),
         () => (Tone::Good, format!("{} of the budget left", share(left(of)))),
     };
-    let mut strips = vec![DAYS, MONTH];
-    // Before a month has passed, a year's strip would say nothing that the month's doesn't.
-    strips.extend((now.saturating_sub(of.since) > OBJECTIVE_WINDOW).then_some(YEAR));
     nines_page::card(
         &id(of),
         tone,
         &html! {
             h3 { (of.subject()) " " (badge(tone, &word)) }
             p.quiet { "Seen from " (several(&of.vantages)) ", since " (at(of.since)) " UTC." }
-            @for (name, step, count) in strips {
-                (strip(name, &series.slots(since.max(now.saturating_sub(step * count)), now, step, count), report.objective, of))
-            }
+            (states(of, series, report.objective, since, now))
             (by_time(of, report.objective))
             (by_request(of, report.objective))
             (burn_down(of, series, report.objective, now))
@@ -51,9 +55,31 @@ pub(super) fn card(of: &SubjectReport, series: &Series, report: &Report, since: 
     )
 }
 
-/// The states of each slot, one upon the other.
-fn strip(name: &str, slots: &Slots, objective: Availability, of: &SubjectReport) -> Markup {
-    let (mut sum, mut parts) = (Totals::default(), [const { Vec::new() }; 4]);
+/// Its latest day, month and year.
+fn states(
+    of: &SubjectReport,
+    series: &Series,
+    objective: Availability,
+    since: Second,
+    now: Second,
+) -> Markup {
+    let mut wanted = vec![DAYS, MONTH];
+    // Before a month has passed, a year's strip would say nothing that the month's doesn't.
+    wanted.extend((now.saturating_sub(of.since) > OBJECTIVE_WINDOW).then_some(YEAR));
+    let mut seen = [false; INKS.len()];
+    html! {
+        @for (name, step, count) in wanted {
+            @let from = since.max(now.saturating_sub(step * count));
+            (strip(&format!("{}, {name}", of.subject()), name, &series.slots(from, now, step, count + 1), objective, &mut seen))
+        }
+        @let inks: Vec<_> = INKS.into_iter().zip(seen).filter(|(_, seen)| *seen).map(|(ink, _)| ink).collect();
+        (legend(&inks))
+    }
+}
+
+/// The states of each slot, one upon the other. `seen`: which of the inks are in it.
+fn strip(title: &str, name: &str, slots: &Slots, objective: Availability, seen: &mut [bool]) -> Markup {
+    let (mut sum, mut parts) = (Totals::default(), [const { Vec::new() }; INKS.len()]);
     for slot in &slots.totals {
         sum.seconds += slot.seconds;
         sum.up += slot.up;
@@ -70,25 +96,20 @@ fn strip(name: &str, slots: &Slots, objective: Availability, of: &SubjectReport)
         seconds(sum.down),
         seconds(sum.unknown())
     );
-    let inks = [
-        ("down", Ink::Failed(0)),
-        ("unknown", Ink::Unknown),
-        ("up, but more requests failed than allowed", Ink::Slow),
-        ("up", Ink::Good),
-    ];
-    let mut panel = Panel::strip(name, 40.0);
-    for ((word, ink), values) in inks.into_iter().zip(parts) {
+    let mut panel = Panel::strip(name, 36.0);
+    for (((word, ink), values), seen) in INKS.into_iter().zip(parts).zip(seen) {
         if values.iter().any(|value| *value > 0.0) {
+            *seen = true;
             panel =
                 panel.series(Drawn::new(word, ink, Shape::Up, slots.from as f64, slots.step as f64, values));
         }
     }
-    let title = format!("{}, {name} by {}", of.subject(), seconds(slots.step));
-    Plot::new(title, description, (slots.from as f64, end as f64), Unit::Unix).panel(panel).figure()
+    let axis = (slots.from as f64, end as f64);
+    Plot::new(title, description, axis, Unit::Unix).panel(panel).without_legend().figure()
 }
 
 /// Down, unknown, up with failures, up: together the whole slot, and each of them large enough to be seen.
-fn shares(of: &Totals, objective: Availability) -> [f64; 4] {
+pub(super) fn shares(of: &Totals, objective: Availability) -> [f64; 4] {
     let seconds = of.seconds.max(of.up + of.down);
     if seconds == 0 {
         return [0.0; 4];
@@ -247,9 +268,9 @@ fn burn_down(of: &SubjectReport, series: &Series, objective: Availability, now: 
         at_worst.push(left_of(down + unknown, OBJECTIVE_WINDOW as f64, objective));
         by_request.push(left_of(bad, all as f64, objective));
     }
-    let lowest = by_time.iter().chain(&by_request).copied().fold(0.0, f64::min);
-    // Twice overspent is as bad as it can be drawn.
-    let low = if lowest < 0.0 { (lowest * 1.1).max(-2.0) } else { -0.1 };
+    let lowest = by_time.iter().chain(&by_request).chain(&at_worst).copied().fold(0.0, f64::min);
+    // What is spent twice is as bad as it can be drawn.
+    let low = if lowest < 0.0 { (lowest * 1.1).max(-1.0) } else { -0.1 };
     let line = |name: &str, ink, values: Vec<f64>| {
         Drawn::new(name, ink, Shape::Line, slots.from as f64, slots.step as f64, values)
     };
@@ -272,10 +293,17 @@ fn burn_down(of: &SubjectReport, series: &Series, objective: Availability, now: 
     if let Some(left) = budget.left_by_request {
         description += &format!("; {} left by request", share(left));
     }
+    let title = format!("{}: budget left", of.subject());
+    let mut plot = Plot::new(title, description.clone(), (first as f64, now as f64), Unit::Unix);
+    if since > first + HOUR {
+        plot = plot
+            .mark(Mark::new(since as f64, "nothing was measured before"))
+            .band(Band::faint(first as f64, since as f64));
+    }
     html! {
         h4 { "The budget of these 30 days" }
-        p { (description) "." @if lowest < -2.0 { " Below −200 % it is not drawn." } }
-        (Plot::new(format!("{}: budget left", of.subject()), description.clone(), (first as f64, now as f64), Unit::Unix).panel(panel).figure())
+        p { (description) "." @if lowest < -1.0 { " Below −100 % it is not drawn." } }
+        (plot.panel(panel).figure())
     }
 }
 
