@@ -183,7 +183,10 @@ impl Series {
         let beyond: Vec<(u64, Minute)> = self.minutes(to / MINUTE..u64::MAX / DAY).collect();
         for (number, minute) in beyond {
             let begin = number * MINUTE;
-            self.put(number, minute.part(0, to.saturating_sub(begin).min(MINUTE)));
+            let part = minute.part(0, to.saturating_sub(begin).min(MINUTE));
+            // Requests of a minute of which no second is known would speak for all of it.
+            let known = part.up() + part.down() > 0;
+            self.put(number, if known { part } else { Minute::default() });
         }
         let last = to.div_ceil(DAY);
         self.closed.split_off(&last);

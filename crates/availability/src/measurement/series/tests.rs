@@ -260,6 +260,16 @@ proptest! {
     }
 }
 
+/// A minute with requests alone speaks for all of its seconds, also those that are to go.
+#[test]
+fn requests_of_a_minute_that_is_cut_do_not_reach_beyond_the_cut() {
+    let mut series = Series::default();
+    series.record(BEGIN, State::Up);
+    series.count(BEGIN + 120, 1, 0);
+    series.cut(0, BEGIN + 121);
+    assert_eq!(series.span(), Some((BEGIN, BEGIN)));
+}
+
 /// 400 days of a subject under heavy load, and of one that nobody asks.
 #[test]
 fn what_a_subject_costs_is_as_the_documentation_says() {
