@@ -133,7 +133,9 @@ impl Failover {
             Verdict::Missing(missing) => return Err(self.lack(rule, &missing, &all)),
         };
         let chosen = match rule.verdict(&fit) {
-            Verdict::Enough(best) => self.choose(rule, &fit, best),
+            Verdict::Enough(best) => {
+                self.choose(rule, &hopeful, best).or_else(|| self.choose(rule, &fit, best))
+            }
             Verdict::Missing(_) => {
                 let most: Recruits = fit.into_iter().filter(|(_, at)| *at == best).collect();
                 self.choose(rule, &most, best)

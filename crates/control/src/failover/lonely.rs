@@ -1,5 +1,5 @@
 //! A primary that reaches the store, and too few standbys: it keeps its lease, and no write is acknowledged. If others say that
-//! they lack it, are enough, and none of them has tried in vain lately, it leaves it to them.
+//! they lack it, are enough, and who of them would be named has not tried in vain lately, it leaves it to them.
 //!
 //! Who did that, or was the primary and could gather nobody, says so for a while, and is not preferred. So each tries at most
 //! once in that time.
@@ -105,12 +105,17 @@ impl Failover {
             **host != me.0 && told.is_some_and(|told| told.unfit.is_none() && lacks(told))
         };
         let lacking: Vec<&Host> = self.settings.hosts.iter().filter(lack).collect();
-        let fresh = lacking
-            .iter()
-            .any(|host| rule.knows(host) && self.told_lately(host).is_some_and(|told| !told.lonely));
         let position = |host: &&Host| Some(((*host).clone(), self.told_lately(host)?.position?));
         let recruits: Recruits = lacking.iter().filter_map(position).collect();
-        let enough = matches!(rule.verdict(&recruits), Verdict::Enough(_));
-        fresh && enough && recruits.len() >= rule.cohort.copies
+        let Verdict::Enough(best) = rule.verdict(&recruits) else { return false };
+        // Who would be named has not tried in vain lately.
+        let hopeful: Recruits = recruits
+            .iter()
+            .filter(|(host, _)| !self.is_lonely(host))
+            .map(|(host, at)| (host.clone(), *at))
+            .collect();
+        let decides = matches!(rule.verdict(&hopeful), Verdict::Enough(_));
+        let named = decides || hopeful.iter().any(|(host, at)| *at == best && rule.knows(host));
+        named && recruits.len() >= rule.cohort.copies
     }
 }

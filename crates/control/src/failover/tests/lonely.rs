@@ -68,6 +68,11 @@ fn it_stays_if_nobody_could_do_better() {
         ("one is alone as well, and nobody else is there", Some(lacks(false, false)), None),
         ("both have tried", Some(lacks(false, true)), Some(lacks(false, true))),
         (
+            "who would be named has tried",
+            Some(Vitals { position: Some(Position { term: 2, lsn: 90 }), ..lacks(false, true) }),
+            Some(lacks(false, false)),
+        ),
+        (
             "one can't serve",
             Some(lacks(false, false)),
             Some(Vitals { unfit: Some("its disk is full".to_owned()), ..lacks(false, false) }),
