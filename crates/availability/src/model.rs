@@ -1,6 +1,7 @@
 //! From a service to its structure: what must fail for clients to lose something, and how often that does.
 
 mod alternatives;
+mod in_common;
 mod maintained;
 
 use crate::assumptions::{Assumptions, Case, Failing, Rates};
@@ -12,6 +13,7 @@ use crate::structure::{Analysis, EventId, Limits, NodeId, TooLarge, Tree};
 
 pub use alternatives::Alternatives;
 use alternatives::Door;
+use in_common::InCommon;
 pub(crate) use alternatives::{Ways, ways};
 use maintained::Maintained;
 
@@ -117,8 +119,7 @@ struct Builder<'a> {
     zones: Vec<NodeId>,
     regions: Vec<(String, NodeId)>,
     shared: Vec<NodeId>,
-    /// What these hosts have in common, once for each set of hosts.
-    in_common: Vec<(Vec<usize>, NodeId)>,
+    in_common: InCommon,
 }
 
 impl Model {
@@ -146,9 +147,10 @@ impl Model {
             zones: Vec::new(),
             regions: Vec::new(),
             shared: Vec::new(),
-            in_common: Vec::new(),
+            in_common: InCommon::default(),
         };
         builder.places();
+        builder.find_common_causes();
         builder.functions();
         builder.maintenance();
         builder.model
@@ -298,29 +300,6 @@ impl Builder<'_> {
         let change = self.event(Kind::Change, self.rates.per_hour(change), change.repair);
         needed.push(change);
         self.model.top = self.model.tree.any(needed);
-    }
-
-    /// A redundant group may fail as a whole: its hosts have more in common than a zone.
-    fn with_common_cause(&mut self, name: &str, hosts: &[usize], node: NodeId) -> NodeId {
-        let mut apart = hosts.to_vec();
-        apart.sort_unstable();
-        apart.dedup();
-        if apart.len() < 2 {
-            return node;
-        }
-        let known = self.in_common.iter().find(|(hosts, _)| *hosts == apart).map(|(_, common)| *common);
-        let common = known.unwrap_or_else(|| {
-            let rates = apart.iter().map(|&host| self.host_rate(host));
-            let rate = rates.sum::<f64>() / apart.len() as f64 * self.rates.common_cause();
-            let hours = apart.iter().map(|&host| self.host_failing(host).repair.mean());
-            let hours = hours.sum::<f64>() / apart.len() as f64;
-            let assumed = self.rates.of.host.repair;
-            let repair = assumed.scaled(hours / assumed.mean());
-            let common = self.event(Kind::CommonCause(name.to_owned()), rate, repair);
-            self.in_common.push((apart, common));
-            common
-        });
-        self.model.tree.any([node, common])
     }
 
     /// How often an hour a host fails by itself.

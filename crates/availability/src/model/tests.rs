@@ -11,7 +11,7 @@ use crate::assumptions::Rehearsed;
 use crate::markov::Pair;
 use crate::nines::{Availability, HOURS_PER_YEAR, MINUTES_PER_YEAR};
 use crate::service::tests::shop;
-use crate::service::{Host, Zone};
+use crate::service::{Host, Quorum, Voter, Zone};
 use crate::simulation::{Answer, Simulation};
 
 fn minutes(service: &Service) -> f64 {
@@ -104,7 +104,15 @@ fn what_the_same_hosts_have_in_common_counts_once() {
     let mut apart = shop();
     apart.hosts.push(Host { name: "etcd3".into(), zone: 2, ..Host::default() });
     apart.quorum.iter_mut().for_each(|quorum| quorum.members[2].host = Some(8));
+    // Two of three are enough for one cause, and one is not.
+    assert_eq!(common(&apart), 3);
+    apart.hosts.push(Host { name: "etcd2".into(), zone: 1, ..Host::default() });
+    apart.quorum.iter_mut().for_each(|quorum| quorum.members[1].host = Some(9));
     assert_eq!(common(&apart), 4);
+    let mut more = shop();
+    more.hosts.push(Host { name: "db4".into(), zone: 2, ..Host::default() });
+    more.databases[0].hosts.push(8);
+    assert_eq!(common(&more), 3);
 }
 
 #[test]
@@ -227,14 +235,37 @@ fn more_is_never_worse() {
     }
 }
 
+/// As any host, and worse and better ones.
+fn failing(which: usize) -> Option<nines_system::Failing> {
+    let says = ["", ", failures = { availability = \"95 %\", repair = \"1d\" }", ", failures = { every = \"1000d\", repair = \"10min\" }"];
+    let text = format!("name = \"t\"\nhosts = {{ a = {{ address = \"10.0.0.1\"{} }} }}\n", says[which]);
+    nines_system::parse("t", &text).unwrap().hosts[0].failures.clone()
+}
+
+#[test]
+fn a_bad_third_host_makes_nothing_worse() {
+    let mut service = shop();
+    let before = minutes(&service);
+    service.hosts.push(Host { name: "lb3".into(), zone: 2, failures: failing(1), ..Host::default() });
+    service.entries[0].hosts.push(8);
+    service.entries[0].addresses[0].hosts.push(8);
+    let after = minutes(&service);
+    assert!(after <= before, "{before} {after}");
+}
+
 proptest! {
     /// In one of its own zones it may be: two hosts of one zone fall together, and then too few are left that confirmed.
     #[test]
     fn a_standby_in_another_zone_is_never_worse(
         zones in prop::collection::vec(0usize..3, 1..6), confirm in 0usize..5, strict: bool, regions: bool,
+        voters in 0usize..6, elsewhere in 0usize..3, rates in prop::collection::vec(0usize..3, 7),
     ) {
         let mut service = shop();
-        service.quorum = None;
+        // On the database's own hosts, and beside it.
+        let voters = 5..5 + voters.min(zones.len());
+        let mut members: Vec<Voter> = voters.map(|host| Voter::new(format!("h{host}"), Some(host))).collect();
+        members.extend((0..elsewhere).map(|at| Voter::new(format!("etcd{at}"), None)));
+        service.quorum = Some(Quorum { members }).filter(|quorum| !quorum.members.is_empty());
         service.hosts.truncate(5);
         if regions {
             service.zones[0].region = Some("north".into());
@@ -243,12 +274,16 @@ proptest! {
         for (at, &zone) in zones.iter().enumerate() {
             service.hosts.push(Host { name: format!("db{at}"), zone, ..Host::default() });
         }
+        for (host, &rate) in service.hosts[5..].iter_mut().zip(&rates) {
+            host.failures = failing(rate);
+        }
         let database = &mut service.databases[0];
         database.hosts = (5..5 + zones.len()).collect();
         (database.confirm, database.strict) = (confirm.min(zones.len() - 1), strict);
         let before = minutes(&service);
         service.zones.push(Zone { name: "d".into(), region: None });
-        service.hosts.push(Host { name: "more".into(), zone: 3, ..Host::default() });
+        let failures = failing(rates[6]);
+        service.hosts.push(Host { name: "more".into(), zone: 3, failures, ..Host::default() });
         service.databases[0].hosts.push(5 + zones.len());
         let after = minutes(&service);
         prop_assert!(after <= before * (1.0 + 1e-9), "{before} {after}");
