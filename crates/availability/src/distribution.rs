@@ -9,7 +9,9 @@ use crate::random::Random;
 const NORMAL_95: f64 = 1.644_853_626_951_472_7;
 
 /// Parts of an integral.
-const PARTS: f64 = 2000.0;
+const PARTS: u32 = 2000;
+/// Parts of each of two.
+const COARSE: u32 = 200;
 
 /// A distribution of hours.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -58,32 +60,54 @@ impl Hours {
         if hours >= 0.0 { hours.min(8.76e9) } else { 0.0 }
     }
 
-    /// How much of so many hours it lasts, on average, if it begins at a moment within them that is drawn at random.
-    pub fn within(&self, hours: f64) -> f64 {
-        let one =
-            |lasts: f64| if lasts < hours { lasts - lasts * lasts / (2.0 * hours) } else { hours / 2.0 };
-        if hours <= 0.0 {
-            return 0.0;
-        }
-        // The middle of each of so many equally likely parts, by what it is made from.
-        let average = |from: f64, to: f64, density: &dyn Fn(f64) -> f64, lasts: &dyn Fn(f64) -> f64| {
-            let width = (to - from) / PARTS;
-            let middles = (0..PARTS as u32).map(|part| from + (f64::from(part) + 0.5) * width);
+    /// The mean of something that depends on how long it lasts: the middle of each of so many parts, by what it is made from.
+    fn average(&self, parts: u32, of: impl Fn(f64) -> f64) -> f64 {
+        let sum = |from: f64, to: f64, density: &dyn Fn(f64) -> f64, lasts: &dyn Fn(f64) -> f64| {
+            let width = (to - from) / f64::from(parts);
+            let middles = (0..parts).map(|part| from + (f64::from(part) + 0.5) * width);
             let (sum, weight) = middles.fold((0.0, 0.0), |(sum, weight), at| {
-                (sum + density(at) * one(lasts(at)), weight + density(at))
+                (sum + density(at) * of(lasts(at)), weight + density(at))
             });
             sum / weight
         };
         let exponential = |at: f64| (-at).exp();
         match *self {
-            Self::Fixed(lasts) => one(lasts),
-            Self::Exponential { mean } => average(0.0, 40.0, &exponential, &|at| mean * at),
+            Self::Fixed(lasts) => of(lasts),
+            Self::Exponential { mean } => sum(0.0, 40.0, &exponential, &|at| mean * at),
             Self::Weibull { scale, shape } => {
-                average(0.0, 40.0, &exponential, &|at| scale * at.powf(1.0 / shape))
+                sum(0.0, 40.0, &exponential, &|at| scale * at.powf(1.0 / shape))
             }
             Self::LogNormal { median, deviation } => {
-                average(-8.0, 8.0, &|at| (-at * at / 2.0).exp(), &|at| median * (deviation * at).exp())
+                sum(-8.0, 8.0, &|at| (-at * at / 2.0).exp(), &|at| median * (deviation * at).exp())
             }
+        }
+    }
+
+    /// How much of so many hours it lasts, on average, if it begins at a moment within them that is drawn at random.
+    pub fn within(&self, hours: f64) -> f64 {
+        let one =
+            |lasts: f64| if lasts < hours { lasts - lasts * lasts / (2.0 * hours) } else { hours / 2.0 };
+        if hours <= 0.0 { 0.0 } else { self.average(PARTS, one) }
+    }
+
+    /// The mean of whichever of both is over first, if they have nothing to do with each other: rates add where neither has a
+    /// memory, and otherwise it is summed up.
+    pub fn first_of(&self, other: &Self) -> f64 {
+        match (*self, *other) {
+            (Self::Exponential { mean: a }, Self::Exponential { mean: b }) => {
+                if a + b > 0.0 {
+                    a * b / (a + b)
+                } else {
+                    0.0
+                }
+            }
+            (Self::Exponential { mean }, other) | (other, Self::Exponential { mean }) => {
+                other.average(PARTS, |lasts| if mean > 0.0 { -mean * (-lasts / mean).exp_m1() } else { 0.0 })
+            }
+            (Self::Fixed(hours), other) | (other, Self::Fixed(hours)) => {
+                other.average(PARTS, |lasts| lasts.min(hours))
+            }
+            (one, other) => one.average(COARSE, |a| other.average(COARSE, |b| a.min(b))),
         }
     }
 
@@ -138,6 +162,22 @@ mod tests {
                 assert!((got / mean - 1.0).abs() < 0.01, "{hours:?} in {window}: {got} is not {mean}");
             }
             assert!((hours.within(1e7) / hours.mean() - 1.0).abs() < 0.01);
+        }
+    }
+
+    #[test]
+    fn whichever_is_over_first_is_so_after_the_mean_of_samples() {
+        let all = [
+            Hours::Fixed(2.0),
+            Hours::Exponential { mean: 3.0 },
+            Hours::weibull(1.0, 0.7),
+            Hours::log_normal(1.9, 21.8),
+        ];
+        for (one, other) in all.iter().flat_map(|one| all.iter().map(move |other| (one, other))) {
+            let mut random = Random::seeded(6);
+            let sum: f64 = (0..100_000).map(|_| one.sample(&mut random).min(other.sample(&mut random))).sum();
+            let (mean, got) = (sum / 100_000.0, one.first_of(other));
+            assert!((got / mean - 1.0).abs() < 0.02, "{one:?} and {other:?}: {got} is not {mean}");
         }
     }
 

@@ -85,6 +85,8 @@ pub struct Pair {
     pub coverage: f64,
     /// Hours until a person has done what a failover that missed did not.
     pub by_hand: f64,
+    /// Whether the one that failed serves again once it is repaired, if that is before a person came.
+    pub returns: bool,
 }
 
 /// Where the time of a pair goes, as shares.
@@ -113,6 +115,10 @@ impl Pair {
         chain.rate(both, one, self.failures);
         chain.rate(failing_over, one, 1.0 / self.failover.max(1e-9));
         chain.rate(missed, one, 1.0 / self.by_hand.max(1e-9));
+        if self.returns {
+            chain.rate(failing_over, both, self.repairs);
+            chain.rate(missed, both, self.repairs);
+        }
         chain.rate(one, both, self.repairs);
         chain.rate(one, none, self.failures);
         chain.rate(none, one, self.repairs * self.crews.clamp(1, 2) as f64);
@@ -161,6 +167,7 @@ mod tests {
             failover: 10.0 / 3600.0,
             coverage,
             by_hand: 0.5,
+            returns: false,
         }
     }
 
@@ -255,13 +262,14 @@ mod tests {
         fn a_pair_is_never_worse_for_better_parts(
             coverage in 0.0f64..0.99, failures in 1e-5f64..1e-2, failover in 1e-3f64..0.1,
         ) {
-            let pair = Pair { failures, repairs: 0.25, crews: 1, failover, coverage, by_hand: 0.5 };
+            let pair = Pair { failures, failover, ..reference_pair(coverage) };
             let down = pair.availability().unwrap().unavailability();
             for better in [
                 Pair { coverage: coverage + 0.01, ..pair },
                 Pair { failures: failures * 0.9, ..pair },
                 Pair { failover: failover * 0.9, ..pair },
                 Pair { by_hand: 0.4, ..pair },
+                Pair { returns: true, ..pair },
                 Pair { repairs: 0.3, ..pair },
                 Pair { crews: 2, ..pair },
             ] {

@@ -1,6 +1,7 @@
 //! From a service to its structure: what must fail for clients to lose something, and how often that does.
 
 mod alternatives;
+mod in_common;
 mod maintained;
 
 use crate::assumptions::{Assumptions, Case, Failing, Rates};
@@ -13,6 +14,7 @@ use crate::structure::{Analysis, EventId, Limits, NodeId, TooLarge, Tree};
 pub use alternatives::Alternatives;
 use alternatives::Door;
 pub(crate) use alternatives::{Ways, ways};
+use in_common::InCommon;
 use maintained::Maintained;
 
 /// From the moment at which another host may take an address to the first packet that reaches it.
@@ -83,6 +85,8 @@ pub struct ActivePassive {
     pub hosts: Vec<usize>,
     /// Seconds, in the worst case: to notice, and to take over.
     pub notice: f64,
+    /// To notice where the second host takes over, which the prediction goes by.
+    pub second: f64,
     pub takes_over: f64,
     /// Whether its time was rehearsed, and not worked out.
     pub measured: bool,
@@ -117,8 +121,7 @@ struct Builder<'a> {
     zones: Vec<NodeId>,
     regions: Vec<(String, NodeId)>,
     shared: Vec<NodeId>,
-    /// What these hosts have in common, once for each set of hosts.
-    in_common: Vec<(Vec<usize>, NodeId)>,
+    in_common: InCommon,
 }
 
 impl Model {
@@ -146,9 +149,10 @@ impl Model {
             zones: Vec::new(),
             regions: Vec::new(),
             shared: Vec::new(),
-            in_common: Vec::new(),
+            in_common: InCommon::default(),
         };
         builder.places();
+        builder.find_common_causes();
         builder.functions();
         builder.maintenance();
         builder.model
@@ -300,29 +304,6 @@ impl Builder<'_> {
         self.model.top = self.model.tree.any(needed);
     }
 
-    /// A redundant group may fail as a whole: its hosts have more in common than a zone.
-    fn with_common_cause(&mut self, name: &str, hosts: &[usize], node: NodeId) -> NodeId {
-        let mut apart = hosts.to_vec();
-        apart.sort_unstable();
-        apart.dedup();
-        if apart.len() < 2 {
-            return node;
-        }
-        let known = self.in_common.iter().find(|(hosts, _)| *hosts == apart).map(|(_, common)| *common);
-        let common = known.unwrap_or_else(|| {
-            let rates = apart.iter().map(|&host| self.host_rate(host));
-            let rate = rates.sum::<f64>() / apart.len() as f64 * self.rates.common_cause();
-            let hours = apart.iter().map(|&host| self.host_failing(host).repair.mean());
-            let hours = hours.sum::<f64>() / apart.len() as f64;
-            let assumed = self.rates.of.host.repair;
-            let repair = assumed.scaled(hours / assumed.mean());
-            let common = self.event(Kind::CommonCause(name.to_owned()), rate, repair);
-            self.in_common.push((apart, common));
-            common
-        });
-        self.model.tree.any([node, common])
-    }
-
     /// How often an hour a host fails by itself.
     fn host_rate(&self, host: usize) -> f64 {
         self.rates.per_hour(&self.host_failing(host))
@@ -351,6 +332,7 @@ impl Builder<'_> {
                 what: address.name.clone(),
                 hosts: address.hosts.clone(),
                 notice: address.notice.as_secs_f64(),
+                second: address.second.as_secs_f64(),
                 takes_over: ANNOUNCE,
                 measured: false,
             };
@@ -407,6 +389,7 @@ impl Builder<'_> {
                 what: "the primary".into(),
                 hosts: database.hosts.clone(),
                 notice: database.notice().as_secs_f64(),
+                second: database.notice().as_secs_f64(),
                 takes_over: self.rates.promotion() * 3600.0,
                 measured: false,
             };
@@ -454,15 +437,23 @@ impl Builder<'_> {
         }
         let rehearsed = self.rates.of.rehearsed.get(&group.component).and_then(|of| of.seconds);
         if let Some(seconds) = rehearsed {
-            (group.notice, group.takes_over, group.measured) = (seconds, 0.0, true);
+            (group.notice, group.second) = (seconds, seconds);
+            (group.takes_over, group.measured) = (0.0, true);
         }
         let coverage = self.rates.coverage(&group.component);
-        let takes = (group.notice + group.takes_over) / 3600.0;
+        let takes = (group.second + group.takes_over) / 3600.0;
         let by_hand = self.rates.of.by_hand;
-        let failures = self.active_fails(&group);
+        let causes = self.active_fails(&group);
+        let failures: f64 = causes.iter().map(|(rate, _)| rate).sum();
+        // It is over when whoever was lost is back, if that is sooner.
+        let mean = |takes: Hours| {
+            let sum: f64 = causes.iter().map(|(rate, repair)| rate * repair.first_of(&takes)).sum();
+            if failures > 0.0 { sum / failures } else { 0.0 }
+        };
         let name = format!("{} ({})", group.component, group.what);
-        let (over, failing_over) = self.caused(Kind::FailingOver(name.clone()), coverage * failures, takes);
-        let (hand, missed) = self.caused(Kind::Missed(name), (1.0 - coverage) * failures, by_hand.mean());
+        let (over, failing_over) =
+            self.caused(Kind::FailingOver(name.clone()), coverage * failures, mean(Hours::Fixed(takes)));
+        let (hand, missed) = self.caused(Kind::Missed(name), (1.0 - coverage) * failures, mean(by_hand));
         self.model.failovers.push(Failover {
             members: self.gone(&group.hosts),
             failing_over,
@@ -470,13 +461,14 @@ impl Builder<'_> {
             missed,
             by_hand,
             coverage,
+            returns: true,
         });
         self.model.groups.push(group);
         Some((over, hand))
     }
 
-    /// How often an hour the active one is lost while another one may take over.
-    fn active_fails(&self, group: &ActivePassive) -> f64 {
+    /// How often an hour the active one is lost while another one may take over, and for how long it then is.
+    fn active_fails(&self, group: &ActivePassive) -> Vec<(f64, Hours)> {
         let of = self.rates.of;
         let service = self.service;
         let first = group.hosts[0];
@@ -485,20 +477,21 @@ impl Builder<'_> {
             group.hosts.iter().any(|&host| !falls(host))
                 && !database.is_some_and(|of| self.refuses(of, falls))
         };
-        let mut rate = self.host_rate(first);
+        let mut causes = vec![(self.host_rate(first), self.host_failing(first).repair)];
         for (at, shared) in service.shared.iter().enumerate() {
             if service.is_under(shared, first) && survives(&|host| service.is_under(shared, host)) {
-                rate += self.model.frequency_of(&Kind::Shared(at));
+                let repair = of.shared.stated(shared.failures.as_ref()).repair;
+                causes.push((self.model.frequency_of(&Kind::Shared(at)), repair));
             }
         }
         if survives(&|host| service.zone_of(host) == service.zone_of(first)) {
-            rate += self.rates.per_hour(&of.zone);
+            causes.push((self.rates.per_hour(&of.zone), of.zone.repair));
         }
         let region = service.region_of(first);
         if region.is_some() && survives(&|host| service.region_of(host) == region) {
-            rate += self.rates.per_hour(&of.region);
+            causes.push((self.rates.per_hour(&of.region), of.region.repair));
         }
-        rate
+        causes
     }
 }
 

@@ -108,8 +108,10 @@ pub struct Address {
     pub name: String,
     /// The preferred one first.
     pub hosts: Vec<usize>,
-    /// The longest silence until another host takes it.
+    /// The longest silence until another host takes it: the least preferred one, when the others are gone already.
     pub notice: Duration,
+    /// The same until the second one does, which is nearly always the one.
+    pub second: Duration,
     /// Addresses of one group move together.
     pub group: Option<String>,
 }
@@ -357,6 +359,7 @@ pub(crate) mod tests {
                     name: "10.0.1.100".into(),
                     hosts: vec![0, 1],
                     notice: Duration::from_millis(326),
+                    second: Duration::from_millis(326),
                     group: None,
                 }],
                 serves: vec![("http-80".into(), 0)],

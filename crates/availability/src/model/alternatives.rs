@@ -98,6 +98,9 @@ impl Builder<'_> {
         }
         let lasting: Vec<NodeId> = entries.iter().map(|&entry| doors[entry].lasting).collect();
         let none = self.model.tree.all(lasting.iter().copied());
+        let hosts: Vec<usize> =
+            name.entries.iter().flat_map(|&at| self.service.entries[at].hosts.clone()).collect();
+        let none = self.with_common_cause(&name.name, &hosts, none);
         // As if all clients were at the first: a part of them in each of several moves costs as much.
         let mut down = vec![none];
         down.extend(&doors[entries[0]].short);
@@ -118,6 +121,8 @@ impl Builder<'_> {
                     missed: event,
                     by_hand: Hours::Fixed(takes),
                     coverage: 1.0,
+                    // It does, but clients that have moved meanwhile ask elsewhere.
+                    returns: false,
                 });
                 down.push(node);
             }

@@ -61,17 +61,22 @@ fn entry(of: &LoadBalancer) -> Entry {
 
 fn address(of: &VirtualIp) -> Address {
     let names: Vec<String> = of.addresses.iter().map(ToString::to_string).collect();
-    // Three intervals, and the skew of the least preferred one: the others may be gone already.
-    let last = of.hosts.iter().map(|candidate| candidate.priority).min().unwrap_or(100);
-    let share = f64::from(256 - u16::from(last)) / 256.0;
-    let skew = match of.version {
-        VrrpVersion::V2 => Duration::from_secs_f64(share),
-        VrrpVersion::V3 => of.interval.mul_f64(share),
+    // Three intervals, and the skew of whoever takes it: the lower its priority, the longer.
+    let notice = |priority: u8| {
+        let share = f64::from(256 - u16::from(priority)) / 256.0;
+        of.interval * 3
+            + match of.version {
+                VrrpVersion::V2 => Duration::from_secs_f64(share),
+                VrrpVersion::V3 => of.interval.mul_f64(share),
+            }
     };
+    let priorities = || of.hosts.iter().map(|candidate| candidate.priority);
+    let last = priorities().min().unwrap_or(100);
     Address {
         name: names.join(" and "),
         hosts: of.hosts.iter().map(|candidate| candidate.host.index()).collect(),
-        notice: of.interval * 3 + skew,
+        notice: notice(last),
+        second: notice(priorities().nth(1).unwrap_or(last)),
         group: of.group.clone(),
     }
 }
@@ -212,6 +217,11 @@ mod tests {
         assert_eq!((front.hosts.as_slice(), front.addresses[0].hosts.as_slice()), (&[0, 1][..], &[0, 1][..]));
         // Three intervals and the skew of priority 190: the 0.32 s of docs/virtual-ips.md.
         assert_eq!(front.addresses[0].notice.as_millis(), 325);
+        assert_eq!(front.addresses[0].second, front.addresses[0].notice);
+        let text = include_str!("../../../../examples/pair.toml");
+        let text = text.replace("hosts = [\"lb1\", \"lb2\"]", "hosts = [\"lb1\", \"lb2\", \"app1\"]");
+        let three = read(&text).entries[0].addresses[0].clone();
+        assert!(three.notice > three.second && three.second == front.addresses[0].second, "{three:?}");
         let web = &shop.pools[front.serves[0].1];
         assert_eq!((web.hosts(), web.needed, web.stated, web.refuses_below), (vec![2, 3, 4], 2, true, 0));
         assert_eq!(web.check, CheckKind::Deep);

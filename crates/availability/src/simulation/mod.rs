@@ -47,6 +47,8 @@ pub struct Failover {
     pub by_hand: Hours,
     /// The share of failovers that come about.
     pub coverage: f64,
+    /// Whether the member that was lost serves again as soon as it is back, if nobody else does yet.
+    pub returns: bool,
 }
 
 /// A component that is taken out on purpose now and then, after its work was given to others. It is put off while the

@@ -67,6 +67,8 @@ struct Run<'a> {
     busy: Vec<usize>,
     waiting: Vec<VecDeque<u32>>,
     active: Vec<Option<usize>>,
+    /// For each failover the member that was lost, and what lasts until another one serves.
+    lost: Vec<Option<(usize, EventId)>>,
     /// Failovers one of whose members changed in this step.
     touched: Vec<u32>,
     pending: Vec<u32>,
@@ -93,6 +95,7 @@ impl Simulation {
             busy: vec![0; plant.crews.len()],
             waiting: vec![VecDeque::new(); plant.crews.len()],
             active: vec![None; plant.failovers.len()],
+            lost: vec![None; plant.failovers.len()],
             touched: Vec::new(),
             pending: Vec::new(),
             down_since: None,
@@ -301,6 +304,7 @@ impl Run<'_> {
         while let Some(at) = self.touched.pop() {
             let of = self.of;
             let failover = &of.plant.failovers[at as usize];
+            self.return_of_the_lost(at as usize);
             let was = self.active[at as usize];
             if was.is_some_and(|active| !self.down(failover.members[active])) {
                 continue;
@@ -318,6 +322,10 @@ impl Run<'_> {
                 (failover.missed, failover.by_hand.sample(&mut self.random))
             };
             let lasting = self.conditions[event.index()] == Condition::Failed;
+            // Of several that were lost one after the other, the first one still has what should move.
+            let first =
+                self.lost[at as usize].filter(|(_, of)| self.conditions[of.index()] == Condition::Failed);
+            self.lost[at as usize] = first.map(|(member, _)| (member, event)).or(was.map(|was| (was, event)));
             self.conditions[event.index()] = Condition::Failed;
             self.plan_end(event.0, hours);
             if !lasting {
@@ -325,6 +333,21 @@ impl Run<'_> {
             }
         }
         self.judge();
+    }
+
+    /// Whoever was lost may be back before anybody took its place: then nobody has to any more.
+    fn return_of_the_lost(&mut self, at: usize) {
+        let failover = &self.of.plant.failovers[at];
+        let Some((member, event)) = self.lost[at].filter(|_| failover.returns) else { return };
+        if self.conditions[event.index()] != Condition::Failed {
+            self.lost[at] = None;
+        } else if !self.down(failover.members[member]) {
+            (self.lost[at], self.active[at]) = (None, Some(member));
+            self.conditions[event.index()] = Condition::Working;
+            // What was planned for its end counts no more.
+            self.begun[event.index()] = self.begun[event.index()].wrapping_add(1);
+            self.recover_node(self.of.event_nodes[event.index()]);
+        }
     }
 
     fn judge(&mut self) {

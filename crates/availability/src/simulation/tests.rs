@@ -58,6 +58,7 @@ fn pair(of: Pair) -> Plant {
             missed: tree.event_of(missed).unwrap(),
             by_hand: Hours::Exponential { mean: of.by_hand },
             coverage: of.coverage,
+            returns: of.returns,
         }],
         crews: vec![of.crews],
         maintenance: Vec::new(),
@@ -72,6 +73,7 @@ const REFERENCE: Pair = Pair {
     failover: 10.0 / 3600.0,
     coverage: 0.9,
     by_hand: 0.5,
+    returns: false,
 };
 
 #[test]
@@ -79,6 +81,23 @@ fn the_pair_of_the_reference_is_as_its_chain_says() {
     for (coverage, minutes) in [(1.0, 1.2078), (0.95, 4.1857), (0.90, 7.1635)] {
         let got = answer(&pair(Pair { coverage, ..REFERENCE }), 1, 40_000);
         assert!(agrees(&got, minutes), "{coverage}: {:?} is not {minutes}", got.mean);
+    }
+}
+
+#[test]
+fn a_missed_failover_is_over_when_the_host_that_was_lost_is_back() {
+    // A person comes after half a day, and the host is back after an hour.
+    let of = Pair { coverage: 0.5, repairs: 1.0, by_hand: 12.0, crews: 2, ..REFERENCE };
+    for returns in [false, true] {
+        let of = Pair { returns, ..of };
+        let wanted = of.availability().unwrap().minutes_per_year();
+        let got = answer(&pair(of), 7, 20_000);
+        // The one that waits may fail meanwhile, which the chain does not know.
+        assert!(
+            agrees(&got, wanted) || (got.mean.likely / wanted - 1.0).abs() < 0.02,
+            "{:?} is not {wanted}",
+            got.mean
+        );
     }
 }
 
