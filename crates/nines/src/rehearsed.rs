@@ -169,6 +169,10 @@ pub(crate) struct Source {
 pub(crate) enum Unusable {
     #[error("can't read {0}: {1}")]
     Read(String, std::io::Error),
+    #[error("can't write {0}: {1}")]
+    Write(String, std::io::Error),
+    #[error("{0} is spoilt: {1}; delete it, or rehearse again, which puts it aside")]
+    Spoilt(String, String),
     #[error("{0} is not what `nines rehearse --json` prints: {1}")]
     Form(String, String),
     #[error("{0} was written by an older nines, whose reports say less; rehearse again")]

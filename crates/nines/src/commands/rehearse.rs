@@ -118,6 +118,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let logs = args.keep_logs.as_deref().map(directory).transpose()?;
     let output = args.report.as_deref().map(Output::at).transpose()?;
     let file = args.file.canonicalize()?;
+    let memory = memory::Keeper::open().unwrap_or_else(|error| {
+        tell(format_args!("nines: this rehearsal will not be remembered: {error}"));
+        None
+    });
     allow_many_connections();
     // Errors of the lab tell their own causes.
     let entered =
@@ -129,7 +133,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 let soup = soup::Cook { seconds, seed: args.seed, histories, json: args.json };
                 soup::play(&inside, &soup, &Arc::new(system), &file, &plan, logs)
             }
-            None => play(&inside, args, &Arc::new(system), &file, &plan, Outputs { logs, page: output }),
+            None => {
+                play(&inside, args, &Arc::new(system), &file, &plan, Outputs { logs, page: output, memory })
+            }
         },
     }
 }
@@ -204,6 +210,7 @@ fn options(args: &Args) -> Options {
 struct Outputs {
     logs: Option<PathBuf>,
     page: Option<Output>,
+    memory: Option<memory::Keeper>,
 }
 
 /// Inside the lab, in a process of its own.
@@ -215,7 +222,7 @@ fn play(
     plan: &Plan,
     outputs: Outputs,
 ) -> anyhow::Result<ExitCode> {
-    let Outputs { logs, page } = outputs;
+    let Outputs { logs, page, memory } = outputs;
     let (mut machine, begun) = (output::machine(), Instant::now());
     let mut results = Vec::new();
     let options = options(args);
@@ -240,8 +247,9 @@ fn play(
     machine.took_s = (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0;
     let mut report = Report { machine: Some(machine), ..Report::new(system, plan, results) };
     report.fingerprint = std::fs::read_to_string(file).map(|text| fingerprint(&text)).unwrap_or_default();
-    if let Err(error) = memory::keep(&report) {
-        tell(format_args!("nines: this rehearsal is not remembered: {error}"));
+    match memory.map(|memory| memory.keep(&report)).transpose() {
+        Ok(told) => told.flatten().into_iter().for_each(|told| tell(format_args!("nines: {told}"))),
+        Err(error) => tell(format_args!("nines: this rehearsal is not remembered: {error}")),
     }
     // What could not even begin has no table.
     if ended.is_ok() || !report.results.is_empty() {
