@@ -1,5 +1,6 @@
 //! What rehearsals showed, for whoever predicts: read from their JSON, or remembered from the last ones.
 
+mod checked;
 mod failovers;
 pub(crate) mod memory;
 
@@ -22,7 +23,10 @@ const REASONS: usize = 5;
 const LETTERS: usize = 300;
 
 /// One component and fault, as it went the last time, and how often it was played with the same file.
+///
+/// What is read is checked, see [`checked`]: there is none with figures that nobody can have measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub(crate) struct Tried {
     pub(crate) component: String,
     pub(crate) role: Option<String>,
@@ -71,7 +75,7 @@ impl Tried {
             at: report.at,
             program: report.program.clone(),
             fingerprint: report.fingerprint.clone(),
-            asked: writes.map_or(case.requests.sent, |writes| writes.acked + writes.errors),
+            asked: writes.map_or(case.requests.sent, |writes| writes.acked.saturating_add(writes.errors)),
             failed: writes.map_or(case.requests.failed, |writes| writes.errors),
             lost: writes.and_then(|writes| writes.lost),
             longest_gap_ms: case.longest_gap_ms,
@@ -169,7 +173,11 @@ pub(crate) struct Source {
 pub(crate) enum Unusable {
     #[error("can't read {0}: {1}")]
     Read(String, std::io::Error),
-    #[error("{0} is not what `nines rehearse --json` prints: {1}")]
+    #[error("can't write {0}: {1}")]
+    Write(String, std::io::Error),
+    #[error("{0} is spoilt: {1}; delete it, or rehearse again, which puts it aside")]
+    Spoilt(String, String),
+    #[error("{0} is not what `nines rehearse --json` prints: {1}; rehearse again")]
     Form(String, String),
     #[error("{0} was written by an older nines, whose reports say less; rehearse again")]
     Old(String),
@@ -213,7 +221,12 @@ pub(crate) fn read(with: &[PathBuf], subject: &Subject<'_>) -> Result<Evidence, 
             if report.system != subject.system.name {
                 return Err(Unusable::OtherSystem(name, report.system, subject.system.name.clone()));
             }
-            let tried: Vec<Tried> = report.results.iter().map(|case| Tried::of(&report, case)).collect();
+            let cases = report.results.iter().enumerate();
+            let tried = cases.map(|(at, case)| {
+                let tried = Tried::of(&report, case).checked();
+                tried.map_err(|why| Unusable::Form(name.clone(), format!("in `results[{at}]`, {why}")))
+            });
+            let tried = tried.collect::<Result<Vec<Tried>, Unusable>>()?;
             (name, tried, Some(report.complete))
         };
         let newest = tried.iter().max_by_key(|tried| tried.at);
@@ -268,7 +281,8 @@ fn parse(name: &str, text: &str) -> Result<Report, Unusable> {
     match value["format"].as_u64() {
         None | Some(0) => Err(Unusable::Old(name.to_owned())),
         Some(format) if format > u64::from(FORMAT) => Err(Unusable::New(name.to_owned(), format)),
-        Some(_) => serde_json::from_value(value).map_err(|error| form(error.to_string())),
+        // Once more from the text, for only that knows the place.
+        Some(_) => serde_json::from_str(text).map_err(|error| form(error.to_string())),
     }
 }
 

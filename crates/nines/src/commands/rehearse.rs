@@ -83,7 +83,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let Some(system) = read(&args.file) else { return Ok(EXIT_FILE.into()) };
+    let Some((system, fingerprint)) = read(&args.file) else { return Ok(EXIT_FILE.into()) };
     let whole = if args.pairs { pairs(&system) } else { Plan::of(&system) };
     let plan = match whole.narrow(&args.only, &args.fault) {
         Ok(plan) => possible(plan),
@@ -118,6 +118,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let logs = args.keep_logs.as_deref().map(directory).transpose()?;
     let output = args.report.as_deref().map(page_at).transpose()?;
     let file = args.file.canonicalize()?;
+    let memory = memory::Keeper::open().unwrap_or_else(|error| {
+        tell(format_args!("nines: this rehearsal will not be remembered: {error}"));
+        None
+    });
     allow_many_connections();
     // Errors of the lab tell their own causes.
     let entered =
@@ -129,17 +133,21 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 let soup = soup::Cook { seconds, seed: args.seed, histories, json: args.json };
                 soup::play(&inside, &soup, &Arc::new(system), &file, &plan, logs)
             }
-            None => play(&inside, args, &Arc::new(system), &file, &plan, Outputs { logs, page: output }),
+            None => {
+                let outputs = Outputs { logs, page: output, memory, fingerprint };
+                play(&inside, args, &Arc::new(system), &file, &plan, outputs)
+            }
         },
     }
 }
 
-fn read(path: &Path) -> Option<System> {
+/// With the fingerprint of the very text, whatever becomes of the file meanwhile.
+fn read(path: &Path) -> Option<(System, String)> {
     let name = path.display().to_string();
     match std::fs::read_to_string(path) {
         Err(error) => tell(format_args!("nines: can't read {name}: {error}")),
         Ok(text) => match nines_system::parse(&name, &text) {
-            Ok(system) => return Some(system),
+            Ok(system) => return Some((system, fingerprint(&text))),
             Err(mistakes) => super::tell_all(&mistakes),
         },
     }
@@ -214,6 +222,9 @@ fn options(args: &Args) -> Options {
 struct Outputs {
     logs: Option<PathBuf>,
     page: Option<Output>,
+    memory: Option<memory::Keeper>,
+    /// Of the system file, for both.
+    fingerprint: String,
 }
 
 /// Inside the lab, in a process of its own.
@@ -225,7 +236,7 @@ fn play(
     plan: &Plan,
     outputs: Outputs,
 ) -> anyhow::Result<ExitCode> {
-    let Outputs { logs, page } = outputs;
+    let Outputs { logs, page, memory, fingerprint } = outputs;
     let (mut machine, begun) = (machine::machine(), Instant::now());
     let mut results = Vec::new();
     let options = options(args);
@@ -249,9 +260,10 @@ fn play(
     });
     machine.took_s = (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0;
     let mut report = Report { machine: Some(machine), ..Report::new(system, plan, results) };
-    report.fingerprint = std::fs::read_to_string(file).map(|text| fingerprint(&text)).unwrap_or_default();
-    if let Err(error) = memory::keep(&report) {
-        tell(format_args!("nines: this rehearsal is not remembered: {error}"));
+    report.fingerprint = fingerprint;
+    match memory.map(|memory| memory.keep(&report)).transpose() {
+        Ok(told) => told.flatten().into_iter().for_each(|told| tell(format_args!("nines: {told}"))),
+        Err(error) => tell(format_args!("nines: this rehearsal is not remembered: {error}")),
     }
     // What could not even begin has no table.
     if ended.is_ok() || !report.results.is_empty() {

@@ -195,6 +195,11 @@ fn what_does_not_fit_is_refused_with_its_reason() {
         value["results"][0]["component"] = "orders".into();
     });
     assert!(role.contains("no database orders"), "{role}");
+    let never = refused(&|value| value["results"][0]["longest_gap_ms"] = (-5).into());
+    assert!(never.contains("in `results[0]`, `longest_gap_ms` of lb1 kill is -5.0: not a time"), "{never}");
+    assert!(never.ends_with("; rehearse again"), "{never}");
+    let place = refused(&|value| value["results"][0]["seconds"] = "three".into());
+    assert!(place.contains("expected f64 at line 1 column"), "{place}");
     let form = read_text("{\"zones\": []}", PAIR).unwrap_err().to_string();
     assert!(form.contains("is not what `nines rehearse --json` prints"), "{form}");
     assert!(read_text("hello", PAIR).unwrap_err().to_string().contains("is not what"));
