@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -27,6 +27,8 @@ pub enum ClientError {
     Timeout(PathBuf, Duration),
     #[error("the daemon at {} went away before it answered", .0.display())]
     Gone(PathBuf),
+    #[error("the daemon at {} has more to tell than the {} MiB that are taken at once: ask for less, as `nines report --window 30d` does", .0.display(), ANSWER_BYTES >> 20)]
+    TooMuch(PathBuf),
     #[error("{}", .0.error)]
     Refused(Problem),
     #[error("the daemon at {} gave an answer that this program does not understand: {}", .0.display(), .1)]
@@ -132,10 +134,12 @@ impl Client {
         let asked = async {
             let reply = sender.send_request(request).await.map_err(|error| self.broken(&error))?;
             let status = reply.status();
-            let body = Limited::new(reply.into_body(), ANSWER_BYTES)
-                .collect()
-                .await
-                .map_err(|error| self.misunderstood(&error))?;
+            let body = Limited::new(reply.into_body(), ANSWER_BYTES).collect().await.map_err(|error| {
+                match error.is::<LengthLimitError>() {
+                    true => ClientError::TooMuch(self.path.clone()),
+                    false => self.misunderstood(&error),
+                }
+            })?;
             Ok((status, body.to_bytes()))
         };
         // The connection has to be driven while its answer is read; both end together.

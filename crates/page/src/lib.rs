@@ -35,5 +35,5 @@ pub use diagram::{Chip, Diagram, Place, Tier};
 pub use document::Document;
 pub use maud::Markup;
 pub use parts::{Cell, Column, Tone, badge, card, facts, fold, scroll, section, slug, table};
-pub use plot::{Band, Ink, Mark, Panel, Plot, Series, Shape};
+pub use plot::{Band, Ink, Mark, Panel, Plot, Series, Shape, legend};
 pub use ticks::Unit;

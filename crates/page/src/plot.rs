@@ -90,12 +90,19 @@ pub struct Panel {
     series: Vec<Series>,
     limits: Vec<Limit>,
     range: Option<(f64, f64)>,
+    strip: bool,
 }
 
 impl Panel {
     /// `label`: what is counted, short enough to stand along the panel's height.
     pub fn new(label: impl Into<String>, unit: Unit, height: f64) -> Self {
-        Self { label: label.into(), unit, height, series: Vec::new(), limits: Vec::new(), range: None }
+        let (series, limits) = (Vec::new(), Vec::new());
+        Self { label: label.into(), unit, height, series, limits, range: None, strip: false }
+    }
+
+    /// States and not figures: without an axis, from 0 to 1, and the label beside it.
+    pub fn strip(label: impl Into<String>, height: f64) -> Self {
+        Self { strip: true, ..Self::new(label, Unit::Share, height).range(0.0, 1.0) }
     }
 
     pub fn series(mut self, series: Series) -> Self {
@@ -179,6 +186,7 @@ pub struct Plot {
     panels: Vec<Panel>,
     marks: Vec<Mark>,
     bands: Vec<Band>,
+    legend: bool,
 }
 
 impl Plot {
@@ -192,7 +200,8 @@ impl Plot {
     ) -> Self {
         let (title, description) = (title.into(), description.into());
         let (from, to) = some_range(range);
-        Self { title, description, from, to, unit, time: None, panels: vec![], marks: vec![], bands: vec![] }
+        let (panels, marks, bands) = (vec![], vec![], vec![]);
+        Self { title, description, from, to, unit, time: None, panels, marks, bands, legend: true }
     }
 
     /// What stands below the time axis.
@@ -216,6 +225,12 @@ impl Plot {
         self
     }
 
+    /// Of several that mean the same by the same inks, one [`legend`] says it.
+    pub fn without_legend(mut self) -> Self {
+        self.legend = false;
+        self
+    }
+
     /// How many slots must be made one so that each can be seen.
     pub fn merging(slots: usize) -> usize {
         slots.div_ceil(svg::MOST_SLOTS).max(1)
@@ -226,14 +241,21 @@ impl Plot {
         html! {
             figure.plot {
                 (scroll(&self.title, &svg::draw(self)))
-                figcaption { ul.legend {
-                    @for series in self.panels.iter().flat_map(|panel| &panel.series) {
-                        li { (svg::swatch(series)) (series.name) }
-                    }
-                } }
+                @if self.legend {
+                    figcaption { ul.legend {
+                        @for series in self.panels.iter().flat_map(|panel| &panel.series) {
+                            li { (svg::swatch(series.ink, series.shape)) (series.name) }
+                        }
+                    } }
+                }
             }
         }
     }
+}
+
+/// What areas of these inks mean, for plots without a legend of their own.
+pub fn legend(inks: &[(&str, Ink)]) -> Markup {
+    html! { ul class="legend apart" { @for (name, ink) in inks { li { (svg::swatch(*ink, Shape::Up)) (name) } } } }
 }
 
 /// What plots' patterns are, once for each page: [`crate::Document`] puts it there.

@@ -14,6 +14,7 @@ mod minute;
 mod outage;
 mod report;
 mod series;
+mod slots;
 mod subject;
 mod watch;
 mod worst;
@@ -29,6 +30,7 @@ pub use report::{
     usual_windows,
 };
 pub use series::{Day, Series, Unreadable};
+pub use slots::Slots;
 pub use subject::{Kind, State, Subject};
 pub use watch::{Look, Watch};
 pub use worst::{Worst, worst};

@@ -8,6 +8,7 @@ pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod init;
+pub(crate) mod output;
 pub(crate) mod probe;
 pub(crate) mod rehearse;
 pub(crate) mod report;

@@ -2,7 +2,7 @@
 
 mod json;
 mod list;
-mod output;
+mod machine;
 mod page;
 mod predicted;
 mod progress;
@@ -25,11 +25,11 @@ use nines_rehearsal::{CaseReport, Fault, Options, Plan, Rehearsal, Report, seque
 use nines_system::System;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::output::Output;
 use crate::rehearsed::{fingerprint, memory};
 use crate::stage::LabStage;
 use crate::terminal::{self, tell};
 use crate::{EXIT_BAD, EXIT_FILE, EXIT_USAGE};
-use output::Output;
 use progress::Progress;
 
 /// As a shell tells that SIGINT ended a program.
@@ -116,7 +116,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let histories = args.histories.as_deref().map(directory).transpose()?;
     let logs = args.keep_logs.as_deref().map(directory).transpose()?;
-    let output = args.report.as_deref().map(Output::at).transpose()?;
+    let output = args.report.as_deref().map(page_at).transpose()?;
     let file = args.file.canonicalize()?;
     allow_many_connections();
     // Errors of the lab tell their own causes.
@@ -155,6 +155,16 @@ fn directory(path: &Path) -> anyhow::Result<PathBuf> {
         path.display()
     );
     Ok(path)
+}
+
+fn page_at(path: &Path) -> anyhow::Result<Output> {
+    let output = Output::at(path)?;
+    anyhow::ensure!(
+        !output.path().starts_with("/run"),
+        "can't write a report to {}: the hosts of a rehearsal have a /run of their own; take another directory",
+        path.display()
+    );
+    Ok(output)
 }
 
 /// Databases are rehearsed on a real disk, which `/tmp` often is not.
@@ -216,7 +226,7 @@ fn play(
     outputs: Outputs,
 ) -> anyhow::Result<ExitCode> {
     let Outputs { logs, page } = outputs;
-    let (mut machine, begun) = (output::machine(), Instant::now());
+    let (mut machine, begun) = (machine::machine(), Instant::now());
     let mut results = Vec::new();
     let options = options(args);
     let predictor = predicted::Predictor::of(system);

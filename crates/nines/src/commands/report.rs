@@ -1,5 +1,6 @@
 //! `nines report`: the nines that were measured, where the downtime went, and what was predicted.
 
+mod page;
 mod text;
 
 use std::io::Write;
@@ -13,6 +14,7 @@ use nines_availability::nines::Availability;
 use nines_availability::service::Service;
 use serde::{Deserialize, Serialize};
 
+use super::output::Output;
 use crate::EXIT_BAD;
 use crate::admin_socket::Daemon;
 use crate::terminal;
@@ -40,6 +42,9 @@ pub(crate) struct Args {
     /// Print everything as JSON, with what `--with` needs
     #[arg(long)]
     json: bool,
+    /// Write it as a page for people, too: one file that needs no network
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// `90s`, `5m`, `6h`, `30d`.
@@ -78,6 +83,7 @@ enum Told {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let output = args.html.as_deref().map(Output::at).transpose()?;
     let windows = if args.window.is_empty() { usual_windows() } else { args.window.clone() };
     let longest = windows.iter().map(|(_, seconds)| *seconds).max().unwrap_or(DAY);
     let mut all = Vec::new();
@@ -117,6 +123,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     out.flush()?;
+    if let Some(output) = output {
+        let file = file.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+        let around = page::Around { all: &all, since, file: file.as_deref() };
+        output.write(&page::page(&report, &around))?;
+        terminal::tell(format_args!("nines: the report is in {}", output.path().display()));
+    }
     Ok(if text::overspent(&report) { ExitCode::from(EXIT_BAD) } else { ExitCode::SUCCESS })
 }
 

@@ -97,6 +97,22 @@ fn what_was_measured_outlives_the_daemon_and_its_absence_is_unknown() {
         "{text}"
     );
 
+    // So does whoever is given the page; where it can't be written, that is said before anybody is asked.
+    let page = daemon.directory.path().join("out.html");
+    let printed = daemon.nines(&["report", "--html", page.to_str().unwrap()]);
+    assert!(!printed.stdout.is_empty() && String::from_utf8_lossy(&printed.stderr).contains("out.html"));
+    let page = std::fs::read_to_string(page).unwrap();
+    for said in ["<!DOCTYPE html>", "42 good of 52 requests", "budget overspent", "Predicted", "lb1"] {
+        assert!(page.contains(said), "{said}");
+    }
+    let nowhere = ["report", "--no-daemon", "--with", "/nowhere/there.json", "--html", "/nowhere/out.html"];
+    let refused = daemon.nines(&nowhere);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        refused.stdout.is_empty() && said.contains("can't write a report to /nowhere/out.html"),
+        "{said}"
+    );
+
     // What is printed is what others take; and one vantage is not laid on itself.
     let path = daemon.directory.path().join("other.json");
     std::fs::write(&path, after.to_string()).unwrap();

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::labels::{Label, lanes};
 use super::paths::{Scale, Slots, area, line};
-use super::{Band, Mark, Panel, Plot, Series, Shape};
+use super::{Band, Ink, Mark, Panel, Plot, Series, Shape};
 use crate::text::{number, width};
 use crate::ticks::ticks;
 
@@ -19,8 +19,9 @@ const LANE: f64 = 18.0;
 const FONT: f64 = 12.0;
 /// Between panels.
 const BETWEEN: f64 = 16.0;
-/// Below the last one: ticks and what they are.
+/// Below the last one: ticks, and what they are where that is said.
 const BELOW: f64 = 45.0;
+const BELOW_TICKS: f64 = 27.0;
 /// What is to be seen of a failure, in tenths of a pixel.
 const LEAST: i64 = 25;
 /// More than these can't be told apart.
@@ -67,7 +68,7 @@ impl Layout {
 
 pub(super) fn draw(plot: &Plot) -> Markup {
     let layout = Layout::of(plot);
-    let height = layout.bottom + BELOW;
+    let height = layout.bottom + if plot.time.is_some() { BELOW } else { BELOW_TICKS };
     let tops = plot.panels.iter().scan(layout.top, |next, panel| {
         let top = *next;
         *next += panel.height + BETWEEN;
@@ -105,7 +106,14 @@ fn draw_panel(panel: &Panel, layout: &Layout, top: f64) -> Markup {
     let bottom = top + panel.height;
     let (low, high) = range(panel);
     let y = Scale { from: (low, bottom), to: (high, top) };
-    let middle = number(f64::midpoint(top, bottom));
+    let middle = f64::midpoint(top, bottom);
+    if panel.strip {
+        return html! {
+            text.axis x=(LEFT - 7.0) y=(number(middle + 4.0)) text-anchor="end" { (panel.label) }
+            (draw_series(panel, layout, y))
+        };
+    }
+    let middle = number(middle);
     let most = ((panel.height / 34.0) as usize).max(2);
     html! {
         @for (at, label) in mirrored_ticks(panel, low, high, most) {
@@ -170,8 +178,9 @@ fn draw_series(panel: &Panel, layout: &Layout, y: Scale) -> Markup {
     let x = layout.x;
     let slots = |series: &Series| Slots { from: series.from, step: series.step };
     let areas = [(Shape::Up, 1.0), (Shape::Down, -1.0)].into_iter().flat_map(|(shape, sign)| {
-        let least = if shape == Shape::Down { LEAST } else { 0 };
         stack(panel, shape).0.into_iter().map(move |(series, edges)| {
+            let failed = shape == Shape::Down || matches!(series.ink, Ink::Failed(_));
+            let least = if failed { LEAST } else { 0 };
             let edges: Edges = edges.into_iter().map(|(base, top)| (base * sign, top * sign)).collect();
             (series.ink.class(), area(slots(series), &edges, x, y, least))
         })
@@ -223,11 +232,11 @@ fn moment(mark: &Mark, lane: usize, layout: &Layout) -> Markup {
 }
 
 /// A little of a series, for the legend.
-pub(super) fn swatch(series: &Series) -> Markup {
-    let class = series.ink.class();
+pub(super) fn swatch(ink: Ink, shape: Shape) -> Markup {
+    let class = ink.class();
     html! {
         svg.swatch viewBox="0 0 22 12" aria-hidden="true" {
-            @if series.shape == Shape::Line {
+            @if shape == Shape::Line {
                 g transform="scale(.1)" { path class={ "line " (class) } d="M0 60h220" {} }
             } @else {
                 g transform="scale(.1)" { path class=(class) d="M0 0h220v120h-220z" {} }
@@ -253,8 +262,8 @@ pub(super) fn patterns() -> Markup {
                 pattern id="p-bad3" width="50" height="50" patternUnits="userSpaceOnUse" {
                     path.f-bad3 d="M0 0h50v50h-50z" {} path.f-page d="M10 10h22v22h-22z" {}
                 }
-                pattern id="p-unknown" width="60" height="60" patternUnits="userSpaceOnUse" {
-                    path.f-unknown d="M20 20h22v22h-22z" {}
+                pattern id="p-unknown" width="60" height="60" patternUnits="userSpaceOnUse" patternTransform="rotate(-45)" {
+                    path.f-page d="M0 0h60v60h-60z" {} path.f-unknown d="M0 0h16v60h-16z" {}
                 }
                 pattern id="p-gap" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
                     path.f-gap d="M0 0h2v8h-2z" {}

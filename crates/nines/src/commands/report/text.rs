@@ -206,14 +206,7 @@ fn outage(of: &Outage, out: &mut Vec<String>) {
     ));
     out.extend(of.cause.as_ref().map(|cause| format!("      cause: {cause}")));
     for moment in &of.timeline {
-        let what = match moment.what {
-            Milestone::Detected => "detected",
-            Milestone::Decided => "decided",
-            Milestone::Promoted => "promoted",
-            Milestone::Rerouted => "rerouted",
-            Milestone::FirstSuccess => "first success",
-            Milestone::Other => "",
-        };
+        let what = milestone(moment.what);
         let from = if moment.vantage.is_empty() { String::new() } else { format!("{}: ", moment.vantage) };
         out.push(format!(
             "      {}  {what:<13}  {from}{}  {}",
@@ -224,12 +217,23 @@ fn outage(of: &Outage, out: &mut Vec<String>) {
     }
 }
 
+pub(super) fn milestone(what: Milestone) -> &'static str {
+    match what {
+        Milestone::Detected => "detected",
+        Milestone::Decided => "decided",
+        Milestone::Promoted => "promoted",
+        Milestone::Rerouted => "rerouted",
+        Milestone::FirstSuccess => "first success",
+        Milestone::Other => "",
+    }
+}
+
 /// Rounded down, in per cent; overspent as a multiple.
-fn share(left: f64) -> String {
+pub(super) fn share(left: f64) -> String {
     format!("{:.1} %", (left * 1000.0).floor() / 10.0)
 }
 
-fn seconds(of: u64) -> String {
+pub(super) fn seconds(of: u64) -> String {
     match of {
         0..60 => format!("{of} s"),
         _ => duration(of * 1000).replace(" 0 s", "").replace(" 0 min", "").replace(" 0 h", ""),
@@ -237,6 +241,6 @@ fn seconds(of: u64) -> String {
 }
 
 /// To the second.
-fn at(second: Second) -> String {
+pub(super) fn at(second: Second) -> String {
     timestamp(second.saturating_mul(1_000_000))[..19].replace('T', " ")
 }

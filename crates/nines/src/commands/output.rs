@@ -1,15 +1,14 @@
-//! The page's way into its file: whole or not at all.
+//! A page's way into its file: whole or not at all.
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use nines_rehearsal::report::Machine;
 
-/// Where the page will be written: known to be possible before the hour that a rehearsal may take.
+/// Where a page will be written: known to be possible before the work that it takes, which may be an hour's.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(crate) struct Output {
     path: PathBuf,
     making: PathBuf,
 }
@@ -17,16 +16,11 @@ pub(super) struct Output {
 impl Output {
     /// # Errors
     /// When nothing can be written there.
-    pub(super) fn at(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn at(path: &Path) -> anyhow::Result<Self> {
         let cannot = || format!("can't write a report to {}", path.display());
         let name = path.file_name().with_context(cannot)?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let directory = parent.canonicalize().with_context(cannot)?;
-        anyhow::ensure!(
-            !directory.starts_with("/run"),
-            "{}: the hosts of a rehearsal have a /run of their own; take another directory",
-            cannot()
-        );
         anyhow::ensure!(!path.is_dir(), "{}: it is a directory", cannot());
         let mut making = std::ffi::OsString::from(".");
         making.push(name);
@@ -39,7 +33,7 @@ impl Output {
 
     /// # Errors
     /// When it can't be written; an earlier one is still there then.
-    pub(super) fn write(&self, page: &str) -> anyhow::Result<()> {
+    pub(crate) fn write(&self, page: &str) -> anyhow::Result<()> {
         let written = File::create(&self.making).and_then(|mut file| {
             file.write_all(page.as_bytes())?;
             file.sync_all()?;
@@ -52,28 +46,8 @@ impl Output {
         written.with_context(|| format!("can't write the report {}", self.path.display()))
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
-    }
-}
-
-/// This machine as it is now. What can't be read is left empty.
-pub(super) fn machine() -> Machine {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let after = |text: &str, key: &str| {
-        let line = text.lines().find(|line| line.starts_with(key));
-        line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim().to_owned())
-    };
-    let memory = after(&read("/proc/meminfo"), "MemTotal");
-    let kib = memory.and_then(|memory| memory.split_whitespace().next()?.parse::<u64>().ok());
-    Machine {
-        cores: std::thread::available_parallelism().map_or(0, usize::from),
-        memory_bytes: kib.unwrap_or(0) * 1024,
-        kernel: format!("Linux {} {}", read("/proc/sys/kernel/osrelease").trim(), std::env::consts::ARCH),
-        processor: after(&read("/proc/cpuinfo"), "model name").unwrap_or_default(),
-        load: read("/proc/loadavg").split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0),
-        unoptimised: cfg!(debug_assertions),
-        took_s: 0.0,
     }
 }
 
@@ -97,17 +71,9 @@ mod tests {
     #[test]
     fn where_nothing_can_be_written_that_is_said_before() {
         let directory = tempfile::tempdir().unwrap();
-        for path in
-            [directory.path().to_owned(), directory.path().join("no/out.html"), "/run/out.html".into()]
-        {
+        for path in [directory.path().to_owned(), directory.path().join("no/out.html")] {
             let error = Output::at(&path).unwrap_err();
             assert!(format!("{error:#}").starts_with("can't write a report to"), "{error:#}");
         }
-    }
-
-    #[test]
-    fn a_machine_says_what_it_is() {
-        let machine = machine();
-        assert!(machine.cores > 0 && machine.memory_bytes > 1 << 20 && machine.kernel.starts_with("Linux "));
     }
 }
