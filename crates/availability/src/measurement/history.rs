@@ -110,6 +110,13 @@ impl History {
             .reduce(|(first, last), (other_first, other_last)| (first.min(other_first), last.max(other_last)))
     }
 
+    /// The first and the last second in which anything was looked at, known or not.
+    pub fn presence(&self) -> Option<(Second, Second)> {
+        let spans = self.series.values().filter_map(Series::presence);
+        spans
+            .reduce(|(first, last), (other_first, other_last)| (first.min(other_first), last.max(other_last)))
+    }
+
     pub fn bytes(&self) -> usize {
         self.series.values().map(Series::bytes).sum()
     }
@@ -117,7 +124,7 @@ impl History {
     /// Lets go what is older than the limits allow, by whole days; names the first day that is still there if any went.
     pub fn trim(&mut self, now: Second) -> Option<u64> {
         let mut first = (now / DAY).saturating_sub(self.limits.days);
-        let oldest = |history: &Self| history.span().map(|(first, _)| first / DAY);
+        let oldest = |history: &Self| history.presence().map(|(first, _)| first / DAY);
         let mut went = None;
         while let Some(day) = oldest(self).filter(|&day| day < first) {
             let _ = day;
@@ -141,7 +148,7 @@ impl History {
 
     fn cut(&mut self, first_day: u64, to: Second) {
         self.series.values_mut().for_each(|series| series.cut(first_day, to));
-        self.series.retain(|_, series| series.span().is_some());
+        self.series.retain(|_, series| series.presence().is_some());
     }
 
     /// Only what is at least as late as this, in whole days: for those who don't need all.

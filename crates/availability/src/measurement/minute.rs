@@ -5,11 +5,13 @@ use super::{MINUTE, Second, State};
 /// All seconds of a minute.
 const ALL: u64 = (1 << MINUTE) - 1;
 
-/// A bit for each second, the first one lowest. A second that is in neither is unknown.
+/// A bit for each second, the first one lowest. A second that is in neither `up` nor `down` is unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Minute {
     up: u64,
     down: u64,
+    /// Somebody looked and could not tell: so it was there. Of a second in none of the three nobody even says that.
+    unsure: u64,
     pub good: u64,
     pub bad: u64,
 }
@@ -17,7 +19,22 @@ pub struct Minute {
 impl Minute {
     /// Of a second that is said to be both, down is kept.
     pub fn new(up: u64, down: u64, good: u64, bad: u64) -> Self {
-        Self { up: up & ALL & !down, down: down & ALL, good, bad }
+        Self { up: up & ALL & !down, down: down & ALL, unsure: 0, good, bad }
+    }
+
+    /// With the seconds of which it is known that it was there, and no more.
+    pub(super) fn with_unsure(self, seconds: u64) -> Self {
+        Self { unsure: seconds & ALL & !self.up & !self.down, ..self }
+    }
+
+    /// As [`Self::masks`] gave them.
+    pub(super) fn from_masks((up, down): (u64, u64), good: u64, bad: u64) -> Self {
+        Self::new(up & !down, down & !up, good, bad).with_unsure(up & down)
+    }
+
+    /// To be written: a second that is in both is one of which nobody could tell.
+    pub(super) fn masks(&self) -> (u64, u64) {
+        (self.up | self.unsure, self.down | self.unsure)
     }
 
     pub fn all_up(good: u64) -> Self {
@@ -28,12 +45,15 @@ impl Minute {
     pub fn record(&mut self, second: Second, state: State) {
         let bit = 1 << (second % MINUTE);
         match state {
-            State::Unknown => {}
+            State::Unknown => self.unsure |= bit & !self.up & !self.down,
             State::Up => self.up |= bit & !self.down,
             State::Down => {
                 self.down |= bit;
                 self.up &= !bit;
             }
+        }
+        if state != State::Unknown {
+            self.unsure &= !bit;
         }
     }
 
@@ -59,6 +79,11 @@ impl Minute {
         self.down
     }
 
+    /// The seconds in which it was there, whether anybody could tell its state or not.
+    pub fn there_mask(&self) -> u64 {
+        self.up | self.down | self.unsure
+    }
+
     pub fn up(&self) -> u64 {
         u64::from(self.up.count_ones())
     }
@@ -75,12 +100,17 @@ impl Minute {
         *self == Self::default()
     }
 
+    /// Whether it says more than that something was there.
+    pub fn is_known(&self) -> bool {
+        (self.up | self.down | self.good | self.bad) != 0
+    }
+
     /// Of its seconds only `from..to`, counted from its beginning. Its requests are in if any of its seconds is.
     pub fn part(&self, from: u64, to: u64) -> Self {
         let below = |end: u64| if end >= MINUTE { ALL } else { (1 << end) - 1 };
         let mask = below(to) & !below(from);
         let (good, bad) = if from < to.min(MINUTE) { (self.good, self.bad) } else { (0, 0) };
-        Self { up: self.up & mask, down: self.down & mask, good, bad }
+        Self { up: self.up & mask, down: self.down & mask, unsure: self.unsure & mask, good, bad }
     }
 }
 

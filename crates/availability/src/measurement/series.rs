@@ -34,9 +34,7 @@ pub struct Series {
 
 impl Series {
     pub fn record(&mut self, second: Second, state: State) {
-        if state != State::Unknown {
-            self.change(second / MINUTE, |minute| minute.record(second, state));
-        }
+        self.change(second / MINUTE, |minute| minute.record(second, state));
     }
 
     pub fn count(&mut self, second: Second, good: u64, bad: u64) {
@@ -142,17 +140,35 @@ impl Series {
 
     /// The first and the last second of which something is known.
     pub fn span(&self) -> Option<(Second, Second)> {
-        let known = |day: u64| self.minutes(day * MINUTES..(day + 1) * MINUTES);
-        let days = || self.closed.keys().copied().chain(self.open.iter().map(|(day, _)| *day));
-        let (first, of_first) = days().find_map(|day| known(day).next())?;
-        let (last, of_last) = days().rev().find_map(|day| known(day).last())?;
-        let mask = |minute: Minute| minute.up_mask() | minute.down_mask();
+        // A day's totals tell whether it is worth to be unpacked.
+        let any = |totals: &Totals| totals.up + totals.down > 0 || totals.good.max(totals.bad) > 0;
+        let closed = self.closed.iter().filter(|(_, of)| any(&of.totals)).map(|(day, _)| *day);
+        let days = closed.chain(self.open.iter().map(|(day, _)| *day));
+        self.ends(days, Minute::is_known, |minute| minute.up_mask() | minute.down_mask())
+    }
+
+    /// The first and the last second in which it was there.
+    pub fn presence(&self) -> Option<(Second, Second)> {
+        let days = self.closed.keys().copied().chain(self.open.iter().map(|(day, _)| *day));
+        self.ends(days, |_| true, Minute::there_mask)
+    }
+
+    fn ends(
+        &self,
+        days: impl DoubleEndedIterator<Item = u64> + Clone,
+        counts: impl Fn(&Minute) -> bool,
+        mask: impl Fn(&Minute) -> u64,
+    ) -> Option<(Second, Second)> {
+        let of =
+            |day: u64| self.minutes(day * MINUTES..(day + 1) * MINUTES).filter(|(_, minute)| counts(minute));
+        let (first, of_first) = days.clone().find_map(|day| of(day).next())?;
+        let (last, of_last) = days.rev().find_map(|day| of(day).last())?;
         // A minute with requests alone counts from its beginning to its end.
-        let begin = match mask(of_first) {
+        let begin = match mask(&of_first) {
             0 => 0,
             mask => u64::from(mask.trailing_zeros()),
         };
-        let end = match mask(of_last) {
+        let end = match mask(&of_last) {
             0 => MINUTE - 1,
             mask => u64::from(63 - mask.leading_zeros()),
         };
@@ -177,7 +193,7 @@ impl Series {
         if self.open.as_ref().is_some_and(|(day, _)| *day < first_day) {
             self.open = None;
         }
-        if self.span().is_none_or(|(_, last)| last < to) {
+        if self.presence().is_none_or(|(_, last)| last < to) {
             return;
         }
         let beyond: Vec<(u64, Minute)> = self.minutes(to / MINUTE..u64::MAX / DAY).collect();
@@ -223,8 +239,9 @@ impl Day {
             } else {
                 write(&mut packed, ANY, minute.good);
                 write(&mut packed, GAP, minute.bad);
-                packed.extend(minute.up_mask().to_le_bytes());
-                packed.extend(minute.down_mask().to_le_bytes());
+                let (up, down) = minute.masks();
+                packed.extend(up.to_le_bytes());
+                packed.extend(down.to_le_bytes());
             }
             if again > 0 {
                 write(&mut packed, AGAIN, again);
@@ -253,7 +270,7 @@ impl Day {
                 ANY => {
                     let (_, bad) = read(&mut rest).ok_or(Unreadable)?;
                     let (up, down) = (mask(&mut rest)?, mask(&mut rest)?);
-                    (Minute::new(up, down, number, bad), 1)
+                    (Minute::from_masks((up, down), number, bad), 1)
                 }
                 _ => (minutes.last().copied().ok_or(Unreadable)?, number),
             };
@@ -301,7 +318,7 @@ impl Iterator for Minutes<'_> {
                 _ => {
                     let (_, bad) = read(&mut self.rest)?;
                     let (up, down) = (mask(&mut self.rest).ok()?, mask(&mut self.rest).ok()?);
-                    (self.last, self.again) = (Minute::new(up, down, number, bad), 1);
+                    (self.last, self.again) = (Minute::from_masks((up, down), number, bad), 1);
                 }
             }
         }

@@ -12,6 +12,8 @@ use crate::measurement::{Worst, merge, outages, service, worst};
 #[derive(Debug, Clone, Default)]
 struct Log {
     states: BTreeMap<Second, State>,
+    /// Where somebody looked.
+    there: std::collections::BTreeSet<Second>,
     requests: Vec<(Second, u64, u64)>,
 }
 
@@ -72,6 +74,7 @@ fn measured(history: &[Stretch]) -> (Series, Log) {
         for second in now..now + of.long {
             series.record(second, of.state);
             series.count(second, of.good, of.bad);
+            log.there.insert(second);
             if of.state != State::Unknown {
                 log.states.insert(second, of.state);
             }
@@ -213,10 +216,15 @@ proptest! {
         let whole = service(subjects.iter().zip(seen.iter().map(|(series, _)| series))).unwrap();
         let ends = seen.iter().filter_map(|(series, _)| series.span()).map(|(_, last)| last).max().unwrap_or(BEGIN);
         for second in (BEGIN..ends + 5).step_by(11) {
-            let [a, b, c] = [0, 1, 2].map(|n| seen[n].1.state(second));
-            let wanted = if [a, b, c].contains(&State::Down) {
+            // A part counts where somebody looked at it.
+            let parts = [0, 1, 2].map(|n| seen[n].1.there.contains(&second).then(|| seen[n].1.state(second)));
+            let all_up = |parts: &[Option<State>]| {
+                let mut there = parts.iter().flatten().peekable();
+                there.peek().is_some() && there.all(|state| *state == State::Up)
+            };
+            let wanted = if parts.contains(&Some(State::Down)) {
                 State::Down
-            } else if (a, b) == (State::Up, State::Up) || c == State::Up {
+            } else if all_up(&parts[..2]) || all_up(&parts[2..]) {
                 State::Up
             } else {
                 State::Unknown
@@ -284,5 +292,5 @@ fn what_a_subject_costs_is_as_the_documentation_says() {
         );
     }
     let all = [busy.bytes(), idle.bytes(), awful.bytes()];
-    assert!(all[0] < 2_400_000 && all[1] < 50_000 && all[2] < 18_000_000, "{all:?}");
+    assert!(all[0] < 2_400_000 && all[1] < 62_000 && all[2] < 18_000_000, "{all:?}");
 }
