@@ -8,8 +8,8 @@ mod difference;
 use std::collections::BTreeSet;
 
 use crate::assumptions::Assumptions;
-use crate::model::ANNOUNCE;
-use crate::service::{Access, Address, Database, Entry, Pool, Service};
+use crate::model::{ANNOUNCE, Ways, ways};
+use crate::service::{Access, Address, Database, Entry, Member, Name, Pool, Service};
 
 pub use difference::{Observed, difference};
 
@@ -59,6 +59,17 @@ pub enum Hit {
     Perhaps,
 }
 
+/// How clients find load balancers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Led {
+    /// By DNS names, which may lead to several.
+    ByName,
+    /// Some come to each of them, and know no other.
+    ToEach,
+    /// They try one after the other.
+    ToAny,
+}
+
 /// A fault, put in on purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blow {
@@ -67,6 +78,7 @@ pub struct Blow {
     pub asked: Asked,
     /// Whichever host of an address is hit may be the one that answers on it; else it is the preferred one.
     pub anyone_answers: bool,
+    pub led: Led,
 }
 
 /// What clients lose, from bad to worse. Times are seconds, at most.
@@ -110,11 +122,13 @@ impl Forecast {
                 forecaster.entries(|pool| service.pools[pool].reaches == reaches, &mut all);
             }
         }
-        let worst = all.into_iter().fold(None::<Self>, |worst, next| match worst {
-            Some(worst) if worst.loss >= next.loss => Some(worst),
-            _ => Some(next),
-        });
-        worst.unwrap_or_else(|| Self::new(Loss::Nothing, "nothing of what is asked depends on it".into()))
+        let nothing = || Self::new(Loss::Nothing, "nothing of what is asked depends on it".into());
+        Self::worst(all).unwrap_or_else(nothing)
+    }
+
+    /// The first of the worst ones.
+    pub fn worst(all: impl IntoIterator<Item = Self>) -> Option<Self> {
+        all.into_iter().reduce(|worst, next| if next.loss > worst.loss { next } else { worst })
     }
 }
 
@@ -129,7 +143,7 @@ impl Forecaster<'_> {
         self.blow.hosts.contains(&host)
     }
 
-    fn name(&self, host: usize) -> &str {
+    fn host(&self, host: usize) -> &str {
         &self.service.hosts[host].name
     }
 
@@ -142,22 +156,88 @@ impl Forecaster<'_> {
         if !self.of_hosts() {
             return;
         }
-        for entry in &self.service.entries {
-            if !entry.serves.iter().any(|(_, pool)| asked(*pool)) {
-                continue;
+        let service = self.service;
+        let serving = |entry: &&usize| service.entries[**entry].serves.iter().any(|(_, pool)| asked(*pool));
+        let every: Vec<usize> = (0..service.entries.len()).collect();
+        let every: Vec<usize> = every.iter().filter(serving).copied().collect();
+        match self.blow.led {
+            Led::ToEach => every.iter().for_each(|&entry| all.extend(self.entry(entry))),
+            Led::ToAny => {
+                self.one_of(
+                    &every,
+                    || Forecast::new(Loss::Nothing, "clients try another way in".into()),
+                    all,
+                );
             }
-            if entry.addresses.is_empty() {
-                all.extend(self.doors(entry));
+            Led::ByName => {
+                for (_, ways, _) in ways(service).into_iter().filter(|(_, _, pool)| asked(*pool)) {
+                    match ways {
+                        Ways::Entry(entry) => all.extend(self.entry(entry)),
+                        Ways::Name(name, entries) => self.name(&service.names[name], &entries, all),
+                    }
+                }
             }
-            let shared = entry.addresses.iter().filter(|of| of.hosts.iter().any(|&host| self.is_hit(host)));
-            all.extend(shared.map(|address| self.address(entry, address)));
+        }
+    }
+
+    /// Everything of a load balancer that is hit.
+    fn entry(&self, at: usize) -> Vec<Forecast> {
+        let entry = &self.service.entries[at];
+        if entry.addresses.is_empty() {
+            return self.doors(entry).into_iter().collect();
+        }
+        let shared = entry.addresses.iter().filter(|of| of.hosts.iter().any(|&host| self.is_hit(host)));
+        shared.map(|address| self.address(entry, address)).collect()
+    }
+
+    /// Load balancers that clients find by a name.
+    fn name(&self, name: &Name, entries: &[usize], all: &mut Vec<Forecast>) {
+        if entries.len() < 2 || !name.has_alternatives() {
+            entries.iter().for_each(|&entry| all.extend(self.entry(entry)));
+            return;
+        }
+        let moved = || match name.moves_within() {
+            // As if all clients were at the first: a part of them in each of several moves costs as much.
+            Some((notice, ttl)) if entries.first().is_some_and(|&first| self.is_shut(first)) => {
+                Forecast::new(
+                    Loss::Gap((notice + ttl).as_secs_f64()),
+                    format!(
+                        "{:.0} s until answers for {} change, and {:.0} s until clients ask again",
+                        notice.as_secs_f64(),
+                        name.name,
+                        ttl.as_secs_f64()
+                    ),
+                )
+            }
+            _ => {
+                let text = format!("clients of {} go to another of its load balancers", name.name);
+                Forecast::new(Loss::Nothing, text)
+            }
+        };
+        self.one_of(entries, moved, all);
+    }
+
+    fn is_shut(&self, entry: usize) -> bool {
+        self.entry(entry).iter().any(|of| matches!(of.loss, Loss::UntilRepaired(_)))
+    }
+
+    /// Where one of these is enough: what it costs to leave those that are lost.
+    fn one_of(&self, entries: &[usize], moved: impl Fn() -> Forecast, all: &mut Vec<Forecast>) {
+        let (shut, open): (Vec<usize>, Vec<usize>) = entries.iter().partition(|&&entry| self.is_shut(entry));
+        if open.is_empty() {
+            shut.iter().for_each(|&entry| all.extend(self.entry(entry)));
+            return;
+        }
+        open.iter().for_each(|&entry| all.extend(self.entry(entry)));
+        if !shut.is_empty() {
+            all.push(moved());
         }
     }
 
     /// Hosts that clients know by their own addresses.
     fn doors(&self, entry: &Entry) -> Option<Forecast> {
         let hit = entry.hosts.iter().copied().find(|&host| self.is_hit(host))?;
-        let name = self.name(hit);
+        let name = self.host(hit);
         Some(match self.blow.harm {
             Harm::Reloaded | Harm::Apart => {
                 Forecast::new(Loss::Nothing, format!("{name} goes on serving while it loads its file"))
@@ -181,7 +261,7 @@ impl Forecaster<'_> {
                 ),
             };
         };
-        let next = self.name(next);
+        let next = self.host(next);
         let silence = address.notice.as_secs_f64();
         let moves = silence + ANNOUNCE;
         let told = format!(
@@ -198,7 +278,7 @@ impl Forecaster<'_> {
             _ if answers => Forecast::new(Loss::Gap(moves), told),
             _ => Forecast::new(
                 Loss::Nothing,
-                format!("{} answers on {}", self.name(address.hosts[0]), address.name),
+                format!("{} answers on {}", self.host(address.hosts[0]), address.name),
             ),
         }
     }
@@ -238,9 +318,24 @@ impl Forecaster<'_> {
         }
         let (of, name) = (pool.members.len(), &pool.name);
         let left = of - gone;
-        if left < pool.least() {
-            let needed = pool.least();
-            let text = format!("{left} of {of} members of {name} are left, and {needed} needed");
+        let is_left = |member: &Member| !self.is_hit(member.host);
+        if !pool.serves(is_left) {
+            let carried = pool.carried(is_left);
+            let text = if left < pool.refuses_below {
+                format!(
+                    "{left} of {of} members of {name} are left, and below {} it refuses",
+                    pool.refuses_below
+                )
+            } else if pool.by_weight {
+                format!("what is left of {name} has a weight of {carried}, and {} is needed", pool.load())
+            } else if carried < left {
+                format!(
+                    "{carried} members of {name} are left besides backups, which get nothing before these are gone, and {} needed",
+                    pool.load()
+                )
+            } else {
+                format!("{left} of {of} members of {name} are left, and {} needed", pool.load())
+            };
             return Some(Forecast::new(Loss::UntilRepaired(0.0), text));
         }
         let harm = self.blow.harm;

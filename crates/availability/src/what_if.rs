@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::assumptions::Case;
 use crate::audit::{Audit, Change, ComponentKind, Consequence, Options};
-use crate::forecast::{Asked, Blow, Forecast, Harm, Hit, Loss};
+use crate::forecast::{Asked, Blow, Forecast, Harm, Hit, Led, Loss};
 use crate::model::{Kind, Model};
 use crate::nines::{HOURS_PER_YEAR, MINUTES_PER_YEAR};
 use crate::service::Service;
@@ -195,13 +195,11 @@ fn ways(service: &Service, options: &Options, subject: &Subject) -> Vec<Way> {
     }
     let way = |(how, harm): (&'static str, Harm)| {
         let forecasts = asked.iter().map(|asked| {
-            let blow = Blow { hosts: hosts.clone(), harm, asked: asked.clone(), anyone_answers: false };
+            let hosts = hosts.clone();
+            let blow = Blow { hosts, harm, asked: asked.clone(), anyone_answers: false, led: Led::ByName };
             Forecast::of(service, &options.assumptions, &blow)
         });
-        let worst = forecasts.fold(None::<Forecast>, |worst, next| match worst {
-            Some(worst) if worst.loss >= next.loss => Some(worst),
-            _ => Some(next),
-        })?;
+        let worst = Forecast::worst(forecasts)?;
         let (loss, at_most_seconds) = match worst.loss {
             Loss::Nothing => ("nothing", None),
             Loss::Some(seconds) => ("some", Some(seconds)),

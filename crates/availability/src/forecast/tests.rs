@@ -1,7 +1,10 @@
 //! What each fault should cost, on a shop in three zones; and what is a difference and what is none.
 
+use std::time::Duration;
+
 use super::*;
 use crate::service::tests::shop;
+use crate::service::{Host, Name};
 
 fn forecast(blow: &Blow) -> Forecast {
     Forecast::of(&shop(), &Assumptions::default(), blow)
@@ -9,12 +12,12 @@ fn forecast(blow: &Blow) -> Forecast {
 
 fn asking(hosts: &[usize], harm: Harm) -> Blow {
     let asked = Asked::Pools { pools: vec![0], repeatable: true };
-    Blow { hosts: hosts.to_vec(), harm, asked, anyone_answers: false }
+    Blow { hosts: hosts.to_vec(), harm, asked, anyone_answers: false, led: Led::ToEach }
 }
 
 fn writing(hosts: &[usize], harm: Harm, primary: Hit) -> Blow {
     let asked = Asked::Writes { database: 0, primary };
-    Blow { hosts: hosts.to_vec(), harm, asked, anyone_answers: false }
+    Blow { hosts: hosts.to_vec(), harm, asked, anyone_answers: false, led: Led::ToEach }
 }
 
 fn close(loss: Loss, seconds: f64) -> bool {
@@ -99,6 +102,60 @@ fn a_zone_is_as_bad_as_the_worst_that_is_in_it() {
     let both =
         Forecast::of(&together, &Assumptions::default(), &writing(&[0, 5, 6], Harm::Silent, Hit::Perhaps));
     assert!(matches!(both.loss, Loss::UntilRepaired(_)), "{both:?}");
+}
+
+/// The shop, and a second load balancer on lb3 alone: a name leads to both.
+fn two_entries() -> Service {
+    let mut service = shop();
+    service.hosts.push(Host { name: "lb3".into(), zone: 2, ..Host::default() });
+    let mut other = service.entries[0].clone();
+    (other.name, other.hosts) = ("back".into(), vec![8]);
+    (other.addresses[0].name, other.addresses[0].hosts) = ("10.0.2.100".into(), vec![8]);
+    service.entries.push(other);
+    let ttl = Duration::from_secs(60);
+    service.names =
+        vec![Name { name: "shop.example".into(), entries: vec![0, 1], ttl, checked: None, retry: true }];
+    service
+}
+
+#[test]
+fn clients_of_a_name_go_to_its_other_load_balancer() {
+    let mut service = two_entries();
+    let assumptions = Assumptions::default();
+    let of = |service: &Service, hosts: &[usize], led| {
+        Forecast::of(service, &assumptions, &Blow { led, ..asking(hosts, Harm::Silent) })
+    };
+    let tried = of(&service, &[0, 1], Led::ByName);
+    assert!(tried.loss == Loss::Nothing && tried.how.contains("another of its load balancers"), "{tried:?}");
+    // One of its hosts fails over all the same.
+    assert!(close(of(&service, &[0], Led::ByName).loss, 0.346));
+    assert_eq!(of(&service, &[0, 1, 8], Led::ByName).loss, Loss::UntilRepaired(0.0));
+    assert_eq!(of(&service, &[0, 1], Led::ToEach).loss, Loss::UntilRepaired(0.0), "these know no other");
+    assert_eq!(of(&service, &[0, 1], Led::ToAny).loss, Loss::Nothing);
+    service.names[0].retry = false;
+    assert_eq!(of(&service, &[0, 1], Led::ByName).loss, Loss::UntilRepaired(0.0), "answers never change");
+    service.names[0].checked = Some(Duration::from_secs(10));
+    let moved = of(&service, &[0, 1], Led::ByName);
+    assert!(close(moved.loss, 70.0) && moved.how.contains("60 s until clients ask again"), "{moved:?}");
+    assert_eq!(of(&service, &[8], Led::ByName).loss, Loss::Nothing, "who is preferred is there");
+}
+
+#[test]
+fn what_is_left_of_a_pool_is_enough_by_weight_and_without_idle_backups() {
+    let assumptions = Assumptions::default();
+    let mut service = shop();
+    let pool = &mut service.pools[0];
+    (pool.needed, pool.by_weight) = (2, true);
+    pool.members[0].weight = 2;
+    let heavy = Forecast::of(&service, &assumptions, &asking(&[3, 4], Harm::Killed));
+    assert_eq!(heavy.loss, Loss::Nothing, "app1 carries as much as both of the others: {heavy:?}");
+    let light = Forecast::of(&service, &assumptions, &asking(&[2, 4], Harm::Killed));
+    assert!(light.loss == Loss::UntilRepaired(0.0) && light.how.contains("a weight of 1"), "{light:?}");
+    let pool = &mut service.pools[0];
+    pool.by_weight = false;
+    pool.members[2].backup = true;
+    let idle = Forecast::of(&service, &assumptions, &asking(&[2], Harm::Killed));
+    assert!(idle.loss == Loss::UntilRepaired(0.0) && idle.how.contains("besides backups"), "{idle:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nines_availability::assumptions::Assumptions;
-use nines_availability::forecast::{self, Asked, Blow, Forecast, Harm, Hit};
+use nines_availability::forecast::{self, Asked, Blow, Forecast, Harm, Hit, Led};
 use nines_availability::service::Service;
 use nines_rehearsal::plan::{ComponentKind, Manner, Promise, Whom};
 use nines_rehearsal::report::{Loss, Predicted};
@@ -57,8 +57,10 @@ impl Predictor {
             return None;
         }
         let anyone_answers = matches!(case.promise, Promise::Moves { .. });
+        // Who writes tries every way in.
+        let led = if component.writes.is_some() { Led::ToAny } else { Led::ToEach };
         let of = |hosts| {
-            let blow = Blow { hosts, harm, asked: asked.clone(), anyone_answers };
+            let blow = Blow { hosts, harm, asked: asked.clone(), anyone_answers, led };
             Forecast::of(&self.service, &self.assumptions, &blow)
         };
         if case.fault == Fault::RollingRestart {

@@ -44,9 +44,15 @@ fn verdict(of: &WhatIf) -> (String, Style) {
     if !of.lost.is_empty() {
         return ("something is lost until it is repaired".to_owned(), BAD);
     }
-    match of.ways.first().and_then(|way| way.at_most_seconds) {
-        Some(seconds) => (format!("nothing answers for up to {seconds:.2} s, then others do"), UNSURE),
-        None => ("clients lose nothing".to_owned(), GOOD),
+    match of.ways.first().map(|way| (way.loss, way.at_most_seconds)) {
+        None | Some(("nothing", _)) => ("clients lose nothing".to_owned(), GOOD),
+        Some(("some", Some(seconds))) => {
+            (format!("some of what is asked fails for up to {seconds:.2} s"), UNSURE)
+        }
+        Some((_, Some(seconds))) => {
+            (format!("nothing answers for up to {seconds:.2} s, then others do"), UNSURE)
+        }
+        Some((_, None)) => ("some clients lose something until it is repaired".to_owned(), BAD),
     }
 }
 
