@@ -7,13 +7,17 @@ use std::time::{Duration, Instant};
 use nines_system::VrrpVersion;
 
 use super::problems::Problems;
-use super::timing::{self, HEALTHY, OWNER, text};
+use super::timing::{self, Level, OWNER, text};
 use super::{Advertisement, Cause, Fitness, Output, RouterIndex, Settings};
 use crate::event::Kind;
 
 /// After a loss that was not planned (a stall, a link without carrier) a host does not push a serving master aside for so
 /// long, however preferred it is: what failed once may do so again soon.
 pub(super) const PROBATION: Duration = Duration::from_secs(30);
+
+/// A slow master is pushed aside only once it has been followed for so long: two hosts that are slow by turns do not pass
+/// the address to and fro.
+pub(super) const SETTLED: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
@@ -62,6 +66,10 @@ pub(super) struct Router {
     pub(super) master: Option<Heard>,
     /// A master that serves, but is to be pushed aside; since when it was heard.
     rival: Option<(Heard, Instant)>,
+    /// The latest other master, and when it was last heard. Kept through everything, since it tells when the addresses moved.
+    holder: Option<(IpAddr, Instant)>,
+    /// Since when one and the same host, perhaps this one, has been the master.
+    held_since: Instant,
     /// Who gave the addresses up, and when it was last heard to.
     resigned: Option<(IpAddr, Instant)>,
     pub(super) lingers_until: Option<Instant>,
@@ -93,6 +101,8 @@ impl Router {
             why: "starts".to_owned(),
             master: None,
             rival: None,
+            holder: None,
+            held_since: now,
             resigned: None,
             lingers_until: None,
             claimed: true,
@@ -115,6 +125,7 @@ impl Router {
     pub(super) fn priority(&self) -> u8 {
         match self.fitness {
             Fitness::Fit => self.settings.priority,
+            Fitness::Slow(_) => timing::when_slow(self.settings.priority),
             Fitness::Sick(_) => timing::when_sick(self.settings.priority),
             Fitness::Leaving(_) | Fitness::Unfit(_) => 0,
         }
@@ -299,6 +310,7 @@ impl Router {
         self.claimed = true;
         self.unclaimed_at = None;
         self.taken += 1;
+        (self.holder, self.held_since) = (None, now);
         self.moved = Some(Move::Took { from });
         self.problems.begin(now, from, self.settings.linger);
         self.enter(now, State::Master { sent: now, next: now }, cause, why.clone());
@@ -314,7 +326,7 @@ impl Router {
         }
         let before = std::mem::replace(&mut self.fitness, fitness);
         match self.fitness.clone() {
-            Fitness::Fit | Fitness::Sick(_) => self.take_part(now, &before, out),
+            Fitness::Fit | Fitness::Slow(_) | Fitness::Sick(_) => self.take_part(now, &before, out),
             Fitness::Leaving(why) => self.step_out(now, Cause::Leaving, why, true, out),
             Fitness::Unfit(why) => {
                 if self.holds() {
@@ -327,6 +339,7 @@ impl Router {
 
     fn take_part(&mut self, now: Instant, before: &Fitness, out: &mut Outbox) {
         let why = match &self.fitness {
+            Fitness::Slow(why) => format!("slow, so healthy hosts go before: {why}"),
             Fitness::Sick(why) => format!("not well, so others go before: {why}"),
             _ => "fit".to_owned(),
         };
@@ -452,6 +465,7 @@ impl Router {
             self.claimed = true;
             self.unclaimed_at = None;
         }
+        self.note_holder(now, &heard);
         match self.state {
             State::Off if said.priority == 0 => {
                 self.master = None;
@@ -469,6 +483,23 @@ impl Router {
                 self.release(now, Cause::Stall, why, false, out);
             }
             State::Master { .. } => self.hear_as_master(now, heard, leads, out),
+        }
+    }
+
+    /// Who is the master, as others say, and since when.
+    fn note_holder(&mut self, now: Instant, heard: &Heard) {
+        if self.is_master() {
+            return;
+        }
+        match &mut self.holder {
+            Some((from, at)) if *from == heard.from => *at = now,
+            // Two at one time: one of them is about to yield.
+            Some((_, at)) if now < *at + 3 * heard.interval => {}
+            _ if heard.priority == 0 => {}
+            holder => {
+                *holder = Some((heard.from, now));
+                self.held_since = now;
+            }
         }
     }
 
@@ -498,12 +529,16 @@ impl Router {
         }
         let since = self.rival.map_or(now, |(_, since)| since);
         self.rival = Some((heard, since));
-        let sick = heard.priority < HEALTHY && self.priority() >= HEALTHY;
+        let (theirs, ours) = (Level::of(heard.priority), Level::of(self.priority()));
+        let settled = now.saturating_duration_since(self.held_since) >= SETTLED;
+        let relieves = theirs < ours && (theirs == Level::Sick || settled);
+        // Nobody is served better by another slow host, or by one that is about to be.
+        let bears = theirs == Level::Slow;
         let probation = self.probation(now).is_some();
         let waited = |delay: Duration| now.saturating_duration_since(since) >= delay;
-        if sick {
+        if relieves {
             self.wait_for_silence(down_at.min(now + self.skew()));
-        } else if probation || !self.settings.preempt.is_some_and(waited) {
+        } else if bears || probation || !self.settings.preempt.is_some_and(waited) {
             self.follow_on(heard);
         }
     }
@@ -520,6 +555,9 @@ impl Router {
         let wins_tie = heard.priority == ours && leads && heard.from > self.settings.source;
         if heard.priority > ours || wins_tie {
             let why = format!("{} has priority {}, ours is {ours}", self.name_of(heard.from), heard.priority);
+            if matches!(self.fitness, Fitness::Slow(_)) {
+                self.probation_until = Some(now + PROBATION);
+            }
             self.follow(now, heard, Cause::HigherPriority, why.clone());
             // The other may never have heard that there were two, and must announce the addresses over this host's word.
             self.resign(now, out);
