@@ -27,7 +27,7 @@ use nines_system::VrrpVersion;
 pub use advertisement::Advertisement;
 pub use fitness::Fitness;
 pub use routers::Routers;
-pub use slowness::{HOLD, LATE, Slowness, Turns};
+pub use slowness::{HOLD, LATE, Slowness, Turns, is_late};
 pub use timing::{HEALTHY, SLOW, master_down, skew};
 
 use crate::event;

@@ -34,6 +34,12 @@ pub struct Turns {
     pub late: u64,
 }
 
+/// Whether a thread was late for a time in which this happened. Of timers that wait for the end of one pause the last are hardly
+/// late, so that a third of them is much.
+pub fn is_late(turns: Turns) -> bool {
+    3 * turns.late > turns.all || turns.all == 0
+}
+
 #[derive(Debug, Clone)]
 pub struct Slowness {
     latest: Option<(Instant, Vec<Turns>)>,
@@ -72,7 +78,7 @@ impl Slowness {
         // The slowest decides: whoever is connected to it waits.
         let late = turns.iter().zip(&before).any(|(after, before)| {
             let all = after.all.saturating_sub(before.all);
-            2 * after.late.saturating_sub(before.late) > all || all == 0
+            is_late(Turns { all, late: after.late.saturating_sub(before.late) })
         });
         if self.seconds.len() == WINDOW {
             self.seconds.pop_front();
