@@ -87,9 +87,8 @@ impl Pair {
                     self.give(1 - at, Input::Heard { router, from, advertisement });
                 }
                 Output::Take { .. } => {
-                    if self.master.replace(at) == Some(1 - at) {
-                        self.exchanged.push(self.now);
-                    }
+                    let before = self.master.replace(at);
+                    self.exchanged.extend((before == Some(1 - at)).then_some(self.now));
                 }
                 _ => {}
             }
