@@ -27,6 +27,9 @@ pub(crate) struct Shared {
 pub(crate) struct Vitals {
     /// Milliseconds since the data plane started, at the latest beat.
     pub(crate) beat_ms: AtomicU64,
+    /// Beats so far, and those that came late.
+    pub(crate) beats: AtomicU64,
+    pub(crate) late: AtomicU64,
     /// Client connections now.
     pub(crate) connections: AtomicU64,
     /// Sockets that may still accept one.

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use nines_control::vrrp::Turns;
+
 use crate::shared::Vitals;
 
-/// A worker that has not turned its loop for so long has stalled. It says five times in that time that it turns; with
+/// A worker that has not turned its loop for so long has stalled. It says some ten times in that time that it turns; with
 /// thousands of requests at once and two cores for six programs, the longest silence was a third of it.
 const STALL: Duration = Duration::from_secs(1);
 
@@ -47,6 +49,15 @@ impl Vitality {
         } else {
             Err(Unable::NotListening)
         }
+    }
+
+    /// How often each worker's timers went off, and how often late.
+    pub fn turns(&self) -> Vec<Turns> {
+        let of = |vitals: &Arc<Vitals>| Turns {
+            late: vitals.late.load(Ordering::Relaxed),
+            all: vitals.beats.load(Ordering::Relaxed),
+        };
+        self.workers.iter().map(of).collect()
     }
 
     /// How long ago the worker that has not turned its loop for the longest time did so.

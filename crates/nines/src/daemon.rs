@@ -16,7 +16,7 @@ use anyhow::Context;
 use nines_control::event::Kind;
 use nines_control::pools::{Input, Output, Pools, UnknownTarget};
 use nines_control::status::{FileStatus, ListenerStatus, Phase, Status, Wish};
-use nines_control::vrrp::Fitness;
+use nines_control::vrrp::{Fitness, Slowness};
 use nines_load_balancer::probe::Prober;
 use nines_load_balancer::{DataPlane, Reports};
 use nines_system::LoadBalancerId;
@@ -80,6 +80,7 @@ struct Daemon {
     data_plane: Arc<DataPlane>,
     reports: Reports,
     addresses: Addresses,
+    slowness: Slowness,
     databases: Databases,
     journal: Journal,
     measure: Measure,
@@ -167,6 +168,7 @@ impl Daemon {
             data_plane,
             reports,
             addresses,
+            slowness: Slowness::default(),
             databases,
             journal,
             measure,
@@ -286,15 +288,21 @@ impl Daemon {
                 Output::FirstChecksIn => self.open(),
             }
         }
+        self.slowness.look(Instant::now(), || self.data_plane.vitality().turns());
         self.addresses.tell(|| self.fitness());
     }
 
     /// What each load balancer here can do for a virtual address's clients, as far as the daemon knows.
     fn fitness(&self) -> Vec<(LoadBalancerId, Fitness)> {
         let host = &self.orders.host;
+        let slow = || match self.slowness.is_slow() {
+            true => Fitness::Slow(format!("{host} stands still again and again")),
+            false => Fitness::Fit,
+        };
+        let of_pools = |id| Fitness::of_pools(&self.part.system, id, &self.pools).or_worse(slow());
         let of = |load_balancer| match (self.draining_until, self.wish, self.open) {
             (Some(_), ..) => Fitness::Leaving(format!("{host} stops")),
-            (None, Wish::Ready, true) => Fitness::of_pools(&self.part.system, load_balancer, &self.pools),
+            (None, Wish::Ready, true) => of_pools(load_balancer),
             (None, Wish::Ready, false) => Fitness::Unfit("starts: waits for the first checks".to_owned()),
             (None, ..) => Fitness::Leaving(format!("the operator drains {host}")),
         };

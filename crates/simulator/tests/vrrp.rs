@@ -69,13 +69,14 @@ fn the_same_seed_plays_the_same() {
 }
 
 /// What a host does wrong, and the promise that is broken by it.
-const MISTAKES: [(Mistake, &str); 15] = [
+const MISTAKES: [(Mistake, &str); 16] = [
     (Mistake::NeverYields, "no two masters that hear each other"),
     (Mistake::YieldsToAnybody, "nobody yields to a lesser"),
     (Mistake::NeverAnswers, "a master answers another at once"),
     (Mistake::HearsGhosts, "there is always a master"),
     (Mistake::DeafAtTimes, "no change without a cause"),
     (Mistake::TooModest, "in the end the preferred is the master"),
+    (Mistake::HidesSlowness, "no slow master for long while another is well"),
     (Mistake::HidesSickness, "no sick master while another is well"),
     (Mistake::SpeaksOnWaking, "who stood still listens first"),
     (Mistake::JudgesTooEarly, "who takes over has read everything"),

@@ -8,7 +8,9 @@ use crate::pools::Pools;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fitness {
     Fit,
-    /// It serves, but not well: a healthy host should do it.
+    /// It serves, but stands still again and again ([`super::Slowness`]).
+    Slow(String),
+    /// It serves nobody well: any other host should do it.
     Sick(String),
     /// It is wanted to leave, and serves to the end what is connected.
     Leaving(String),
@@ -40,9 +42,10 @@ impl Fitness {
     fn rank(&self) -> u8 {
         match self {
             Self::Fit => 0,
-            Self::Sick(_) => 1,
-            Self::Leaving(_) => 2,
-            Self::Unfit(_) => 3,
+            Self::Slow(_) => 1,
+            Self::Sick(_) => 2,
+            Self::Leaving(_) => 3,
+            Self::Unfit(_) => 4,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! It goes beyond the RFCs where clients would lose by it:
 //!
 //! - **The address follows what serves.** A router takes part only while its host is [`Fitness::Fit`]; one that is
-//!   [`Fitness::Sick`] advertises a priority below every healthy host's.
+//!   [`Fitness::Sick`] advertises a priority below every healthy host's. So does one that is [`Fitness::Slow`], above the sick.
 //! - **A planned change loses nothing.** Who gives an address up in health lingers: what is connected is served to its
 //!   end, and the new holder is told where to send what belongs there.
 //! - **After a stall it listens before it speaks.** Who did not run for longer than the others' patience can't know
@@ -16,6 +16,7 @@ mod problems;
 mod report;
 mod router;
 mod routers;
+mod slowness;
 mod timing;
 
 use std::net::IpAddr;
@@ -26,7 +27,8 @@ use nines_system::VrrpVersion;
 pub use advertisement::Advertisement;
 pub use fitness::Fitness;
 pub use routers::Routers;
-pub use timing::{HEALTHY, master_down, skew};
+pub use slowness::{HOLD, LATE, Slowness, Turns, is_late};
+pub use timing::{HEALTHY, SLOW, master_down, skew};
 
 use crate::event;
 

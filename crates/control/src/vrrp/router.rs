@@ -1,4 +1,7 @@
-//! One virtual router: its state, and each step from one to the next.
+//! One virtual router: its state, and each step from one to the next. What it makes of others' advertisements is in
+//! [`hearing`].
+
+pub(in crate::vrrp) mod hearing;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -7,7 +10,7 @@ use std::time::{Duration, Instant};
 use nines_system::VrrpVersion;
 
 use super::problems::Problems;
-use super::timing::{self, HEALTHY, OWNER, text};
+use super::timing::{self, OWNER, text};
 use super::{Advertisement, Cause, Fitness, Output, RouterIndex, Settings};
 use crate::event::Kind;
 
@@ -62,6 +65,10 @@ pub(super) struct Router {
     pub(super) master: Option<Heard>,
     /// A master that serves, but is to be pushed aside; since when it was heard.
     rival: Option<(Heard, Instant)>,
+    /// The latest other master, and when it was last heard. Kept through everything, since it tells when the addresses moved.
+    holder: Option<(IpAddr, Instant)>,
+    /// Since when one and the same host, perhaps this one, has been the master.
+    held_since: Instant,
     /// Who gave the addresses up, and when it was last heard to.
     resigned: Option<(IpAddr, Instant)>,
     pub(super) lingers_until: Option<Instant>,
@@ -93,6 +100,8 @@ impl Router {
             why: "starts".to_owned(),
             master: None,
             rival: None,
+            holder: None,
+            held_since: now,
             resigned: None,
             lingers_until: None,
             claimed: true,
@@ -115,6 +124,7 @@ impl Router {
     pub(super) fn priority(&self) -> u8 {
         match self.fitness {
             Fitness::Fit => self.settings.priority,
+            Fitness::Slow(_) => timing::when_slow(self.settings.priority),
             Fitness::Sick(_) => timing::when_sick(self.settings.priority),
             Fitness::Leaving(_) | Fitness::Unfit(_) => 0,
         }
@@ -299,6 +309,7 @@ impl Router {
         self.claimed = true;
         self.unclaimed_at = None;
         self.taken += 1;
+        (self.holder, self.held_since) = (None, now);
         self.moved = Some(Move::Took { from });
         self.problems.begin(now, from, self.settings.linger);
         self.enter(now, State::Master { sent: now, next: now }, cause, why.clone());
@@ -314,7 +325,7 @@ impl Router {
         }
         let before = std::mem::replace(&mut self.fitness, fitness);
         match self.fitness.clone() {
-            Fitness::Fit | Fitness::Sick(_) => self.take_part(now, &before, out),
+            Fitness::Fit | Fitness::Slow(_) | Fitness::Sick(_) => self.take_part(now, &before, out),
             Fitness::Leaving(why) => self.step_out(now, Cause::Leaving, why, true, out),
             Fitness::Unfit(why) => {
                 if self.holds() {
@@ -327,6 +338,7 @@ impl Router {
 
     fn take_part(&mut self, now: Instant, before: &Fitness, out: &mut Outbox) {
         let why = match &self.fitness {
+            Fitness::Slow(why) => format!("slow, so healthy hosts go before: {why}"),
             Fitness::Sick(why) => format!("not well, so others go before: {why}"),
             _ => "fit".to_owned(),
         };
@@ -436,111 +448,6 @@ impl Router {
         self.claimed = true;
         self.unclaimed_at = None;
         out.push_back(Output::LetGo { router: self.index });
-    }
-
-    /// `leads`: whether its addresses decide between equals.
-    pub(super) fn hear(
-        &mut self,
-        now: Instant,
-        from: IpAddr,
-        said: &Advertisement,
-        leads: bool,
-        out: &mut Outbox,
-    ) {
-        let heard = Heard { from, priority: said.priority, interval: said.interval, at: now };
-        if heard.priority > 0 && !self.is_master() {
-            self.claimed = true;
-            self.unclaimed_at = None;
-        }
-        match self.state {
-            State::Off if said.priority == 0 => {
-                self.master = None;
-                self.resigned = Some((from, now));
-            }
-            State::Off => {
-                self.master = Some(heard);
-                self.resigned = None;
-            }
-            State::Backup { .. } => self.hear_as_backup(now, heard),
-            State::Listening { .. } if said.priority == 0 => {}
-            State::Listening { .. } => {
-                let why = format!("{} took over while this host did not run", self.name_of(from));
-                self.follow(now, heard, Cause::Stall, why.clone());
-                self.release(now, Cause::Stall, why, false, out);
-            }
-            State::Master { .. } => self.hear_as_master(now, heard, leads, out),
-        }
-    }
-
-    fn hear_as_backup(&mut self, now: Instant, heard: Heard) {
-        let State::Backup { down_at, .. } = self.state else { return };
-        if heard.priority == 0 {
-            // Another than the master may speak for the last time; that is nothing to act on while the master is heard.
-            let other = |master: &Heard| master.from != heard.from && now < master.at + 2 * master.interval;
-            if !self.master.as_ref().is_some_and(other) {
-                self.resigned = Some((heard.from, now));
-                self.wait_for_silence(down_at.min(now + self.skew()));
-            }
-            return;
-        }
-        if heard.priority >= self.priority() {
-            self.rival = None;
-            // Of two masters the lesser is about to yield, and what it says last must not be taken for the other's word.
-            let greater = |master: &Heard| {
-                (master.priority, master.from) > (heard.priority, heard.from)
-                    && master.from != heard.from
-                    && now < master.at + 2 * master.interval
-            };
-            return match self.master.filter(greater) {
-                Some(_) => self.wait_for_silence(down_at.max(now + self.master_down(heard.interval))),
-                None => self.follow_on(heard),
-            };
-        }
-        let since = self.rival.map_or(now, |(_, since)| since);
-        self.rival = Some((heard, since));
-        let sick = heard.priority < HEALTHY && self.priority() >= HEALTHY;
-        let probation = self.probation(now).is_some();
-        let waited = |delay: Duration| now.saturating_duration_since(since) >= delay;
-        if sick {
-            self.wait_for_silence(down_at.min(now + self.skew()));
-        } else if probation || !self.settings.preempt.is_some_and(waited) {
-            self.follow_on(heard);
-        }
-    }
-
-    /// The master that is followed has said so again.
-    fn follow_on(&mut self, heard: Heard) {
-        self.resigned = None;
-        self.master = Some(heard);
-        self.wait_for_silence(heard.at + self.master_down(heard.interval));
-    }
-
-    fn hear_as_master(&mut self, now: Instant, heard: Heard, leads: bool, out: &mut Outbox) {
-        let ours = self.priority();
-        let wins_tie = heard.priority == ours && leads && heard.from > self.settings.source;
-        if heard.priority > ours || wins_tie {
-            let why = format!("{} has priority {}, ours is {ours}", self.name_of(heard.from), heard.priority);
-            self.follow(now, heard, Cause::HigherPriority, why.clone());
-            // The other may never have heard that there were two, and must announce the addresses over this host's word.
-            self.resign(now, out);
-            return self.release(now, Cause::HigherPriority, why, true, out);
-        }
-        if let State::Master { sent, .. } = self.state
-            // A bound, should two answer each other.
-            && now.saturating_duration_since(sent) >= self.settings.interval / 10
-        {
-            self.advertise(now, out);
-        }
-        let begins = self.problems.two_masters(heard);
-        if begins && heard.priority > 0 {
-            let why = format!(
-                "{} answers too, at priority {} below our {}",
-                self.name_of(heard.from),
-                heard.priority,
-                ours
-            );
-            self.event(Kind::Conflict, why, out);
-        }
     }
 
     pub(super) fn advertise(&mut self, now: Instant, out: &mut Outbox) {

@@ -1,6 +1,7 @@
 //! One host's routers, told what happens: what they do and say.
 
 mod found;
+mod slow;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
@@ -388,7 +389,7 @@ fn the_sick_let_the_healthy_go_before_whatever_preempt_says() {
     assert!(lingers(&scene.hear(100)));
 
     let mut scene = Scene::backup(Settings { preempt: None, ..settings(100) }, 200);
-    scene.hear(15);
+    scene.hear(14);
     assert_eq!(takes(&scene.let_pass(Duration::from_millis(61))), [Some(host(11))]);
 }
 

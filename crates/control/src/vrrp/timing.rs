@@ -4,9 +4,30 @@ use std::time::Duration;
 
 use nines_system::VrrpVersion;
 
-/// The lowest priority of a host in health. Below it lie those that can't serve well now: 1 to 19, in the order that they
-/// have in health.
+/// The lowest priority of a host in health. Below it lie those that can't serve well now.
 pub const HEALTHY: u8 = 20;
+
+/// The lowest priority of a host that is slow: 15 to 19. Below it lie those that are sick. Both are in the order that they
+/// have in health.
+pub const SLOW: u8 = 15;
+
+/// What a priority says of its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    Sick,
+    Slow,
+    Healthy,
+}
+
+impl Level {
+    pub(super) fn of(priority: u8) -> Self {
+        match priority {
+            HEALTHY.. => Self::Healthy,
+            SLOW.. => Self::Slow,
+            _ => Self::Sick,
+        }
+    }
+}
 
 /// The highest there is: the addresses' owner.
 pub(super) const OWNER: u8 = 255;
@@ -25,12 +46,22 @@ pub fn master_down(version: VrrpVersion, priority: u8, interval: Duration) -> Du
     3 * interval + skew(version, priority, interval)
 }
 
-/// What a host that is not well advertises instead of its priority.
+/// What a host that is sick advertises instead of its priority.
 pub(super) fn when_sick(priority: u8) -> u8 {
-    let span = u32::from(HEALTHY) - 2;
+    among(1, SLOW, priority)
+}
+
+/// The same of one that is slow.
+pub(super) fn when_slow(priority: u8) -> u8 {
+    among(SLOW, HEALTHY, priority)
+}
+
+/// The priority's place among those from the first to below the end.
+fn among(first: u8, end: u8, priority: u8) -> u8 {
+    let span = u32::from(end - 1 - first);
     let rank = u32::from(priority) * span / 255;
-    // At most `span`, which is below `HEALTHY`.
-    u8::try_from(1 + rank).unwrap_or(1)
+    // At most `span`.
+    first + u8::try_from(rank).unwrap_or(0)
 }
 
 /// `307 ms`, `5.0 s`.
@@ -55,8 +86,13 @@ mod tests {
     }
 
     #[test]
-    fn the_sick_stand_below_all_in_health_and_in_their_order() {
-        assert_eq!((when_sick(1), when_sick(255)), (1, HEALTHY - 1));
-        assert!((1..=254_u8).all(|priority| when_sick(priority) <= when_sick(priority + 1)));
+    fn the_sick_stand_below_the_slow_and_those_below_all_in_health_and_in_their_order() {
+        assert_eq!((when_sick(1), when_sick(255)), (1, SLOW - 1));
+        assert_eq!((when_slow(1), when_slow(255)), (SLOW, HEALTHY - 1));
+        for when in [when_sick, when_slow] {
+            assert!((1..=254_u8).all(|priority| when(priority) <= when(priority + 1)));
+            // The usual two of a pair.
+            assert!(when(200) > when(190));
+        }
     }
 }

@@ -147,7 +147,10 @@ fn read(file: &std::path::Path) -> Result<System, ExitCode> {
 fn unreachable(system: &System) -> Vec<&str> {
     let runs =
         |host| system.load_balancers_on(host).next().is_some() || system.databases_on(host).next().is_some();
-    let asked = |host| system.load_balancers_on(host).any(|balancer| system[balancer].admin.is_some());
+    let asked = |host| {
+        system.load_balancers_on(host).any(|balancer| system[balancer].admin.is_some())
+            || system.databases_on(host).any(|database| system[database].admin.is_some())
+    };
     let hosts = system.host_ids().filter(|&host| runs(host) && !asked(host));
     hosts.map(|host| system[host].name.as_str()).collect()
 }

@@ -80,7 +80,8 @@ impl Part {
 
     /// Where the admin API is asked for besides the Unix socket.
     pub(crate) fn admin_addresses(&self) -> BTreeSet<SocketAddr> {
-        self.load_balancers().filter_map(|balancer| balancer.admin).collect()
+        let of_databases = self.system.databases_on(self.host).filter_map(|id| self.system[id].admin);
+        self.load_balancers().filter_map(|balancer| balancer.admin).chain(of_databases).collect()
     }
 
     /// How long SIGTERM waits for work in flight.

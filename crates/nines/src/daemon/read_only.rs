@@ -37,7 +37,7 @@ impl ReadOnly {
                     tokio::net::TcpListener::from_std(listener)
                 })
                 .with_context(|| {
-                    format!("cannot serve the admin API on {address}, the load balancer's `admin` address")
+                    format!("cannot serve the admin API on {address}, an `admin` address of the file")
                 })?;
             Ok((address, listener))
         };

@@ -1,6 +1,9 @@
 //! A database's section that is loaded again.
 
-use crate::world::{Settings, World, eventually, is_possible};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use crate::world::{PATIENCE, Settings, World, eventually, is_possible};
 
 #[test]
 fn what_postgresql_can_change_takes_effect_and_what_it_cannot_waits_and_is_said() {
@@ -39,6 +42,42 @@ fn what_postgresql_can_change_takes_effect_and_what_it_cannot_waits_and_is_said(
     });
     world.start(2);
     world.all_are_well(1);
+}
+
+/// What Prometheus gets there.
+fn metrics(port: u16) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ok()?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page).ok()?;
+    Some(page)
+}
+
+#[test]
+fn a_host_that_has_only_a_database_is_asked_for_metrics_where_the_file_says() {
+    if !is_possible() {
+        return;
+    }
+    let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (first, second) = (port(), port());
+    let mut world = World::new(1);
+    let at = |port: u16| Settings {
+        database: format!("confirm = 0\nadmin = \"127.0.0.1:{port}\"\n"),
+        ..Settings::default()
+    };
+    world.write(&at(first));
+    world.start(1);
+    world.serves(1);
+    let page = metrics(first).unwrap();
+    assert!(page.contains("nines_database_role{database=\"orders\",role=\"primary\"} 1"), "{page}");
+
+    assert_eq!(world.reload(1, &world.text(&at(second))), None);
+    assert!(metrics(second).unwrap().contains("nines_database_role{"));
+    eventually("the old address is given up", || metrics(first).is_none().then_some(()));
+    let none = Settings { database: "confirm = 0\n".to_owned(), ..Settings::default() };
+    assert_eq!(world.reload(1, &world.text(&none)), None);
+    eventually("the last one as well", || metrics(second).is_none().then_some(()));
 }
 
 #[test]

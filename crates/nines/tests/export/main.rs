@@ -33,6 +33,7 @@ listeners = [{ bind = ":80", pool = "web" }, { bind = ":5432", database = "order
 members = ["app1:8080", "app2:8080"]
 [databases.orders]
 hosts = ["db1", "db2", "db3"]
+admin = "0.0.0.0:9010"
 replication_password = "for-tests"
 users = []
 [coordination]
@@ -55,14 +56,22 @@ fn export(what: &str, named: bool) -> String {
 
 #[test]
 fn hosts_that_prometheus_cannot_ask_are_told() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("shop.toml"), FILE.replace("admin = \"0.0.0.0:9009\"\n", "")).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_nines"))
-        .args(["export", "prometheus-rules", "shop.toml"])
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
+    let told_of = |file: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("shop.toml"), file).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_nines"))
+            .args(["export", "prometheus-rules", "shop.toml"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(told_of(FILE), "");
+    let (balancers, databases) = ("admin = \"0.0.0.0:9009\"\n", "admin = \"0.0.0.0:9010\"\n");
+    let told = told_of(&FILE.replace(databases, ""));
+    assert!(told.contains("gives db1, db2, db3 no `admin` address"), "{told}");
+    let told = told_of(&FILE.replace(balancers, "").replace(databases, ""));
     assert!(told.contains("gives lb1, lb2, db1, db2, db3 no `admin` address"), "{told}");
 }
 

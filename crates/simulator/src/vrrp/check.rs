@@ -5,7 +5,7 @@ mod settled;
 
 use std::time::{Duration, Instant};
 
-use nines_control::vrrp::{HEALTHY, RouterIndex};
+use nines_control::vrrp::{HEALTHY, RouterIndex, SLOW};
 
 use super::host::{Condition, LIFETIME, Note, Packet, VrrpHost};
 use super::scene::Scene;
@@ -194,10 +194,13 @@ impl Checker {
     /// What it advertises, and the address that decides between equals.
     fn rank(&self, world: &Vips, host: HostIndex, router: RouterIndex) -> (u8, std::net::IpAddr) {
         let place = &self.scene.routers[router].at[host];
+        let among =
+            |first: u8, end: u8| first + (u16::from(place.priority) * u16::from(end - 1 - first) / 255) as u8;
         let priority = match self.condition(world, host, router) {
             Condition::Fit => place.priority,
             // The order that they have in health, below all that are.
-            Condition::Sick => 1 + (u16::from(place.priority) * u16::from(HEALTHY - 2) / 255) as u8,
+            Condition::Slow => among(SLOW, HEALTHY),
+            Condition::Sick => among(1, SLOW),
             Condition::Leaving | Condition::Unfit => 0,
         };
         (priority, place.source)
@@ -268,7 +271,8 @@ impl Checker {
     /// How long after the last disturbance nothing changes any more.
     pub(super) fn rests_within(&self) -> Duration {
         let waits = PROBATION.max(self.scene.longest_preempt_delay());
-        self.scene.with_drift(waits) + 2 * self.settles_within + Conditions::GOOD.longest
+        // A healthy host that is preferred may take over from the one that relieved a slow one.
+        self.scene.with_drift(PROBATION + waits) + 3 * self.settles_within + Conditions::GOOD.longest
     }
 
     pub(super) fn settles_within(&self) -> Duration {

@@ -43,6 +43,7 @@ impl fmt::Display for Packet {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Condition {
     Fit,
+    Slow,
     Sick,
     Leaving,
     Unfit,
@@ -52,6 +53,7 @@ impl Condition {
     pub(super) fn fitness(self) -> Fitness {
         match self {
             Self::Fit => Fitness::Fit,
+            Self::Slow => Fitness::Slow("stands still again and again".to_owned()),
             Self::Sick => Fitness::Sick("its pool is down".to_owned()),
             Self::Leaving => Fitness::Leaving("drained".to_owned()),
             Self::Unfit => Fitness::Unfit("no listener".to_owned()),

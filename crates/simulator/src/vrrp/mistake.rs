@@ -39,6 +39,8 @@ pub enum Mistake {
     TooModest,
     /// Says that it is fit when it is sick.
     HidesSickness,
+    /// Takes itself for healthy though it is slow.
+    HidesSlowness,
     /// Routers of one group go their own ways.
     SplitsGroups,
 }
@@ -117,6 +119,9 @@ impl Tampering {
                 let said = advertisement(&self.settings[router], 1).into();
                 doing.broadcast(Packet { router, said });
                 vec![given]
+            }
+            (Mistake::HidesSlowness, Input::Fitness { router, fitness: Fitness::Slow(_) }) => {
+                vec![Input::Fitness { router, fitness: Fitness::Fit }]
             }
             (Mistake::HidesSickness, Input::Fitness { router, fitness: Fitness::Sick(_) }) => {
                 vec![Input::Fitness { router, fitness: Fitness::Fit }]

@@ -125,7 +125,8 @@ impl Play {
             let host = self.random.below(self.scene.hosts);
             let condition = match self.random.below(if unfit { 8 } else { 7 }) {
                 0..=2 => Condition::Fit,
-                3 | 4 => Condition::Sick,
+                3 => Condition::Sick,
+                4 => Condition::Slow,
                 5 | 6 => Condition::Leaving,
                 _ => Condition::Unfit,
             };

@@ -23,6 +23,7 @@ pub(super) fn explain_database(system: &System, database: &Database) -> String {
         .set("hosts", list(hosts))
         .set("port", database.port.to_string())
         .set("read_port", database.read_port.to_string())
+        .maybe("admin", database.admin.map(|socket| text(&socket.to_string())))
         .set("data", path(&database.data))
         .set("confirm", database.confirm.to_string())
         .set("durability", text(durability))

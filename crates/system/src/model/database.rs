@@ -21,6 +21,9 @@ pub struct Database {
     /// The same for clients that only read: a standby that is no further behind than `lag`, or the primary. Default: one above
     /// `port`.
     pub read_port: u16,
+    /// HTTP address of the admin API and `/metrics` on each of its hosts, besides the Unix socket; a load balancer there, or
+    /// another database, may have the same. Default: none.
+    pub admin: Option<SocketAddr>,
     /// A directory of nines' own, on each host. Absolute, at most 80 bytes long. Default `/var/lib/nines/NAME`.
     pub data: PathBuf,
     /// How many standbys confirm each commit: at least 1, and fewer than there are hosts. Default 1. 0 only where there is one

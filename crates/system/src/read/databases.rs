@@ -115,6 +115,7 @@ impl Reader<'_, '_> {
         let (hosts, whole) = hosts::own_hosts(&what, fields, &self.hosts.names);
         fields.word("engine");
         let ports = self.ports(name, fields, &hosts);
+        let admin = self.ports.admin(name, fields, &hosts);
         let data = self.data(name, fields, &hosts);
         let confirm = confirm(fields, whole.then_some(hosts.len()));
         let durability = match fields.word("durability") {
@@ -138,6 +139,7 @@ impl Reader<'_, '_> {
             hosts: whole.then_some(hosts)?,
             port,
             read_port,
+            admin,
             data: data?,
             confirm: confirm?,
             durability,

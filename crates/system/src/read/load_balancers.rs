@@ -53,13 +53,7 @@ fn load_balancer(
 ) -> Option<LoadBalancer> {
     let (hosts, all_hosts) =
         hosts::own_hosts(&format!("load balancer `{name}`"), fields, &around.hosts.names);
-    let admin = fields.get("admin").and_then(|item| {
-        let socket = texts::socket(&item)?;
-        let (address, port) = (Some(socket.ip()), socket.port());
-        let (what, by, span) = (format!("`admin` of `{name}`"), By::Nines, item.span());
-        around.ports.bind(Bound { what, by, hosts: hosts.clone(), address, port, span }, item.notes);
-        Some(socket)
-    });
+    let admin = around.ports.admin(name, fields, &hosts);
     let listeners = listeners(name, fields, &hosts, around);
     let hosts_place = fields.place("hosts");
     let of = virtual_ips::Balancer { name, hosts: &hosts, whole: all_hosts, hosts_place };

@@ -1,8 +1,10 @@
 //! Ports that something listens on, and who else wants them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::names::Named;
+use super::texts;
+use crate::fields::Fields;
 use crate::mistake::{Mistake, Notes, Span};
 use crate::model::{Host, HostAddress, HostId, Pool};
 
@@ -23,6 +25,8 @@ pub(super) struct Bound {
 pub(super) enum By {
     /// Something of nines itself, which is nobody's server.
     Nines,
+    /// The admin API, which several things on one host may have in common.
+    Admin,
     /// The gate of this database, which is reached in another way.
     Gate(String),
     /// A server as good as any.
@@ -33,11 +37,23 @@ pub(super) enum By {
 pub(super) struct Ports(Vec<Bound>);
 
 impl Ports {
+    /// Reads where the admin API is asked for. All of a host is told there, so it matters not who asks for it.
+    pub(super) fn admin(&mut self, name: &str, fields: &Fields<'_>, hosts: &[HostId]) -> Option<SocketAddr> {
+        let item = fields.get("admin")?;
+        let socket = texts::socket(&item)?;
+        let (address, port) = (Some(socket.ip()), socket.port());
+        let (what, by, span) = (format!("`admin` of `{name}`"), By::Admin, item.span());
+        self.bind(Bound { what, by, hosts: hosts.to_vec(), address, port, span }, item.notes);
+        Some(socket)
+    }
+
     /// Notes when the port is already taken on a host that both share; tells whether it was free.
     pub(super) fn bind(&mut self, new: Bound, notes: &Notes) -> bool {
         let any = |address: Option<IpAddr>| address.is_none_or(|address| address.is_unspecified());
         let taken = self.0.iter().find(|old| {
+            let shared = old.by == By::Admin && new.by == By::Admin && old.address == new.address;
             old.port == new.port
+                && !shared
                 && (old.address == new.address || any(old.address) || any(new.address))
                 && old.hosts.iter().any(|host| new.hosts.contains(host))
         });
@@ -78,7 +94,7 @@ impl Ports {
                         "a listener reaches a database without a pool: {{ bind = \":{}\", database = \"{name}\" }}",
                         own.port
                     )),
-                    By::Nines | By::Server => mistake.help("one of them must have another port"),
+                    By::Nines | By::Admin | By::Server => mistake.help("one of them must have another port"),
                 });
             }
         }

@@ -8,16 +8,23 @@ use super::*;
 
 /// Hosts by number; names, ports and directories are dealt out later.
 pub(super) fn database() -> impl Strategy<Value = Database> {
-    let basics = (name(), vec(any::<usize>(), 1..5), any::<usize>(), any::<bool>());
+    let basics = (name(), vec(any::<usize>(), 1..5), any::<usize>(), any::<bool>(), option::of(address()));
     let times = (200_u64..=60_000, 20_u64..=20_000, 1000_u64..=3_600_000, option::of(60_u64..=100_000_000));
     (basics, times, 0_u64..=1 << 40, tls(), postgresql()).prop_map(
-        |((name, hosts, confirm, strict), (lease, heartbeat, switchover_within, keep), lag, tls, engine)| {
+        |(
+            (name, hosts, confirm, strict, admin),
+            (lease, heartbeat, switchover_within, keep),
+            lag,
+            tls,
+            engine,
+        )| {
             Database {
                 name,
                 engine: Engine::PostgreSql(engine),
                 hosts: hosts.into_iter().map(HostId).collect(),
                 port: 0,
                 read_port: 0,
+                admin: admin.map(|address| SocketAddr::new(address, 1)),
                 data: PathBuf::new(),
                 confirm,
                 durability: if strict { Durability::Strict } else { Durability::Available },
@@ -114,6 +121,9 @@ pub(super) fn tie(system: &mut System, next_port: &mut impl FnMut() -> u16) {
         });
         database.port = next_port();
         database.read_port = next_port();
+        if let Some(admin) = &mut database.admin {
+            admin.set_port(next_port());
+        }
         let standbys = database.hosts.len() - 1;
         database.confirm = if standbys == 0 { 0 } else { 1 + database.confirm % standbys };
         let Engine::PostgreSql(engine) = &mut database.engine;

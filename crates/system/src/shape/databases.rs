@@ -1,6 +1,6 @@
 //! The shape of databases, and of the coordination by which their hosts agree.
 
-use super::{DAY, PORT, SECOND, key, millis, whole};
+use super::{DAY, PORT, SECOND, SOCKET, key, millis, whole};
 use crate::kind::{Kind, Section, Syntax};
 
 static HOST_NAME: Syntax = Syntax { what: "the name of a host", example: "db1" };
@@ -50,6 +50,13 @@ pub(crate) static DATABASE: Section = Section {
         )
         .also(&["replica_port", "standby_port", "readonly_port"])
         .otherwise("one above `port`"),
+        key(
+            "admin",
+            Kind::Text(&SOCKET),
+            "Where `/status`, `/events` and `/metrics` are served over HTTP on each of its hosts, besides the Unix socket. \
+             A load balancer on the same host may say the same.",
+        )
+        .otherwise("the Unix socket only"),
         key("data", Kind::Text(&DIRECTORY), "A directory of nines' own on each host, at most 80 bytes long.")
             .also(&["data_dir", "data_directory", "pgdata", "directory", "path"])
             .otherwise("`/var/lib/nines/NAME`"),

@@ -86,7 +86,7 @@ pub(crate) static SHARE_FIGURE: Section = Section {
     what: "a share",
     about: "A share, and where it comes from. The share alone is the short form.",
     keys: &[
-        key("value", ANY_SHARE, "The share.").required(),
+        key("value", ANY_SHARE, "The share that is assumed.").required(),
         key("source", Kind::Text(&TEXT_SOURCE), "Where it comes from.").otherwise("the system file"),
     ],
 };
@@ -95,7 +95,7 @@ pub(crate) static BY_HAND_FIGURE: Section = Section {
     what: "a time",
     about: "A time, and where it comes from. The time alone is the short form.",
     keys: &[
-        key("value", BY_HAND, "The time.").required(),
+        key("value", BY_HAND, "The time that is assumed.").required(),
         key("source", Kind::Text(&TEXT_SOURCE), "Where it comes from.").otherwise("the system file"),
     ],
 };
@@ -104,7 +104,7 @@ pub(crate) static PROMOTION_FIGURE: Section = Section {
     what: "a time",
     about: "A time, and where it comes from. The time alone is the short form.",
     keys: &[
-        key("value", PROMOTION, "The time.").required(),
+        key("value", PROMOTION, "The time that is assumed.").required(),
         key("source", Kind::Text(&TEXT_SOURCE), "Where it comes from.").otherwise("the system file"),
     ],
 };

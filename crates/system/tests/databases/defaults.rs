@@ -31,7 +31,7 @@ fn hosts_and_a_password_are_enough() {
     let database = &system.databases[0];
     assert_eq!(database.name, "orders");
     assert_eq!(database.hosts, ["db1", "db2", "db3"].map(|name| host(&system, name)));
-    assert_eq!((database.port, database.read_port), (5432, 5433));
+    assert_eq!((database.port, database.read_port, database.admin), (5432, 5433, None));
     assert_eq!(database.data, PathBuf::from("/var/lib/nines/orders"));
     assert_eq!((database.confirm, database.durability), (1, Durability::Strict));
     assert_eq!(database.lease, Duration::from_millis(1500));
@@ -45,6 +45,32 @@ fn hosts_and_a_password_are_enough() {
     assert_eq!(engine.user, "postgres");
     assert_eq!((engine.parameters, engine.access, engine.users), (vec![], vec![], vec![]));
     assert_eq!(engine.replication_password, Some(Secret::Text("secret".to_owned())));
+}
+
+#[test]
+fn what_is_on_one_host_may_share_an_admin_address_or_have_several() {
+    let three = |balancer: &str, orders: &str, stock: &str| {
+        with(&[
+            (r#"hosts = ["lb1"]"#, &format!("hosts = [\"lb1\", \"db1\"]\nadmin = \"{balancer}\"")),
+            (r#"bind = ":5432""#, r#"bind = ":7432""#),
+            ("[databases.orders]", &format!("[databases.orders]\nadmin = \"{orders}\"")),
+            (
+                "[coordination]",
+                &format!(
+                    "[databases.stock]\nhosts = [\"db1\"]\nport = 6432\nadmin = \"{stock}\"\n\n[coordination]"
+                ),
+            ),
+        ])
+    };
+    let admins = |text: &str| {
+        let system = system(text);
+        let of = system.load_balancers[0].admin.into_iter();
+        let all: Vec<_> = of.chain(system.databases.iter().filter_map(|database| database.admin)).collect();
+        all.iter().map(SocketAddr::to_string).collect::<Vec<_>>()
+    };
+    let (one, other) = ("127.0.0.1:9009", "127.0.0.1:9010");
+    assert_eq!(admins(&three(one, one, one)), [one, one, one]);
+    assert_eq!(admins(&three(one, other, "127.0.0.2:9009")), [one, other, "127.0.0.2:9009"]);
 }
 
 #[test]

@@ -339,6 +339,63 @@ error: port 5433 is used twice on the same host
 }
 
 mistake! {
+    an_admin_address_of_a_database_without_a_host:
+        r#"replication_password = "secret""# => r#"replication_password = "secret"
+admin = ":9009""#;
+    r#"
+error: `:9009` is not an IP address and a port
+  --> shop.toml:17:9
+   |
+17 | admin = ":9009"
+   |         ^^^^^^^ not an IP address and a port
+   |
+   = help: write "127.0.0.1:9009" for this host only, or the address of the network that may see it
+"#
+}
+
+mistake! {
+    an_admin_address_on_the_port_of_the_gate:
+        r#"replication_password = "secret""# => r#"replication_password = "secret"
+admin = "127.0.0.1:5433""#;
+    r#"
+error: port 5433 is used twice on the same host
+  --> shop.toml:17:9
+   |
+14 | [databases.orders]
+   |            ------ the gate for reads of database `orders` has it already
+...
+17 | admin = "127.0.0.1:5433"
+   |         ^^^^^^^^^^^^^^^^ `admin` of `orders`
+   |
+   = help: give one of them another port
+"#
+}
+
+mistake! {
+    admin_addresses_that_overlap_and_are_not_the_same:
+        r#"replication_password = "secret""# => r#"replication_password = "secret"
+admin = "127.0.0.1:9009""#,
+        "[coordination]" => r#"[databases.stock]
+hosts = ["db1"]
+port = 6432
+admin = "0.0.0.0:9009"
+
+[coordination]"#;
+    r#"
+error: port 9009 is used twice on the same host
+  --> shop.toml:22:9
+   |
+17 | admin = "127.0.0.1:9009"
+   |         ---------------- `admin` of `orders` has it already
+...
+22 | admin = "0.0.0.0:9009"
+   |         ^^^^^^^^^^^^^^ `admin` of `stock`
+   |
+   = help: give one of them another port
+"#
+}
+
+mistake! {
     two_databases_in_one_directory:
         "[coordination]" => r#"[databases.stock]
 hosts = ["db1", "db2", "db3"]

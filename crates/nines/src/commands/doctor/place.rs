@@ -105,9 +105,16 @@ fn listeners(part: &Part, interfaces: &[Interface], status: Option<&Status>) -> 
             let name = format!("{}/{}", balancer.name, listener.name);
             listeners.push(one(name, listener.address, listener.port));
         }
-        if let Some(admin) = balancer.admin {
-            listeners.push(one(format!("{}/admin", balancer.name), Some(admin.ip()), admin.port()));
-        }
+    }
+    // What several of them ask for is served once.
+    for admin in part.admin_addresses() {
+        let of = part.load_balancers().find(|balancer| balancer.admin == Some(admin)).map(|it| &it.name);
+        let of_database = || {
+            let mut databases = part.system.databases_on(part.host).map(|id| &part.system[id]);
+            databases.find(|database| database.admin == Some(admin)).map(|it| &it.name)
+        };
+        let Some(name) = of.or_else(of_database) else { continue };
+        listeners.push(one(format!("{name}/admin"), Some(admin.ip()), admin.port()));
     }
     for id in part.system.databases_on(part.host) {
         let database = &part.system[id];
@@ -215,6 +222,28 @@ fn way_to(address: IpAddr, interfaces: &[Interface]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_admin_address_is_looked_at_once_however_many_ask_for_it() {
+        let names = |of_orders: &str, of_stock: &str| -> Vec<String> {
+            let text = format!(
+                "name = \"t\"\n[hosts]\ndb1 = \"127.0.0.1\"\n\
+                 [load_balancers.front]\nhosts = [\"db1\"]\nadmin = \"127.0.0.1:9009\"\n\
+                 listeners = [{{ bind = \":80\", database = \"orders\" }}]\n\
+                 [databases.orders]\nhosts = [\"db1\"]\nadmin = \"{of_orders}\"\n\
+                 [databases.stock]\nhosts = [\"db1\"]\nport = 6432\nadmin = \"{of_stock}\"\n\
+                 [coordination]\nembedded = \"/var/lib/nines/c\"\n"
+            );
+            let system = nines_system::parse("t.toml", &text).unwrap();
+            let host = system.host_named("db1").unwrap();
+            let part = Part { system: std::sync::Arc::new(system), host };
+            let all = listeners(&part, &[], None).into_iter().map(|listener| listener.name);
+            all.filter(|name| name.ends_with("/admin")).collect()
+        };
+        assert_eq!(names("127.0.0.1:9009", "127.0.0.1:9009"), ["front/admin"]);
+        assert_eq!(names("127.0.0.1:9010", "127.0.0.1:9010"), ["front/admin", "orders/admin"]);
+        assert_eq!(names("127.0.0.1:9010", "127.0.0.1:9011"), ["front/admin", "orders/admin", "stock/admin"]);
+    }
 
     #[test]
     fn the_way_to_oneself_is_the_loopback() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nines_control::vrrp::{HEALTHY, RouterIndex, master_down};
+use nines_control::vrrp::{HEALTHY, RouterIndex, SLOW, master_down};
 
 use super::{Checked, Checker, PROBATION, Vips};
 use crate::HostIndex;
@@ -135,7 +135,10 @@ impl Checker {
         let probation = now < self.seen[host][router].probation_until;
         let place = &self.scene.routers[router].at[host];
         let serves = now - *at < packet.said.interval.mul_f64(2.5);
-        let well = packet.said.priority >= HEALTHY || self.rank(world, host, router).0 < HEALTHY;
+        // Healthy, slow, or sick: none of its kind or a lesser one takes over for what it is.
+        let level = |priority: u8| (priority >= SLOW, priority >= HEALTHY);
+        let (theirs, ours) = (packet.said.priority, self.rank(world, host, router).0);
+        let well = level(theirs) >= level(ours);
         // Of a group another router may have had the cause.
         let alone = self.scene.group_of(router).count() == 1;
         if serves && well && alone && (probation || place.preempt.is_none()) && place.priority < 255 {

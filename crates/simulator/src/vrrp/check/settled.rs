@@ -5,7 +5,7 @@ use nines_control::vrrp::RouterIndex;
 use super::{Checked, Checker, PROBATION, Vips};
 use crate::Violation;
 use crate::vrrp::host::{Condition, LIFETIME};
-use crate::{HostIndex, HostState};
+use crate::{HostIndex, HostState, Time};
 
 impl Checker {
     /// Long enough after the last disturbance.
@@ -45,14 +45,18 @@ impl Checker {
         master: HostIndex,
         able: &[HostIndex],
     ) -> Checked {
-        let fit = |host: &&HostIndex| self.condition(world, **host, router) == Condition::Fit;
-        match able.iter().find(fit) {
-            Some(healthy) if !fit(&&master) => {
-                let what = format!("host{} is, and host{} is well", master + 1, healthy + 1);
-                Err(("no sick master while another is well", what))
-            }
-            _ => Ok(()),
+        let condition = |host: HostIndex| self.condition(world, host, router);
+        let best = able.iter().copied().min_by_key(|host| condition(*host)).unwrap_or(master);
+        let (is, could_be) = (condition(master), condition(best));
+        let what = || format!("host{} is {is:?}, and host{} is {could_be:?}", master + 1, best + 1);
+        if is == Condition::Sick && could_be < is {
+            return Err(("no sick master while another is well", what()));
         }
+        // It is followed for a while before it is relieved.
+        if is == Condition::Slow && could_be < is && world.now() > self.relieved_by() {
+            return Err(("no slow master for long while another is well", what()));
+        }
+        Ok(())
     }
 
     fn changed(&mut self, world: &Vips, router: RouterIndex, master: HostIndex) -> Checked {
@@ -67,12 +71,23 @@ impl Checker {
         }
     }
 
-    /// In a settled world somebody takes over only because it is preferred, once, and when its waiting ends.
+    /// Until then a slow master may have stayed.
+    fn relieved_by(&self) -> Time {
+        self.disturbed_at + self.scene.with_drift(PROBATION) + 2 * self.settles_within
+    }
+
+    /// In a settled world somebody takes over only because it is preferred, or healthy where the other is slow, once, and when
+    /// its waiting ends.
     fn has_cause(&self, world: &Vips, router: RouterIndex, before: HostIndex, master: HostIndex) -> Checked {
         let (old, new) = (self.rank(world, before, router).0, self.rank(world, master, router).0);
         let place = &self.scene.routers[router].at[master];
         let waits = PROBATION.max(place.preempt.unwrap_or_default());
         let late = world.now() > self.disturbed_at + self.scene.with_drift(waits) + self.settles_within;
+        let condition = |host| self.condition(world, host, router);
+        let relieves = condition(before) == Condition::Slow && condition(master) == Condition::Fit;
+        if relieves && world.now() <= self.relieved_by() && !self.whole[router].taken_by.contains(&master) {
+            return Ok(());
+        }
         if new > old && place.preempt.is_some() && !late && !self.whole[router].taken_by.contains(&master) {
             return Ok(());
         }
@@ -116,8 +131,11 @@ impl Checker {
     pub(in crate::vrrp) fn preferred(&self, world: &Vips) -> Result<(), Violation> {
         for router in 0..self.whole.len() {
             let Some(master) = self.whole[router].master else { continue };
+            let slow = |host: HostIndex| self.condition(world, host, router) == Condition::Slow;
             let better = (0..self.scene.hosts).find(|&host| {
                 self.is_able(world, host, router)
+                    // It is not for that that one slow host follows another.
+                    && !(slow(host) && slow(master))
                     && self.scene.routers[router].at[host].preempt.is_some()
                     && self.rank(world, host, router).0 > self.rank(world, master, router).0
             });
