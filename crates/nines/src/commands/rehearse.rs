@@ -257,8 +257,8 @@ fn play(
     }
     // What could not even begin has no table.
     if ended.is_ok() || !report.results.is_empty() {
-        print(&report, args.json)?;
-        if let Some(output) = page {
+        // A pipe that nobody reads any more, or a full disk behind stdout, costs the table alone.
+        let written = page.map_or(Ok(()), |output| {
             let name = args.file.file_name().unwrap_or_default().to_string_lossy();
             let around = page::Around {
                 ended_us: u64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros())
@@ -270,7 +270,10 @@ fn play(
             };
             output.write(&page::page(system, &report, &around))?;
             tell(format_args!("nines: the report is in {}", output.path().display()));
-        }
+            anyhow::Ok(())
+        });
+        print(&report, args.json)?;
+        written?;
     }
     Ok(match ended? {
         true => {
