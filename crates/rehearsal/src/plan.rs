@@ -17,7 +17,7 @@ use nines_system::{HostId, Secret, System};
 
 use crate::fault::Fault;
 pub(crate) use load_balancers::name as virtual_ip_name;
-pub use pairs::Fatal;
+pub use pairs::{Fatal, MOST_PAIRS};
 
 /// A part of the system that fails as one.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -84,7 +84,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Some((system, fingerprint)) = read(&args.file) else { return Ok(EXIT_FILE.into()) };
-    let whole = if args.pairs { pairs(&system) } else { Plan::of(&system) };
+    let whole = if args.pairs { pairs(&system, &args.only) } else { Plan::of(&system) };
     let plan = match whole.narrow(&args.only, &args.fault) {
         Ok(plan) => possible(plan),
         Err(unknown) => {
@@ -180,7 +180,7 @@ fn allow_many_connections() {
 
 /// What the audit calls fatal is held against what comes back; it knows of a hundred pairs at most, and of others only what is
 /// left is.
-fn pairs(system: &System) -> Plan {
+fn pairs(system: &System, wanted: &[String]) -> Plan {
     let service = nines_availability::service::Service::of(system, &BTreeMap::new());
     let audit =
         nines_availability::audit::Audit::of(&service, &nines_availability::audit::Options::of(system));
@@ -188,7 +188,7 @@ fn pairs(system: &System) -> Plan {
         alone: audit.single_points.into_iter().map(|point| point.component).collect(),
         together: audit.pairs.into_iter().collect(),
     };
-    Plan::pairs(system, &fatal)
+    Plan::pairs(system, &fatal, wanted)
 }
 
 /// Without what this machine can't do. Before anything has threads.

@@ -46,7 +46,9 @@ pub(super) fn together(
 ) -> Option<Arc<Component>> {
     let mut component = Component::of(system, name, kind, hosts);
     component.zone = None;
-    component.members = members_on(system, |host| hosts.contains(&host));
+    // A zone may have hundreds.
+    let hit: BTreeSet<HostId> = hosts.iter().copied().collect();
+    component.members = members_on(system, |host| hit.contains(&host));
     component.virtual_ips = load_balancers::names_of_shared(system, hosts);
     let every: Vec<_> = server_pools(system).collect();
     component.doors = doors(system, |_| true, &every);
