@@ -65,6 +65,37 @@ fn regions_are_lost_where_there_are_several() {
 }
 
 #[test]
+fn what_is_shared_fails_as_what_it_is() {
+    let shared = |what: &str, of: &str| format!("{PAIR}\n[shared.it]\n{what}\n{of}\n");
+    let played = |text: &str| -> Vec<(Fault, Promise)> {
+        let plan = Plan::of(&system(text));
+        let cases = plan.cases.into_iter().filter(|case| case.component.name == "shared it");
+        cases.map(|case| (case.fault, case.promise)).collect()
+    };
+    let both = r#"hosts = ["lb1", "lb2"]"#;
+    assert_eq!(played(&shared(r#"what = "switch""#, both)), [(Fault::CutOff, Promise::ComesBack)]);
+    assert_eq!(
+        played(&shared(r#"what = "Power line 2""#, r#"hosts = ["lb1", "app1"]"#)),
+        [(Fault::PowerOff, MOVES)]
+    );
+    let servers = r#"hosts = ["app1", "app2"]"#;
+    assert_eq!(played(&shared(r#"what = "uplinks""#, servers)), [(Fault::CutOff, Promise::NothingLost)]);
+    assert_eq!(played(&shared("", both)).len(), 2, "it isn't said how");
+    let zones = Plan::of(&system(&shared(r#"what = "provider""#, "hosts = [\"app1\"]\nzones = [\"b\"]")));
+    let provider = case(&zones, "shared it");
+    assert_eq!(provider.component.hosts, ["lb2", "app1", "app2", "app3"]);
+    assert_eq!(provider.promise, Promise::ComesBack, "all of web is there");
+    assert!(provider.component.kind.is_together());
+    assert_eq!(zones.cases.iter().filter(|case| case.component.kind == ComponentKind::Everything).count(), 1);
+
+    let certificate = shared(r#"what = "certificate""#, both);
+    assert_eq!(played(&certificate), []);
+    let (what, why) = Plan::of(&system(&certificate)).left_out.pop().unwrap();
+    assert_eq!(what, "shared it");
+    assert!(why.starts_with("how \"certificate\" fails can't be played"), "{why}");
+}
+
+#[test]
 fn load_balancers_are_killed_as_a_whole_and_restarted_in_turn() {
     let plan = Plan::of(&system(PAIR));
     let of_front: Vec<_> = plan.cases.iter().filter(|case| case.component.name == "front").collect();
