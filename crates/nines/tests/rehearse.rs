@@ -199,6 +199,32 @@ fn two_that_fail_together_come_back_by_themselves() {
 }
 
 #[test]
+fn what_was_found_is_kept_though_stdout_is_full() {
+    let _guard = one_at_a_time();
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("out.html");
+    let file = folder.path().join("pair.toml");
+    let text = std::fs::read_to_string(example("pair.toml")).unwrap();
+    std::fs::write(&file, &text).unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_nines"))
+        .args(["rehearse", "--json", "--seconds", "1", "--only", "app1", "--fault", "kill", "--report"])
+        .args([&page, &file])
+        .env("XDG_STATE_HOME", folder.path())
+        .stdin(Stdio::null())
+        .stdout(std::fs::File::options().write(true).open("/dev/full").unwrap())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = end(child);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("No space left on device"), "{told}");
+    assert!(std::fs::read_to_string(&page).unwrap().contains("app1"), "{told}");
+    let memory = std::fs::read_to_string(folder.path().join("nines/rehearsals-pair.json")).unwrap();
+    assert!(memory.contains("\"component\":\"app1\""), "{memory}");
+}
+
+#[test]
 fn a_hundred_reloads_cost_clients_nothing() {
     spared("lb1", "reload");
 }
@@ -424,9 +450,13 @@ fn a_pool_killed_as_a_whole_is_seen_by_clients_and_no_broken_promise() {
     assert_eq!(lines.last(), Some(&"verdict: every promise held"), "{text}");
     assert_eq!(output.status.code(), Some(0));
     let page = std::fs::read_to_string(page).unwrap();
-    for part in
-        ["<!DOCTYPE html>", " promises held.", "all of web: killed together", "first success +", "</html>"]
-    {
+    for part in [
+        "<!DOCTYPE html>",
+        " promises held.",
+        "all of web: killed together",
+        "first good answer after the gap +",
+        "</html>",
+    ] {
         assert!(page.contains(part), "{part}");
     }
     assert!(logs.path().join("lb1.log").exists() && logs.path().join("app1.log").exists());

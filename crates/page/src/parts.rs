@@ -47,9 +47,14 @@ pub fn fold(summary: &str, content: &Markup) -> Markup {
     html! { details { summary { (summary) } div.inside { (content) } } }
 }
 
-/// Names and what they are, side by side where there is room.
+/// Facts that stand side by side at most.
+const ABREAST: usize = 6;
+
+/// Names and what they are, side by side where there is room; in rows of about one length, so that none stands alone.
 pub fn facts(facts: &[(&str, Markup)]) -> Markup {
-    html! { dl.facts { @for (name, what) in facts { div { dt { (name) } dd { (what) } } } } }
+    let rows = facts.len().div_ceil(ABREAST).max(1);
+    let class = (rows > 1).then(|| format!("by-{}", facts.len().div_ceil(rows).max(4)));
+    html! { dl class={ "facts " (class.unwrap_or_default()) } { @for (name, what) in facts { div { dt { (name) } dd { (what) } } } } }
 }
 
 /// Scrolls inside itself where the screen is narrower than `content`. `name`: said of it to those who don't see it.
@@ -161,6 +166,15 @@ mod tests {
     fn a_slug_can_stand_in_an_address() {
         assert_eq!(slug("orders/primary: Cut off!"), "orders-primary-cut-off");
         assert_eq!(slug("<\"é\">"), "");
+    }
+
+    #[test]
+    fn of_many_facts_none_stands_alone_in_a_row() {
+        let of = |count: usize| facts(&vec![("a", html! { "b" }); count]).into_string();
+        assert!(of(6).starts_with("<dl class=\"facts \">"), "{}", of(6));
+        for (count, abreast) in [(7, 4), (8, 4), (9, 5), (11, 6)] {
+            assert!(of(count).starts_with(&format!("<dl class=\"facts by-{abreast}\">")), "{}", of(count));
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use nines_system::{HostId, Secret, System};
 
 use crate::fault::Fault;
 pub(crate) use load_balancers::name as virtual_ip_name;
-pub use pairs::Fatal;
+pub use pairs::{Fatal, MOST_PAIRS};
 
 /// A part of the system that fails as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +138,8 @@ pub enum ComponentKind {
     Zone,
     /// All hosts of a region, together.
     Region,
+    /// All hosts that share a thing, together.
+    Shared,
     /// Two hosts, a zone and a host, or two zones.
     Pair,
     /// All there is.
@@ -154,6 +156,7 @@ impl ComponentKind {
                 | Self::WholeDatabase
                 | Self::Zone
                 | Self::Region
+                | Self::Shared
                 | Self::Pair
                 | Self::Everything
         )
@@ -267,7 +270,8 @@ pub struct UnknownName {
 
 impl Plan {
     /// Each host with what runs on it, and members alone where they are not all that does; databases by role, and what their
-    /// hosts agree by; then what fails as a whole: pools, load balancers, databases, zones, regions, everything.
+    /// hosts agree by; then what fails as a whole: pools, load balancers, databases, zones, regions, what hosts
+    /// share, everything.
     pub fn of(system: &System) -> Self {
         let mut cases = Vec::new();
         let mut left_out = nothing_there(system);
@@ -291,7 +295,7 @@ impl Plan {
             Ok(of_it) => cases.extend(of_it),
             Err(why) => left_out.push(("coordination".to_owned(), why)),
         }
-        cases.extend(places::cases(system));
+        cases.extend(places::cases(system, &mut left_out));
         for pool in servers::server_pools(system) {
             match servers::whole_pool(system, pool) {
                 Ok(of_it) => cases.extend(of_it),

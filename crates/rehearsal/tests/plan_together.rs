@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use nines_rehearsal::plan::{Case, ComponentKind, Fatal, Promise};
+use nines_rehearsal::plan::{Case, ComponentKind, Fatal, MOST_PAIRS, Promise};
 use nines_rehearsal::{Fault, Options, Plan};
 use nines_system::System;
 
@@ -65,6 +65,37 @@ fn regions_are_lost_where_there_are_several() {
 }
 
 #[test]
+fn what_is_shared_fails_as_what_it_is() {
+    let shared = |what: &str, of: &str| format!("{PAIR}\n[shared.it]\n{what}\n{of}\n");
+    let played = |text: &str| -> Vec<(Fault, Promise)> {
+        let plan = Plan::of(&system(text));
+        let cases = plan.cases.into_iter().filter(|case| case.component.name == "shared it");
+        cases.map(|case| (case.fault, case.promise)).collect()
+    };
+    let both = r#"hosts = ["lb1", "lb2"]"#;
+    assert_eq!(played(&shared(r#"what = "switch""#, both)), [(Fault::CutOff, Promise::ComesBack)]);
+    assert_eq!(
+        played(&shared(r#"what = "Power line 2""#, r#"hosts = ["lb1", "app1"]"#)),
+        [(Fault::PowerOff, MOVES)]
+    );
+    let servers = r#"hosts = ["app1", "app2"]"#;
+    assert_eq!(played(&shared(r#"what = "uplinks""#, servers)), [(Fault::CutOff, Promise::NothingLost)]);
+    assert_eq!(played(&shared("", both)).len(), 2, "it isn't said how");
+    let zones = Plan::of(&system(&shared(r#"what = "provider""#, "hosts = [\"app1\"]\nzones = [\"b\"]")));
+    let provider = case(&zones, "shared it");
+    assert_eq!(provider.component.hosts, ["lb2", "app1", "app2", "app3"]);
+    assert_eq!(provider.promise, Promise::ComesBack, "all of web is there");
+    assert!(provider.component.kind.is_together());
+    assert_eq!(zones.cases.iter().filter(|case| case.component.kind == ComponentKind::Everything).count(), 1);
+
+    let certificate = shared(r#"what = "certificate""#, both);
+    assert_eq!(played(&certificate), []);
+    let (what, why) = Plan::of(&system(&certificate)).left_out.pop().unwrap();
+    assert_eq!(what, "shared it");
+    assert!(why.starts_with("how \"certificate\" fails can't be played"), "{why}");
+}
+
+#[test]
 fn load_balancers_are_killed_as_a_whole_and_restarted_in_turn() {
     let plan = Plan::of(&system(PAIR));
     let of_front: Vec<_> = plan.cases.iter().filter(|case| case.component.name == "front").collect();
@@ -93,7 +124,7 @@ fn a_store_on_hosts_of_its_own_is_broken_as_hosts_are() {
 
 #[test]
 fn pairs_are_of_different_zones_and_expect_what_is_left() {
-    let plan = Plan::pairs(&system(PAIR), &Fatal::default());
+    let plan = Plan::pairs(&system(PAIR), &Fatal::default(), &[]);
     let names = plan.component_names();
     assert!(names.contains(&"lb1 + app2".to_owned()) && names.contains(&"zone a + zone b".to_owned()));
     assert!(!names.contains(&"lb1 + app1".to_owned()), "they are lost with their zone");
@@ -109,7 +140,7 @@ fn pairs_are_of_different_zones_and_expect_what_is_left() {
 
 #[test]
 fn of_a_pair_of_databases_hosts_no_write_is_lost_whatever_else_is() {
-    let plan = Plan::pairs(&system(SHOP), &Fatal::default());
+    let plan = Plan::pairs(&system(SHOP), &Fatal::default(), &[]);
     let within = |name: &str| case(&plan, name).promise.gap();
     assert_eq!(within("lb1 + db2"), Some(Duration::from_secs(5)));
     assert_eq!(within("db1 + db2"), None, "a write may be on these two alone");
@@ -121,7 +152,7 @@ fn of_a_pair_of_databases_hosts_no_write_is_lost_whatever_else_is() {
         .replace(r#"hosts = ["db1", "db2", "db3"]"#, "hosts = [\"db1\", \"db2\", \"db3\", \"db4\", \"db5\"]\nconfirm = 2")
         .replace("db3 = {", "db4 = { zone = \"c\", address = \"10.0.3.32\" }\ndb5 = { zone = \"b\", address = \"10.0.2.32\" }\ndb3 = {")
         .replace(r#""db3:2379"]"#, r#""db3:2379", "db4:2379", "db5:2379"]"#);
-    let plan = Plan::pairs(&system(&five), &Fatal::default());
+    let plan = Plan::pairs(&system(&five), &Fatal::default(), &[]);
     assert_eq!(case(&plan, "db1 + db2").promise.gap(), Some(Duration::from_secs(5)));
 }
 
@@ -132,13 +163,49 @@ fn what_is_known_to_be_fatal_is_expected_to_come_back_and_no_more() {
         alone: BTreeSet::from(["host app3".to_owned()]),
         together: BTreeSet::from([pair("host app1", "host app2"), pair("zone b", "host db3")]),
     };
-    let plan = Plan::pairs(&system(PAIR), &fatal);
+    let plan = Plan::pairs(&system(PAIR), &fatal, &[]);
     assert_eq!(case(&plan, "app1 + app2").promise, Promise::ComesBack);
     assert_eq!(case(&plan, "lb1 + app3").promise, Promise::ComesBack, "alone already");
     assert_eq!(case(&plan, "lb1 + app2").promise, MOVES);
-    let plan = Plan::pairs(&system(SHOP), &fatal);
+    let plan = Plan::pairs(&system(SHOP), &fatal, &[]);
     let both = case(&plan, "db3 + zone b");
     assert_eq!((both.promise, both.asked), (Promise::KeepsWrites { within: None }, Some(Promise::ComesBack)));
+}
+
+/// Servers in twenty zones.
+fn crowd(servers: usize) -> String {
+    use std::fmt::Write;
+    let mut text = String::from("name = \"crowd\"\nobjective = \"99.9 %\"\nzones = [");
+    (0..20).for_each(|zone| write!(text, "\"z{zone}\", ").unwrap());
+    text.push_str("]\n[hosts]\nlb1 = { zone = \"z0\", address = \"10.99.0.1\" }\n");
+    for n in 0..servers {
+        let zone = n % 20;
+        writeln!(text, "a{n} = {{ zone = \"z{zone}\", address = \"10.{}.{}.5\" }}", n / 200, n % 200)
+            .unwrap();
+    }
+    text.push_str(
+        "[load_balancers.front]\nhosts = [\"lb1\"]\nlisteners = [{ bind = \":80\", pool = \"web\" }]\n",
+    );
+    text.push_str("[pools.web]\nmembers = [");
+    (0..servers).for_each(|n| write!(text, "\"a{n}:80\", ").unwrap());
+    text + "]\n"
+}
+
+#[test]
+fn of_very_many_pairs_those_that_matter_most_are_played_and_the_others_are_counted() {
+    let (system, begun) = (system(&crowd(400)), std::time::Instant::now());
+    let pair = |one: &str, other: &str| [one.to_owned(), other.to_owned()];
+    let fatal = Fatal { alone: BTreeSet::new(), together: BTreeSet::from([pair("host a399", "host a398")]) };
+    let plan = Plan::pairs(&system, &fatal, &["a1 + a380".to_owned()]);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    let names = plan.component_names();
+    assert_eq!(names.len(), MOST_PAIRS);
+    assert_eq!(names[..2], ["a1 + a380", "a398 + a399"], "what is asked for, then what is fatal");
+    assert!(names[2..].iter().all(|name| name.contains("zone ")), "there are enough of zones");
+    // Hosts with hosts, with zones, and zones; without those of one zone.
+    let all = 401 * 400 / 2 + 401 * 20 + 20 * 19 / 2 - (19 * 20 * 19 / 2 + 21 * 20 / 2) - 401;
+    let left_out = plan.left_out.last().unwrap();
+    assert_eq!(left_out.0, format!("{} more pairs", all - MOST_PAIRS));
 }
 
 #[test]
@@ -147,7 +214,7 @@ fn where_there_is_one_zone_pairs_are_of_its_hosts() {
         .replace("zones = [\"a\", \"b\"]", "")
         .replace("zone = \"a\", ", "")
         .replace("zone = \"b\", ", "");
-    let plan = Plan::pairs(&system(&text), &Fatal::default());
+    let plan = Plan::pairs(&system(&text), &Fatal::default(), &[]);
     assert_eq!(plan.component_names().len(), 5 * 4 / 2);
 }
 

@@ -84,7 +84,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Some((system, fingerprint)) = read(&args.file) else { return Ok(EXIT_FILE.into()) };
-    let whole = if args.pairs { pairs(&system) } else { Plan::of(&system) };
+    let whole = if args.pairs { pairs(&system, &args.only) } else { Plan::of(&system) };
     let plan = match whole.narrow(&args.only, &args.fault) {
         Ok(plan) => possible(plan),
         Err(unknown) => {
@@ -190,7 +190,7 @@ fn allow_many_connections() {
 
 /// What the audit calls fatal is held against what comes back; it knows of a hundred pairs at most, and of others only what is
 /// left is.
-fn pairs(system: &System) -> Plan {
+fn pairs(system: &System, wanted: &[String]) -> Plan {
     let service = nines_availability::service::Service::of(system, &BTreeMap::new());
     let audit =
         nines_availability::audit::Audit::of(&service, &nines_availability::audit::Options::of(system));
@@ -198,7 +198,7 @@ fn pairs(system: &System) -> Plan {
         alone: audit.single_points.into_iter().map(|point| point.component).collect(),
         together: audit.pairs.into_iter().collect(),
     };
-    Plan::pairs(system, &fatal)
+    Plan::pairs(system, &fatal, wanted)
 }
 
 /// Without what this machine can't do. Before anything has threads.
@@ -267,8 +267,8 @@ fn play(
     }
     // What could not even begin has no table.
     if ended.is_ok() || !report.results.is_empty() {
-        print(&report, args.json)?;
-        if let Some(output) = page {
+        // A pipe that nobody reads any more, or a full disk behind stdout, costs the table alone.
+        let written = page.map_or(Ok(()), |output| {
             let name = args.file.file_name().unwrap_or_default().to_string_lossy();
             let around = page::Around {
                 ended_us: u64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros())
@@ -280,7 +280,10 @@ fn play(
             };
             output.write(&page::page(system, &report, &around))?;
             tell(format_args!("nines: the report is in {}", output.path().display()));
-        }
+            anyhow::Ok(())
+        });
+        print(&report, args.json)?;
+        written?;
     }
     Ok(match ended? {
         true => {

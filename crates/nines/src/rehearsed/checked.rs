@@ -74,8 +74,8 @@ mod tests {
         let report = report(7, "f", vec![case("lb1", Fault::Kill, 300.0)]);
         let fine = Tried::of(&report, &report.results[0]);
         let written = serde_json::to_value(&fine).unwrap();
-        let read = |value: &Value| serde_json::from_str::<Tried>(&value.to_string());
-        assert_eq!(read(&written).unwrap(), fine);
+        let read = |value: &Value| serde_json::from_str::<Vec<Tried>>(&format!("[{value}]"));
+        assert_eq!(read(&written).unwrap(), [fine]);
         for (name, wrong) in [
             ("longest_taken_over_ms", json!(1e300)),
             ("longest_taken_over_ms", json!(-5)),

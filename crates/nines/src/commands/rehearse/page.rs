@@ -26,6 +26,10 @@ pub(crate) struct Around<'a> {
     pub(crate) file: &'a str,
 }
 
+/// What it is, and what it isn't: clients may have to wait for longer.
+const WELL_AGAIN: &str = "From the healing to when the system says that all of it is well: every listener open, every member up and in \
+                          use, each address and database where it belongs. What had piled up may still make answers late then";
+
 /// The whole file.
 pub(crate) fn page(system: &System, report: &Report, around: &Around<'_>) -> String {
     let program = concat!("nines ", env!("CARGO_PKG_VERSION"));
@@ -39,7 +43,9 @@ pub(crate) fn page(system: &System, report: &Report, around: &Around<'_>) -> Str
             (section("each", "Each case", &html! {
                 p.quiet {
                     "Times count from just before the fault. Requests are drawn in the moment in which they were due, whatever \
-                     happened to those before; writes in the moment of their answer."
+                     happened to those before; writes in the moment of their answer. Well again is the system by what it says of \
+                     itself: every listener open, every member up and in use, each address and database where it belongs. What had \
+                     piled up by then may make answers late for a while longer."
                 }
                 @for (index, result) in report.results.iter().enumerate() { (case::card(index, result)) }
             }))
@@ -175,7 +181,7 @@ fn all(report: &Report) -> Markup {
     columns.extend(taken_over.then(|| {
         Column::number("Taken over").meaning("From the fault to when a host began to serve the database")
     }));
-    columns.push(Column::number("Well again").meaning("From the healing to full health"));
+    columns.push(Column::number("Well again").meaning(WELL_AGAIN));
     let row = |(index, result): (usize, &CaseReport)| {
         let sent = result.writes.as_ref().map_or(result.requests.sent, |writes| writes.acked);
         let mut row = vec![

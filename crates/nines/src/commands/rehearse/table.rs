@@ -183,14 +183,17 @@ pub(super) fn what(result: &CaseReport, same: bool) -> String {
         return format!("{} {role} ({})", result.component, result.hosts.join(", "));
     }
     match &result.zone {
-        _ if result.together && (result.component == "everything" || result.component.contains(" + ")) => {
-            result.component.clone()
-        }
+        _ if result.together && is_name_enough(&result.component) => result.component.clone(),
         _ if result.together => format!("all of {}", result.component),
         // A file that names no zones has one called so.
         Some(zone) if !same && zone != "default" => format!("{} (zone {zone})", result.component),
         _ => result.component.clone(),
     }
+}
+
+/// Of what fails together: whether it says by itself that it is more than one.
+fn is_name_enough(component: &str) -> bool {
+    component == "everything" || component.contains(" + ") || component.starts_with("shared ")
 }
 
 pub(super) fn how(result: &CaseReport) -> String {

@@ -8,7 +8,7 @@ use nines_rehearsal::CaseReport;
 use nines_rehearsal::report::TimelineReport;
 use nines_rehearsal::verdict::Verdict;
 
-use super::{failed, id, tone};
+use super::{WELL_AGAIN, failed, id, tone};
 use crate::commands::rehearse::table::{duration, how, or_dash, prediction, what, written};
 use crate::terminal::thousands;
 
@@ -84,7 +84,10 @@ fn figures(result: &CaseReport) -> Markup {
     }
     all.push(("Noticed after", html! { (or_dash(result.noticed_ms)) }));
     all.extend(result.taken_over_ms.map(|ms| ("Taken over after", html! { (duration(ms)) })));
-    all.push(("Well again after the healing", html! { (or_dash(result.recovered_ms)) }));
+    all.push((
+        "Well again after the healing",
+        html! { span title=(WELL_AGAIN) { (or_dash(result.recovered_ms)) } },
+    ));
     facts(&all)
 }
 
@@ -185,9 +188,12 @@ fn marks(result: &CaseReport) -> Vec<(f64, String)> {
     say(course.decided_ms, "decided");
     say(result.taken_over_ms, "taken over");
     // A gap of after the healing is shaded, and was not the fault's.
-    say(gap(result).filter(|(from, _)| *from < course.healed_ms).map(|(_, to)| to), "first success");
+    say(
+        gap(result).filter(|(from, _)| *from < course.healed_ms).map(|(_, to)| to),
+        "first good answer after the gap",
+    );
     say(result.fault.lasts().then_some(course.healed_ms), "healed");
-    say(result.recovered_ms.map(|recovered| course.healed_ms + recovered), "healthy again");
+    say(result.recovered_ms.map(|recovered| course.healed_ms + recovered), "well again");
     marks
 }
 
