@@ -311,7 +311,7 @@ impl Forecaster<'_> {
                 format!("what is left of {name} has a weight of {carried}, and {} is needed", pool.load())
             } else if carried < left {
                 format!(
-                    "{carried} members of {name} are left besides backups, which get nothing before these are gone, and {} needed",
+                    "{name} needs {} members, and has {carried} left besides backups, which get nothing meanwhile",
                     pool.load()
                 )
             } else {
