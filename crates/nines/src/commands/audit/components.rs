@@ -16,7 +16,7 @@ pub(super) fn section(service: &Service, audit: &Audit, width: Option<usize>, ou
         rows.sort_by_key(|row| row.lost.is_empty());
     }
     let (few, rest) = rows.split_at(rows.len().min(ROWS));
-    let head = ["", "", "clients lose", "a person", "noticed", "who takes over, or what is lost"];
+    let head = ["", "", "clients lose", "person", "noticed", "who takes over, or what is lost"];
     let head = head.map(|text| Cell::new(text, DIM)).to_vec();
     let rows = few.iter().map(|row| cells(service, audit, row));
     out.extend(table(&std::iter::once(head).chain(rows).collect::<Vec<_>>(), width));
@@ -117,7 +117,7 @@ mod tests {
             let fits = |line: &&String| words.iter().all(|word| line.contains(word));
             assert!(out.iter().any(|line| fits(&line)), "{words:?} is not in\n{}", out.join("\n"));
         };
-        row(&["clients lose", "a person", "noticed"]);
+        row(&["clients lose", "person", "noticed"]);
         row(&["host", "until repaired, ~4.0 h", "needed", "clients"]);
         row(&["the system file and the program", "until repaired, ~0.5 h", "needed", "clients"]);
     }

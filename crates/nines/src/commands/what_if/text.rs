@@ -49,7 +49,12 @@ fn verdict(of: &WhatIf) -> (String, Style) {
         return ("something is lost until it is repaired".to_owned(), BAD);
     }
     match of.ways.first().map(|way| (way.loss, way.at_most_seconds)) {
-        None | Some(("nothing", _)) => ("clients lose nothing".to_owned(), GOOD),
+        None | Some(("nothing", _)) => match of.consequences.first().map(|row| row.gap) {
+            Some(waits) if waits > 0.0 => {
+                (format!("clients lose nothing that may be repeated, and wait for up to {waits:.2} s"), GOOD)
+            }
+            _ => ("clients lose nothing".to_owned(), GOOD),
+        },
         Some(("some", Some(seconds))) => {
             (format!("some of what is asked fails for up to {seconds:.2} s"), UNSURE)
         }
