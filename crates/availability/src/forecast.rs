@@ -59,17 +59,6 @@ pub enum Hit {
     Perhaps,
 }
 
-/// How clients find load balancers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Led {
-    /// By DNS names, which may lead to several.
-    ByName,
-    /// Some come to each of them, and know no other.
-    ToEach,
-    /// They try one after the other.
-    ToAny,
-}
-
 /// A fault, put in on purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blow {
@@ -78,7 +67,8 @@ pub struct Blow {
     pub asked: Asked,
     /// Whichever host of an address is hit may be the one that answers on it; else it is the preferred one.
     pub anyone_answers: bool,
-    pub led: Led,
+    /// Clients are led by DNS names, and may go to another load balancer; else some come to each, and know no other.
+    pub by_name: bool,
 }
 
 /// What clients lose, from bad to worse. Times are seconds, at most.
@@ -158,24 +148,15 @@ impl Forecaster<'_> {
         }
         let service = self.service;
         let serving = |entry: &&usize| service.entries[**entry].serves.iter().any(|(_, pool)| asked(*pool));
-        let every: Vec<usize> = (0..service.entries.len()).collect();
-        let every: Vec<usize> = every.iter().filter(serving).copied().collect();
-        match self.blow.led {
-            Led::ToEach => every.iter().for_each(|&entry| all.extend(self.entry(entry))),
-            Led::ToAny => {
-                self.one_of(
-                    &every,
-                    || Forecast::new(Loss::Nothing, "clients try another way in".into()),
-                    all,
-                );
-            }
-            Led::ByName => {
-                for (_, ways, _) in ways(service).into_iter().filter(|(_, _, pool)| asked(*pool)) {
-                    match ways {
-                        Ways::Entry(entry) => all.extend(self.entry(entry)),
-                        Ways::Name(name, entries) => self.name(&service.names[name], &entries, all),
-                    }
-                }
+        if !self.blow.by_name {
+            let every: Vec<usize> = (0..service.entries.len()).collect();
+            every.iter().filter(serving).for_each(|&entry| all.extend(self.entry(entry)));
+            return;
+        }
+        for (_, ways, _) in ways(service).into_iter().filter(|(_, _, pool)| asked(*pool)) {
+            match ways {
+                Ways::Entry(entry) => all.extend(self.entry(entry)),
+                Ways::Name(name, entries) => self.name(&service.names[name], &entries, all),
             }
         }
     }
@@ -330,7 +311,7 @@ impl Forecaster<'_> {
                 format!("what is left of {name} has a weight of {carried}, and {} is needed", pool.load())
             } else if carried < left {
                 format!(
-                    "{carried} members of {name} are left besides backups, which get nothing before these are gone, and {} needed",
+                    "{name} needs {} members, and has {carried} left besides backups, which get nothing meanwhile",
                     pool.load()
                 )
             } else {

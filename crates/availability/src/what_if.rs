@@ -2,31 +2,37 @@
 
 mod subject;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use crate::assumptions::Case;
 use crate::audit::{Audit, Change, ComponentKind, Consequence, Options};
-use crate::forecast::{Asked, Blow, Forecast, Harm, Hit, Led, Loss};
+use crate::forecast::{Asked, Blow, Forecast, Harm, Hit, Loss};
 use crate::model::{Kind, Model};
 use crate::nines::{HOURS_PER_YEAR, MINUTES_PER_YEAR};
 use crate::service::Service;
 use crate::simulation::{Block, Simulation};
-use crate::structure::EventId;
+use crate::structure::{Analysis, EventId};
 
-pub use subject::{Subject, Unknown};
+pub use subject::{Listed, Subject, Unknown};
 
 /// Components that are named among those that are fatal together with it.
 const MOST: usize = 50;
+/// Sets of what is fatal together that are looked through for what a group has in them.
+const SETS: usize = 20_000;
 
 /// By the model.
 #[derive(Debug, Clone, Serialize)]
 pub struct WhatIf {
     /// `host db1`, `zone a`, `load balancer front`.
     pub component: String,
-    /// Whether it is one host, zone or region, and no group of hosts.
+    /// Whether it is one host, zone, region or shared thing, and no group of hosts.
     pub is_place: bool,
+    /// The host that it runs on: the model knows hosts, and not the programs there.
+    pub runs_on: Option<String>,
+    /// Whether it is in the model at all.
+    pub is_modelled: bool,
     /// What clients do without until it is repaired.
     pub lost: Vec<String>,
     /// Whether that takes the service down.
@@ -96,7 +102,7 @@ pub struct Given {
 pub struct Begun {
     pub years: usize,
     pub seed: u64,
-    /// Outages that it began: what failed last before the service was down.
+    /// Outages that it began: what failed last before the service was down. Of a group of hosts: in which it was lost.
     pub outages_per_year: f64,
     pub minutes_per_year: f64,
     pub share_of_downtime: f64,
@@ -109,22 +115,47 @@ pub struct Begun {
     pub worst: f64,
 }
 
+impl Way {
+    /// Of what the model knows no ways of failing of.
+    fn of_program(row: &Consequence) -> Self {
+        let told = if row.takes_over.is_empty() { &row.impact } else { &row.takes_over };
+        let (loss, at_most_seconds) = match row.gap {
+            _ if !row.lost.is_empty() => ("until-repaired", None),
+            gap if gap > 0.0 => ("gap", Some(gap)),
+            _ => ("nothing", None),
+        };
+        Self { how: "fails", loss, at_most_seconds, because: told.join("; ") }
+    }
+}
+
 impl WhatIf {
     pub fn of(service: &Service, options: &Options, audit: &Audit, subject: &Subject) -> Self {
         let model = Model::of(service, &options.assumptions, Case::Likely);
         let events = subject.events(service, &model);
-        let fatal = fails(&model, &events, None);
-        let fatal_with = if fatal { Vec::new() } else { fatal_with(service, &model, &events) };
         let consequences = subject.rows(service, audit);
-        let ways = ways(service, options, subject);
-        let lost: Vec<String> = model.lost(&events).into_iter().map(|of| of.name.clone()).collect();
+        let lost: Vec<String> = match subject {
+            Subject::Listed(_) => consequences.iter().flat_map(|row| row.lost.iter().cloned()).collect(),
+            _ => model.lost(&events).into_iter().map(|of| of.name.clone()).collect(),
+        };
+        let is_listed = matches!(subject, Subject::Listed(_));
+        let fatal = if is_listed { !lost.is_empty() } else { fails(&model, &events, None) };
+        let fatal_with = if fatal { Vec::new() } else { fatal_with(service, &model, &events) };
+        let ways = match subject {
+            Subject::Listed(_) => consequences.iter().map(Way::of_program).collect(),
+            _ => ways(service, options, subject),
+        };
         let behaviour = subject.failure(service, &model).and_then(|event| model.behaviour(event));
         let life = behaviour.and_then(|behaviour| behaviour.life).map(|life| life.mean());
         let repair_hours = behaviour.map(|behaviour| behaviour.repair.mean());
         let analysis = model.analyse(options.limits).ok();
         Self {
             component: subject.label(service),
-            is_place: matches!(subject, Subject::Region(_) | Subject::Zone(_) | Subject::Host(_)),
+            is_place: matches!(
+                subject,
+                Subject::Region(_) | Subject::Zone(_) | Subject::Host(_) | Subject::Shared(_)
+            ),
+            runs_on: subject.runs_on(service).map(str::to_owned),
+            is_modelled: subject.is_modelled(),
             person: !lost.is_empty() || consequences.iter().any(|row| row.person),
             lost,
             fatal,
@@ -134,11 +165,13 @@ impl WhatIf {
             consequences,
             failures_per_year: life.map(|life| HOURS_PER_YEAR / life),
             repair_hours,
-            account: analysis.as_ref().map(|analysis| {
+            account: analysis.as_ref().filter(|_| subject.is_modelled()).map(|analysis| {
                 let importance = analysis.importance(&model.q);
                 let minutes = analysis.probability(&model.q).likely * MINUTES_PER_YEAR;
                 let shares: Vec<f64> = importance.iter().map(|of| of.criticality).collect();
-                account(service, &model, subject, &shares, minutes)
+                let of_group = || of_group(service, &model, subject, analysis);
+                let own = subject.is_group().then(of_group).flatten();
+                account(service, &model, subject, &shares, minutes, own)
             }),
             given: analysis.as_ref().zip(repair_hours).map(|(analysis, hours)| {
                 let mut q = model.q.clone();
@@ -196,7 +229,7 @@ fn ways(service: &Service, options: &Options, subject: &Subject) -> Vec<Way> {
     let way = |(how, harm): (&'static str, Harm)| {
         let forecasts = asked.iter().map(|asked| {
             let hosts = hosts.clone();
-            let blow = Blow { hosts, harm, asked: asked.clone(), anyone_answers: false, led: Led::ByName };
+            let blow = Blow { hosts, harm, asked: asked.clone(), anyone_answers: false, by_name: true };
             Forecast::of(service, &options.assumptions, &blow)
         });
         let worst = Forecast::worst(forecasts)?;
@@ -211,10 +244,27 @@ fn ways(service: &Service, options: &Options, subject: &Subject) -> Vec<Way> {
     harms.into_iter().filter_map(way).collect()
 }
 
-/// `shares`: of the downtime, by event.
-fn account(service: &Service, model: &Model, subject: &Subject, shares: &[f64], minutes: f64) -> Account {
+/// Minutes a year in which a group of hosts is lost or taken over: what is fatal alone or in twos, and is fatal by it.
+fn of_group(service: &Service, model: &Model, subject: &Subject, analysis: &Analysis) -> Option<f64> {
+    let sets = analysis.cut_sets(2).ok()?;
+    let sets = (1..=2).flat_map(|size| sets.of_size(size, SETS));
+    let by_it = sets.filter(|set| subject.is_lost(service, model, set));
+    let share: f64 = by_it.map(|set| set.iter().map(|event| model.q[event.index()]).product::<f64>()).sum();
+    Some(share * MINUTES_PER_YEAR)
+}
+
+/// `shares`: of the downtime, by event; `of_group`: minutes of a group of hosts.
+fn account(
+    service: &Service,
+    model: &Model,
+    subject: &Subject,
+    shares: &[f64],
+    minutes: f64,
+    of_group: Option<f64>,
+) -> Account {
     let own: BTreeSet<EventId> = subject.own(service, model).into_iter().collect();
-    let share: f64 = own.iter().map(|event| shares[event.index()]).sum();
+    let of_events = || own.iter().map(|event| shares[event.index()]).sum();
+    let share: f64 = of_group.map_or_else(of_events, |of| of / minutes.max(f64::MIN_POSITIVE));
     let mut above: Vec<f64> =
         (0..shares.len()).filter(|&at| !own.contains(&EventId(at as u32))).map(|at| shares[at]).collect();
     above.retain(|other| *other > share);
@@ -261,9 +311,17 @@ impl Begun {
     pub fn of(service: &Service, model: &Model, subject: &Subject, years: &[Block], seed: u64) -> Self {
         let own = subject.own(service, model);
         let n = years.len().max(1) as f64;
-        let begun = years.iter().map(|year| {
-            let of = own.iter().filter_map(|event| year.begun_by.get(event));
-            of.fold((0, 0.0), |sum, of| (sum.0 + of.0, sum.1 + of.1))
+        let sum = |sum: (u64, f64), of: &(u64, f64)| (sum.0 + of.0, sum.1 + of.1);
+        // Its hosts may do other things as well: of a group only outages count in which it is what was lost.
+        let mut lost: BTreeMap<&[EventId], bool> = BTreeMap::new();
+        let begun = years.iter().map(|year| match subject.is_group() {
+            true => {
+                let by_it = year.causes.iter().filter(|(set, _)| {
+                    *lost.entry(set).or_insert_with(|| subject.is_lost(service, model, set))
+                });
+                by_it.map(|(_, of)| of).fold((0, 0.0), sum)
+            }
+            false => own.iter().filter_map(|event| year.begun_by.get(event)).fold((0, 0.0), sum),
         });
         let begun: Vec<(u64, f64)> = begun.collect();
         let all: f64 = years.iter().flat_map(|year| year.begun_by.values()).map(|(_, minutes)| minutes).sum();
@@ -330,6 +388,8 @@ impl Subject {
                 kind == ComponentKind::Instance && database == Some(&service.databases[*at].name)
             }
             Self::Coordination => kind == ComponentKind::Coordination,
+            Self::Shared(at) => kind == ComponentKind::Shared && name == service.shared[*at].name,
+            Self::Listed(of) => kind == of.kind && name == of.row,
         }
     }
 }

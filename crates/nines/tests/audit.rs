@@ -186,6 +186,80 @@ fn one_component_is_told_by_analysis_simulation_rehearsal_and_drill() {
 }
 
 #[test]
+fn what_if_says_what_the_audit_says_and_a_command_that_works() {
+    let folder = folder();
+    let two = include_str!("../../../examples/two-datacentres.toml");
+    std::fs::write(folder.path().join("two.toml"), two).unwrap();
+    let ask = |args: &[&str]| {
+        let output = nines(folder.path(), &[args, &["--years", "50"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", err(&output));
+        out(&output)
+    };
+    let north = ask(&["what-if", "two.toml", "zone north"]);
+    assert!(north.starts_with("zone north: nothing answers for up to 3.83 s, then others do\n"), "{north}");
+    assert!(!north.contains("until repaired"), "{north}");
+    let member = ask(&["what-if", "two.toml", "app-n1:8080"]);
+    assert!(member.contains("member app-n1:8080 of web") && member.contains("host app-n1"), "{member}");
+    for name in ["db1", "zone a", "web", "orders", "front", "coordination"] {
+        let told = ask(&["what-if", "shop.toml", name]);
+        let (_, rest) = told.split_once("`nines rehearse FILE ").unwrap_or_else(|| panic!("{told}"));
+        let (words, _) = rest.split_once('`').unwrap();
+        let mut args = vec!["rehearse", "shop.toml", "--list"];
+        let names = words.split("--only ").map(|word| word.trim().trim_matches('"'));
+        args.extend(names.filter(|name| !name.is_empty()).flat_map(|name| ["--only", name]));
+        let listed = nines(folder.path(), &args);
+        assert_eq!(listed.status.code(), Some(0), "{args:?}: {}", err(&listed));
+    }
+    assert!(ask(&["what-if", "shop.toml", "db1"]).contains("--only orders/primary`"));
+}
+
+#[test]
+fn what_is_slow_has_not_failed() {
+    let folder = folder();
+    report(folder.path(), "out.json", 1_795_403_045, &[case("kill", 300.0), case("slow", 2_900.0)]);
+    let told =
+        out(&nines(folder.path(), &["what-if", "pair.toml", "lb1", "--with", "out.json", "--years", "50"]));
+    let row = told.lines().find(|line| line.starts_with("longest gap if it fails")).unwrap();
+    assert!(row.contains("0.30 s") && !row.contains("2.90 s"), "{told}");
+    assert!(told.contains("2.90 s"), "it is told all the same: {told}");
+}
+
+#[test]
+fn simulated_years_say_how_sure_they_are_and_whether_the_promise_is_kept() {
+    let folder = folder();
+    let ask = |args: &[&str]| nines(folder.path(), &[&["simulate"], args].concat());
+    let kept = ask(&["pair.toml", "--years", "2000"]);
+    assert!(out(&kept).contains("over 2,000 years") && out(&kept).contains(" (95 %)"), "{}", out(&kept));
+    std::fs::write(folder.path().join("strict.toml"), PAIR.replace("99.99 %", "99.9999 %")).unwrap();
+    let broken = ask(&["strict.toml", "--years", "2000"]);
+    assert_eq!(broken.status.code(), Some(1), "{}", out(&broken));
+    let one = out(&ask(&["pair.toml", "--years", "1"]));
+    assert!(one.contains("over 1 year,") && !one.contains("worst of 100") && !one.contains("95 %)"), "{one}");
+    let nobody = ask(&["pair.toml", "--crew", "0"]);
+    assert!(nobody.status.code() == Some(2) && err(&nobody).contains("at least 1"), "{}", err(&nobody));
+}
+
+#[test]
+fn an_audit_tells_times_what_is_left_and_what_is_accepted() {
+    let folder = folder();
+    let ask = |args: &[&str]| out(&nines(folder.path(), &[&["audit", "pair.toml"], args].concat()));
+    let told = ask(&["--needs", "web=2", "--accept", "host lb1=we know"]);
+    let has = |words: &str| {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        told.lines()
+            .any(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").contains(&words.join(" ")))
+    };
+    assert!(has("front 0.33 0.02") && has("lb1 fails under 10.0.1.100"), "{told}");
+    // Two of three are needed, two of two are left; one of three may be spared at two thirds.
+    assert!(has("67 % in use all 3 members") && has("100 % in use without host app1: 2 of 3"), "{told}");
+    assert!(has("at most 67 % in use"), "{told}");
+    assert!(!told.contains("we know"), "it is not fatal alone: {told}");
+    let told = ask(&["--needs", "web=2", "--accept", "zone b=there is no third one"]);
+    assert!(told.contains("Fatal alone, and accepted\nzone b: there is no third one\n"), "{told}");
+    assert!(!ask(&["--needs", "web=9"]).contains("What takes most"));
+}
+
+#[test]
 fn a_component_that_is_not_there_is_answered_with_the_nearest() {
     let folder = folder();
     let output = nines(folder.path(), &["what-if", "shop.toml", "dbl1"]);

@@ -12,12 +12,12 @@ fn forecast(blow: &Blow) -> Forecast {
 
 fn asking(hosts: &[usize], harm: Harm) -> Blow {
     let asked = Asked::Pools { pools: vec![0], repeatable: true };
-    Blow { hosts: hosts.to_vec(), harm, asked, anyone_answers: false, led: Led::ToEach }
+    Blow { hosts: hosts.to_vec(), harm, asked, anyone_answers: false, by_name: false }
 }
 
 fn writing(hosts: &[usize], harm: Harm, primary: Hit) -> Blow {
     let asked = Asked::Writes { database: 0, primary };
-    Blow { hosts: hosts.to_vec(), harm, asked, anyone_answers: false, led: Led::ToEach }
+    Blow { hosts: hosts.to_vec(), harm, asked, anyone_answers: false, by_name: false }
 }
 
 fn close(loss: Loss, seconds: f64) -> bool {
@@ -122,22 +122,21 @@ fn two_entries() -> Service {
 fn clients_of_a_name_go_to_its_other_load_balancer() {
     let mut service = two_entries();
     let assumptions = Assumptions::default();
-    let of = |service: &Service, hosts: &[usize], led| {
-        Forecast::of(service, &assumptions, &Blow { led, ..asking(hosts, Harm::Silent) })
+    let of = |service: &Service, hosts: &[usize], by_name| {
+        Forecast::of(service, &assumptions, &Blow { by_name, ..asking(hosts, Harm::Silent) })
     };
-    let tried = of(&service, &[0, 1], Led::ByName);
+    let tried = of(&service, &[0, 1], true);
     assert!(tried.loss == Loss::Nothing && tried.how.contains("another of its load balancers"), "{tried:?}");
     // One of its hosts fails over all the same.
-    assert!(close(of(&service, &[0], Led::ByName).loss, 0.346));
-    assert_eq!(of(&service, &[0, 1, 8], Led::ByName).loss, Loss::UntilRepaired(0.0));
-    assert_eq!(of(&service, &[0, 1], Led::ToEach).loss, Loss::UntilRepaired(0.0), "these know no other");
-    assert_eq!(of(&service, &[0, 1], Led::ToAny).loss, Loss::Nothing);
+    assert!(close(of(&service, &[0], true).loss, 0.346));
+    assert_eq!(of(&service, &[0, 1, 8], true).loss, Loss::UntilRepaired(0.0));
+    assert_eq!(of(&service, &[0, 1], false).loss, Loss::UntilRepaired(0.0), "these know no other");
     service.names[0].retry = false;
-    assert_eq!(of(&service, &[0, 1], Led::ByName).loss, Loss::UntilRepaired(0.0), "answers never change");
+    assert_eq!(of(&service, &[0, 1], true).loss, Loss::UntilRepaired(0.0), "answers never change");
     service.names[0].checked = Some(Duration::from_secs(10));
-    let moved = of(&service, &[0, 1], Led::ByName);
+    let moved = of(&service, &[0, 1], true);
     assert!(close(moved.loss, 70.0) && moved.how.contains("60 s until clients ask again"), "{moved:?}");
-    assert_eq!(of(&service, &[8], Led::ByName).loss, Loss::Nothing, "who is preferred is there");
+    assert_eq!(of(&service, &[8], true).loss, Loss::Nothing, "who is preferred is there");
 }
 
 #[test]

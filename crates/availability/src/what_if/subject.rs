@@ -1,8 +1,8 @@
 //! Which component is meant, as people call it.
 
-use crate::audit::Change;
+use crate::audit::{Change, ComponentKind};
 use crate::model::{ActivePassive, Kind, Model};
-use crate::service::Service;
+use crate::service::{Service, Voter};
 use crate::structure::EventId;
 
 /// A component of a service. Those that are several hosts are lost when all of them are.
@@ -15,6 +15,24 @@ pub enum Subject {
     Pool(usize),
     Database(usize),
     Coordination,
+    /// A switch, a power line.
+    Shared(usize),
+    /// Something that an audit lists and that is no host and no group of hosts: a program on a host, a member of the coordination,
+    /// a name, a certificate, what people change.
+    Listed(Listed),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub(super) kind: ComponentKind,
+    /// As an audit has it.
+    pub(super) row: String,
+    /// What people call it.
+    name: String,
+    /// The event that it is in the model.
+    event: Option<Kind>,
+    /// What it runs on.
+    host: Option<usize>,
 }
 
 /// A name that nothing has, or several things.
@@ -34,7 +52,8 @@ impl Subject {
     pub fn named(service: &Service, name: &str) -> Result<Self, Unknown> {
         let all = Self::all(service);
         let words = name.split_whitespace().collect::<Vec<_>>().join(" ");
-        if let Some(exactly) = all.iter().find(|of| of.label(service) == words) {
+        let is_row = |of: &Self| matches!(of, Self::Listed(of) if of.row == words);
+        if let Some(exactly) = all.iter().find(|of| of.label(service) == words || is_row(of)) {
             return Ok(exactly.clone());
         }
         let mut called = all.iter().filter(|of| of.name(service) == words);
@@ -58,6 +77,8 @@ impl Subject {
         all.extend(service.quorum.iter().filter(|of| !of.members.is_empty()).map(|_| Self::Coordination));
         all.extend((0..service.zones.len()).map(Self::Zone));
         all.extend(service.regions().into_iter().map(|region| Self::Region(region.to_owned())));
+        all.extend((0..service.shared.len()).map(Self::Shared));
+        all.extend(listed(service).into_iter().map(Self::Listed));
         all
     }
 
@@ -70,10 +91,12 @@ impl Subject {
             Self::Pool(at) => service.pools[*at].name.clone(),
             Self::Database(at) => service.databases[*at].name.clone(),
             Self::Coordination => "coordination".to_owned(),
+            Self::Shared(at) => service.shared[*at].name.clone(),
+            Self::Listed(of) => of.name.clone(),
         }
     }
 
-    /// `host db1`; unlike its name, nothing else is called so.
+    /// `host db1`, as accepted single points of failure are called; unlike its name, nothing else is called so.
     pub fn label(&self, service: &Service) -> String {
         let what = match self {
             Self::Region(_) => "region",
@@ -83,6 +106,14 @@ impl Subject {
             Self::Pool(_) => "pool",
             Self::Database(_) => "database",
             Self::Coordination => return "coordination".to_owned(),
+            Self::Shared(_) => "shared",
+            Self::Listed(of) => match of.kind {
+                ComponentKind::Member => return format!("member {}", of.row),
+                ComponentKind::Instance => return format!("instance {}", of.row),
+                ComponentKind::LoadBalancer => return format!("nines {}", of.row),
+                ComponentKind::Coordination => return format!("coordination member {}", of.row),
+                _ => return of.row.clone(),
+            },
         };
         format!("{what} {}", self.name(service))
     }
@@ -103,6 +134,75 @@ impl Subject {
                 let voters = service.quorum.iter().flat_map(|quorum| &quorum.members);
                 voters.filter_map(|voter| voter.host).collect()
             }
+            Self::Shared(at) => within(&|host| service.is_under(&service.shared[*at], host)),
+            Self::Listed(_) => Vec::new(),
+        }
+    }
+
+    /// The host that it runs on, if it is a program.
+    pub fn runs_on<'a>(&self, service: &'a Service) -> Option<&'a str> {
+        match self {
+            Self::Listed(of) => of.host.map(|host| service.hosts[host].name.as_str()),
+            _ => None,
+        }
+    }
+
+    /// Whether it is an event, or several, in the model.
+    pub fn is_modelled(&self) -> bool {
+        !matches!(self, Self::Listed(of) if of.event.is_none())
+    }
+
+    /// Whether it is several hosts that do one thing.
+    pub(super) fn is_group(&self) -> bool {
+        matches!(self, Self::Entry(_) | Self::Pool(_) | Self::Database(_) | Self::Coordination)
+    }
+
+    /// Of a group: whether it is lost, or being taken over, while these events last.
+    pub(super) fn is_lost(&self, service: &Service, model: &Model, set: &[EventId]) -> bool {
+        let happens = |kind: &Kind| set.iter().any(|event| model.kinds[event.index()] == *kind);
+        let over = self.failovers(service, model).into_iter().any(|group| {
+            let name = format!("{} ({})", group.component, group.what);
+            happens(&Kind::FailingOver(name.clone())) || happens(&Kind::Missed(name))
+        });
+        if over || self.failure(service, model).is_some_and(|event| set.contains(&event)) {
+            return true;
+        }
+        // Whatever these events are under, or are.
+        let falls_with = |host: usize, event: &EventId| match &model.kinds[event.index()] {
+            Kind::Host(at) => *at == host,
+            Kind::Zone(at) => *at == service.zone_of(host),
+            Kind::Region(name) => service.region_of(host) == Some(name),
+            Kind::Shared(at) => service.is_under(&service.shared[*at], host),
+            _ => false,
+        };
+        let gone = |host: usize| set.iter().any(|event| falls_with(host, event));
+        let all_gone = |hosts: &[usize]| hosts.iter().all(|&host| gone(host));
+        match self {
+            Self::Entry(at) => {
+                let entry = &service.entries[*at];
+                all_gone(&entry.hosts) || entry.addresses.iter().any(|of| all_gone(&of.hosts))
+            }
+            Self::Pool(at) => !service.pools[*at].serves(|member| !gone(member.host)),
+            Self::Database(at) => {
+                let database = &service.databases[*at];
+                let left = database.hosts.iter().filter(|&&host| !gone(host)).count();
+                // So many at once that nobody else may have what was confirmed.
+                let at_once = |event: &EventId| {
+                    database.hosts.iter().filter(|&&host| falls_with(host, event)).count() > database.confirm
+                };
+                match database.can_fail_over() {
+                    true => left < database.least() || set.iter().any(at_once),
+                    false => database.hosts.first().is_some_and(|&host| gone(host)),
+                }
+            }
+            Self::Coordination => service.quorum.as_ref().is_some_and(|quorum| {
+                let lost = |voter: &&Voter| match voter.host {
+                    Some(host) => gone(host),
+                    None => happens(&Kind::Elsewhere(voter.name.clone())),
+                };
+                quorum.members.len() - quorum.members.iter().filter(lost).count() < quorum.majority()
+            }),
+            _ => false,
         }
     }
 
@@ -111,6 +211,8 @@ impl Subject {
         let kinds: Vec<Kind> = match self {
             Self::Region(name) => vec![Kind::Region(name.clone())],
             Self::Zone(at) => vec![Kind::Zone(*at)],
+            Self::Shared(at) => vec![Kind::Shared(*at)],
+            Self::Listed(of) => of.event.iter().cloned().collect(),
             _ => {
                 let elsewhere = service.quorum.iter().flat_map(|quorum| &quorum.members);
                 let elsewhere = elsewhere.filter(|of| of.host.is_none() && *self == Self::Coordination);
@@ -124,7 +226,9 @@ impl Subject {
     /// The event of its own failure: of several hosts, that all of them fail by what they have in common.
     pub(super) fn failure(&self, service: &Service, model: &Model) -> Option<EventId> {
         match self {
-            Self::Region(_) | Self::Zone(_) | Self::Host(_) => self.events(service, model).first().copied(),
+            Self::Region(_) | Self::Zone(_) | Self::Host(_) | Self::Shared(_) | Self::Listed(_) => {
+                self.events(service, model).first().copied()
+            }
             _ => {
                 let apart = |of: &Self| {
                     let mut hosts = of.hosts(service);
@@ -159,8 +263,10 @@ impl Subject {
         let is_of = |group: &&ActivePassive| match self {
             Self::Entry(at) => group.database.is_none() && group.component == service.entries[*at].name,
             Self::Database(at) => group.database == Some(*at),
-            Self::Pool(_) | Self::Coordination => false,
-            Self::Region(_) | Self::Zone(_) | Self::Host(_) => hosts.contains(&group.hosts[0]),
+            Self::Pool(_) | Self::Coordination | Self::Listed(_) => false,
+            Self::Region(_) | Self::Zone(_) | Self::Host(_) | Self::Shared(_) => {
+                hosts.contains(&group.hosts[0])
+            }
         };
         model.groups.iter().filter(is_of).collect()
     }
@@ -170,7 +276,7 @@ impl Subject {
         let label = self.label(service);
         let names: Vec<String> = match self {
             // Everything is in some zone.
-            Self::Region(_) | Self::Zone(_) => Vec::new(),
+            Self::Region(_) | Self::Zone(_) | Self::Listed(_) => Vec::new(),
             Self::Host(at) => {
                 let entries = service.entries.iter().filter(|of| of.hosts.contains(at)).map(|of| &of.name);
                 let pools = service.pools.iter().filter(|of| of.reaches.is_none() && of.hosts().contains(at));
@@ -190,4 +296,43 @@ impl Subject {
         };
         changes.iter().filter(tells).cloned().collect()
     }
+}
+
+/// What an audit lists besides.
+fn listed(service: &Service) -> Vec<Listed> {
+    let mut all = Vec::new();
+    let mut add = |kind, row: String, name: &str, event, host| {
+        all.push(Listed { kind, row, name: name.to_owned(), event, host });
+    };
+    for entry in &service.entries {
+        for &host in &entry.hosts {
+            let row = format!("{} on {}", entry.name, service.hosts[host].name);
+            add(ComponentKind::LoadBalancer, row.clone(), &row, None, Some(host));
+        }
+    }
+    for pool in service.pools.iter().filter(|pool| pool.reaches.is_none()) {
+        for member in &pool.members {
+            let row = format!("{} of {}", member.name, pool.name);
+            add(ComponentKind::Member, row, &member.name, None, Some(member.host));
+        }
+    }
+    for database in &service.databases {
+        for &host in &database.hosts {
+            let row = format!("{} on {}", database.name, service.hosts[host].name);
+            add(ComponentKind::Instance, row.clone(), &row, None, Some(host));
+        }
+    }
+    for voter in service.quorum.iter().flat_map(|quorum| &quorum.members) {
+        let event = voter.host.is_none().then(|| Kind::Elsewhere(voter.name.clone()));
+        add(ComponentKind::Coordination, voter.name.clone(), &voter.name, event, voter.host);
+    }
+    for name in &service.names {
+        add(ComponentKind::Shared, format!("the DNS of {}", name.name), &name.name, None, None);
+    }
+    for (path, _) in &service.certificates {
+        add(ComponentKind::Shared, format!("the certificate {path}"), path, None, None);
+    }
+    let change = "the system file and the program";
+    add(ComponentKind::Shared, change.to_owned(), change, Some(Kind::Change), None);
+    all
 }

@@ -108,6 +108,52 @@ fn what_a_component_began_agrees_with_how_often_it_fails() {
 }
 
 #[test]
+fn of_a_group_only_those_outages_count_in_which_it_is_lost() {
+    let options = Options::default();
+    let [main, coordination, front] =
+        ["main", "coordination", "front"].map(|name| begun(&shop(), &options, &named(name), 2_000));
+    // Both are on the same hosts, and only one of them fails over.
+    assert!(main.outages_per_year > 1.0 && coordination.outages_per_year < 0.2, "{main:?} {coordination:?}");
+    assert!(main.minutes_per_year > coordination.minutes_per_year + 2.0, "{main:?} {coordination:?}");
+    assert!(front.outages_per_year > 1.0, "{front:?}");
+    // The same by the model, but for how the simulated ones fell.
+    let account = |name: &str| what_if(&shop(), &named(name)).account.unwrap().own;
+    for (name, begun) in [("main", &main), ("front", &front)] {
+        let ratio = begun.minutes_per_year / account(name);
+        assert!((0.6..1.6).contains(&ratio), "{name}: {ratio}");
+    }
+    assert!(account("coordination") < account("main") - 2.0);
+}
+
+#[test]
+fn whatever_an_audit_lists_can_be_asked() {
+    let mut service = shop();
+    service.shared.push(crate::service::Shared {
+        name: "sw1".into(),
+        what: "switch".into(),
+        hosts: vec![0, 1],
+        zones: Vec::new(),
+        failures: None,
+    });
+    service.certificates.push(("db.pem".into(), vec!["main".into()]));
+    let options = Options::default();
+    let audit = Audit::of(&service, &options);
+    for row in &audit.components {
+        let name = &row.component.name;
+        let found = Subject::named(&service, name);
+        let subject = found.unwrap_or_else(|unknown| panic!("{name}: {unknown:?}"));
+        let of = WhatIf::of(&service, &options, &audit, &subject);
+        assert_eq!(of.lost.is_empty(), row.lost.is_empty(), "{name}");
+        assert!(!of.ways.is_empty(), "{name}");
+    }
+    let sw1 = WhatIf::of(&service, &options, &audit, &Subject::named(&service, "sw1").unwrap());
+    assert!(sw1.fatal && sw1.is_place && sw1.failures_per_year.is_some(), "{sw1:?}");
+    let app1 = WhatIf::of(&service, &options, &audit, &Subject::named(&service, "app1:80").unwrap());
+    assert_eq!((app1.component.as_str(), app1.runs_on.as_deref()), ("member app1:80 of web", Some("app1")));
+    assert!(app1.account.is_none() && !app1.is_modelled && app1.lost.is_empty(), "{app1:?}");
+}
+
+#[test]
 fn a_failover_is_begun_by_the_host_that_was_active() {
     let options = Options::default();
     let [lb1, lb2] = [0, 1].map(|host| begun(&shop(), &options, &Subject::Host(host), 2_000));

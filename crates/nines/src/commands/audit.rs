@@ -1,6 +1,8 @@
 //! `nines audit`: what happens if a component fails, for every component, and how many nines can be expected.
 
 mod capacity;
+mod components;
+mod times;
 mod with;
 
 use std::collections::BTreeMap;
@@ -8,7 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use nines_availability::audit::{Audit, ComponentKind, Consequence, Options, Prediction, Severity};
+use nines_availability::audit::{Audit, ComponentKind, Options, Prediction, Severity};
 use nines_availability::service::Service;
 use nines_system::System;
 
@@ -17,9 +19,6 @@ use crate::terminal::{self, BAD, BOLD, Cell, DIM, GOOD, PLAIN, UNSURE, line, tab
 use crate::{EXIT_BAD, EXIT_FILE, EXIT_USAGE};
 
 use with::Rehearsals;
-
-/// Rows of hosts and members that are shown; all of them are in the JSON.
-const ROWS: usize = 60;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -117,14 +116,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         writeln!(out, "{value:#}")?;
     } else {
-        for line in text(&audit, rehearsals.as_ref()) {
+        for line in text(&service, &audit, rehearsals.as_ref()) {
             writeln!(out, "{line}")?;
         }
     }
     Ok(if audit.is_good() { ExitCode::SUCCESS } else { EXIT_BAD.into() })
 }
 
-fn text(audit: &Audit, rehearsals: Option<&Rehearsals>) -> Vec<String> {
+fn text(service: &Service, audit: &Audit, rehearsals: Option<&Rehearsals>) -> Vec<String> {
     let width = width();
     let mut out = Vec::new();
     match &audit.prediction {
@@ -135,16 +134,8 @@ fn text(audit: &Audit, rehearsals: Option<&Rehearsals>) -> Vec<String> {
         heading("What was rehearsed, in the place of what is assumed", &mut out);
         out.extend(rehearsals.lines(audit, width));
     }
-    heading("What happens if it fails", &mut out);
-    let mut rows: Vec<&Consequence> = audit.components.iter().collect();
-    if rows.len() > ROWS {
-        rows.sort_by_key(|row| row.lost.is_empty());
-    }
-    let (few, rest) = rows.split_at(rows.len().min(ROWS));
-    out.extend(table(&few.iter().map(|row| consequence(row)).collect::<Vec<_>>(), width));
-    if !rest.is_empty() {
-        out.push(format!("and {} more: --json shows all", rest.len()));
-    }
+    components::section(service, audit, width, &mut out);
+    times::section(audit, width, &mut out);
     capacity::section(audit, width, &mut out);
     if let Some(count) = audit.pair_count.filter(|&count| count > 0.0) {
         heading("Fatal together", &mut out);
@@ -152,6 +143,13 @@ fn text(audit: &Audit, rehearsals: Option<&Rehearsals>) -> Vec<String> {
         out.extend(pairs);
         let more = count as usize - audit.pairs.len().min(10);
         out.extend((more > 0).then(|| format!("and {more} more pairs")));
+    }
+    let accepted =
+        audit.single_points.iter().filter_map(|of| Some((&of.component, of.acknowledged.as_ref()?)));
+    let accepted: Vec<String> = accepted.map(|(component, why)| format!("{component}: {why}")).collect();
+    if !accepted.is_empty() {
+        heading("Fatal alone, and accepted", &mut out);
+        out.extend(accepted);
     }
     if !audit.findings.is_empty() {
         heading("Findings", &mut out);
@@ -225,6 +223,9 @@ fn predicted(audit: &Audit, of: &Prediction, width: Option<usize>, out: &mut Vec
         "Figures for failures and repairs are defaults, not observations: docs/availability.md"
     };
     out.push(figures.to_owned());
+    if of.contributions.is_empty() {
+        return;
+    }
     heading("What takes most, in minutes a year", out);
     let rows = of.contributions.iter().map(|of| {
         vec![Cell::number(format!("{:.1}", of.minutes_per_year)), Cell::new(of.cause.clone(), PLAIN)]
@@ -243,21 +244,6 @@ pub(super) fn kind(of: ComponentKind) -> &'static str {
         ComponentKind::Coordination => "coordination",
         ComponentKind::Shared => "shared",
     }
-}
-
-fn consequence(row: &Consequence) -> Vec<Cell> {
-    let (verdict, style) = match (row.lost.is_empty(), row.gap) {
-        (false, _) => ("lost until repaired".to_owned(), BAD),
-        (true, gap) if gap > 0.0 => (format!("up to {gap:.2} s"), UNSURE),
-        (true, _) => ("nothing".to_owned(), GOOD),
-    };
-    let told = if row.lost.is_empty() { row.takes_over.join("; ") } else { row.lost.join("; ") };
-    vec![
-        Cell::new(kind(row.component.kind), DIM),
-        Cell::new(row.component.name.clone(), PLAIN),
-        Cell::new(verdict, style),
-        Cell::new(told, PLAIN),
-    ]
 }
 
 #[cfg(test)]

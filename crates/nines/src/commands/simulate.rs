@@ -40,7 +40,7 @@ pub(crate) struct Args {
     #[arg(help_heading = "With a FILE", conflicts_with_all = ["world", "seeds", "trace"])]
     years: u32,
     /// How many failed hosts are repaired at one time, whatever the file says; otherwise as many as there are
-    #[arg(long, help_heading = "With a FILE", conflicts_with_all = ["world", "seeds", "trace"])]
+    #[arg(long, value_parser = crew, help_heading = "With a FILE", conflicts_with_all = ["world", "seeds", "trace"])]
     crew: Option<usize>,
     /// How many members a pool takes to carry its peak, `web=2`, whatever the file says of it
     #[arg(long, value_name = "POOL=MEMBERS", value_parser = super::audit::needs)]
@@ -57,6 +57,14 @@ pub(crate) struct Args {
     /// Print all that happened, not only what led to a broken promise
     #[arg(long, help_heading = "Without a FILE", conflicts_with = "file")]
     trace: bool,
+}
+
+/// With nobody to repair anything, everything is down in the end.
+fn crew(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("how many hosts are repaired at one time: at least 1".to_owned()),
+        Ok(some) => Ok(some),
+    }
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {

@@ -12,6 +12,8 @@ use nines_availability::model::Model;
 use nines_availability::service::Service;
 use nines_availability::simulation::{Block, Simulation};
 use nines_availability::what_if::{Begun, Subject, Unknown, WhatIf, year};
+use nines_rehearsal::Plan;
+use nines_rehearsal::plan::Whom;
 use serde_json::json;
 
 use super::audit::{needs, read_with_text};
@@ -24,9 +26,10 @@ use crate::terminal::{tell, width};
 pub(crate) struct Args {
     /// The system file
     file: PathBuf,
-    /// The component, as the file calls it: `db1`, `"zone a"`, `front`, `web`, `orders`, `coordination`
+    /// The component, as the file or the audit calls it: `db1`, `"zone a"`, `front`, `web`, `orders`, `coordination`, `sw1`,
+    /// `app1:8080`
     name: String,
-    /// How many members a pool takes to carry its peak, `web=2`; otherwise one is taken for enough
+    /// How many members a pool takes to carry its peak, `web=2`, whatever the file says of it
     #[arg(long, value_name = "POOL=MEMBERS", value_parser = needs)]
     needs: Vec<(String, usize)>,
     /// What `nines rehearse --json` printed. Default: what was rehearsed last here. May be given several times
@@ -49,6 +52,10 @@ struct Answers {
     simulation: Begun,
     /// What was rehearsed of it, and where that is known from.
     rehearsed: Evidence,
+    /// What `nines rehearse --only` calls it, or what hits it.
+    only: Vec<String>,
+    /// What `[accepted]` calls it, if that can accept it.
+    accept_as: Option<String>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -85,6 +92,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         analysis: WhatIf::of(&service, &options, &audit, &subject),
         simulation: simulate(args, &service, &options, &subject),
         rehearsed: about(&service, &subject, evidence),
+        only: only(&Plan::of(&system), &service, &subject),
+        accept_as: accept_as(&service, &subject),
     };
     let mut out = anstream::stdout().lock();
     if args.json {
@@ -135,9 +144,9 @@ fn simulate(args: &Args, service: &Service, options: &Options, subject: &Subject
     Begun::of(service, &model, subject, &years, args.seed)
 }
 
-/// Keeps what was done to this component, by its name or as one that played the role.
-fn about(service: &Service, subject: &Subject, evidence: Evidence) -> Evidence {
-    let names: Vec<String> = match subject {
+/// What rehearsals may call it, or the hosts that it is made of.
+fn names(service: &Service, subject: &Subject) -> Vec<String> {
+    match subject {
         Subject::Zone(_) | Subject::Region(_) => vec![subject.label(service)],
         Subject::Entry(at) => {
             service.entries[*at].hosts.iter().map(|&host| service.hosts[host].name.clone()).collect()
@@ -150,9 +159,53 @@ fn about(service: &Service, subject: &Subject, evidence: Evidence) -> Evidence {
         Subject::Host(at) => vec![service.hosts[*at].name.clone()],
         Subject::Database(at) => vec![service.databases[*at].name.clone()],
         Subject::Coordination => vec!["coordination".to_owned()],
-    };
+        Subject::Shared(_) => {
+            subject.hosts(service).into_iter().map(|host| service.hosts[host].name.clone()).collect()
+        }
+        Subject::Listed(_) => subject.runs_on(service).into_iter().map(str::to_owned).collect(),
+    }
+}
+
+/// What to give to `--only` to have it broken: its name, or the role that its host of a database plays at first.
+fn only(plan: &Plan, service: &Service, subject: &Subject) -> Vec<String> {
+    let names = names(service, subject);
+    let called = |name: &&String| plan.cases.iter().any(|case| case.component.name == **name);
+    let mut all: Vec<String> = names.iter().filter(called).cloned().collect();
+    if matches!(subject, Subject::Pool(_)) {
+        // As a whole, where it is broken so.
+        all.truncate(1);
+    }
+    for case in plan.cases.iter().filter(|_| all.is_empty()) {
+        let (component, first) = (&case.component, case.component.hosts.first());
+        let plays = match component.whom {
+            Whom::Primary => first.is_some_and(|host| names.contains(host)),
+            Whom::Standby => component.hosts.iter().skip(1).any(|host| names.contains(host)),
+            Whom::Each | Whom::Standbys | Whom::Leader => false,
+        };
+        if plays {
+            all.push(component.label());
+            break;
+        }
+    }
+    all
+}
+
+fn accept_as(service: &Service, subject: &Subject) -> Option<String> {
+    match (subject, subject.hosts(service).as_slice()) {
+        (Subject::Host(_) | Subject::Zone(_) | Subject::Region(_) | Subject::Shared(_), _) => {
+            Some(subject.label(service))
+        }
+        (_, [one]) => Some(Subject::Host(*one).label(service)),
+        _ => None,
+    }
+}
+
+/// Keeps what was done to this component, by its name or as one that played the role.
+fn about(service: &Service, subject: &Subject, evidence: Evidence) -> Evidence {
+    let names = names(service, subject);
     let is_about = |tried: &Tried| {
-        let played = matches!(subject, Subject::Host(_)) && tried.hosts == names;
+        let alone = matches!(subject, Subject::Host(_)) && !tried.together;
+        let played = alone && tried.hosts.iter().any(|host| names.contains(host));
         names.contains(&tried.component) || (tried.role.is_some() && played)
     };
     let mut tried: Vec<Tried> = evidence.tried.into_iter().filter(is_about).collect();

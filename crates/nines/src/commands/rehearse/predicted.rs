@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nines_availability::assumptions::Assumptions;
-use nines_availability::forecast::{self, Asked, Blow, Forecast, Harm, Hit, Led};
+use nines_availability::forecast::{self, Asked, Blow, Forecast, Harm, Hit};
 use nines_availability::service::Service;
 use nines_rehearsal::plan::{ComponentKind, Manner, Promise, Whom};
 use nines_rehearsal::report::{Loss, Predicted};
@@ -18,21 +18,29 @@ pub(super) struct Predictor {
 
 impl Predictor {
     pub(super) fn of(system: &System) -> Self {
-        Self { service: Service::of(system, &BTreeMap::new()), assumptions: Assumptions::of(system) }
+        let mut service = Service::of(system, &BTreeMap::new());
+        // What is asked in a rehearsal is not the peak: whoever is left serves it.
+        service.pools.iter_mut().for_each(|pool| pool.needed = 1);
+        Self { service, assumptions: Assumptions::of(system) }
     }
 
     /// Puts the prediction into a report, and how what was observed differs from it.
     pub(super) fn compare(&self, case: &Case, report: &mut CaseReport) {
         let Some(forecast) = self.forecast(case, &report.hosts) else { return };
-        report.difference = forecast::difference(&forecast, &observed(case, report));
-        report.predicted = Some(predicted(forecast));
+        let asked = self.requests_beside(case, &report.hosts);
+        report.difference = forecast::difference(&forecast, &observed(case, report)).or_else(|| {
+            // How long these got no answer is not measured where rows are written, only whether all of them did.
+            let asked = asked.as_ref().filter(|asked| asked.loss == forecast::Loss::Nothing)?;
+            let failed = Some(report.requests.failed);
+            forecast::difference(asked, &forecast::Observed { gap: 0.0, failed, ..observed(case, report) })
+        });
+        report.predicted = Forecast::worst([forecast].into_iter().chain(asked)).map(predicted);
     }
 
     /// `hosts`: who was hit. `None`: the model has no word for the fault, or for what clients ask.
     fn forecast(&self, case: &Case, hosts: &[String]) -> Option<Forecast> {
+        let hosts = self.positions(hosts)?;
         let component = &case.component;
-        let at = |name: &String| self.service.hosts.iter().position(|host| host.name == *name);
-        let hosts: Vec<usize> = hosts.iter().map(at).collect::<Option<_>>()?;
         let asked = match &component.writes {
             Some(writes) => {
                 let mut databases = self.service.databases.iter();
@@ -44,11 +52,26 @@ impl Predictor {
                 };
                 Asked::Writes { database, primary }
             }
-            None => Asked::Pools {
-                pools: self.pools(case, &hosts),
-                repeatable: component.doors.iter().all(|door| matches!(door.manner, Manner::Get { .. })),
-            },
+            None => Asked::Pools { pools: self.pools(case, &hosts), repeatable: repeatable(case) },
         };
+        self.forecast_of(case, hosts, asked)
+    }
+
+    /// The same for those who ask where others write.
+    fn requests_beside(&self, case: &Case, hosts: &[String]) -> Option<Forecast> {
+        case.asked?;
+        let hosts = self.positions(hosts)?;
+        let mut pools = self.pools(case, &hosts);
+        pools.retain(|&pool| self.service.pools[pool].reaches.is_none());
+        self.forecast_of(case, hosts, Asked::Pools { pools, repeatable: repeatable(case) })
+    }
+
+    fn positions(&self, hosts: &[String]) -> Option<Vec<usize>> {
+        let at = |name: &String| self.service.hosts.iter().position(|host| host.name == *name);
+        hosts.iter().map(at).collect()
+    }
+
+    fn forecast_of(&self, case: &Case, hosts: Vec<usize>, asked: Asked) -> Option<Forecast> {
         let harm = harm(case.fault)?;
         let of_member = matches!(case.fault, Fault::KillMember | Fault::FreezeMember);
         if of_member && self.service.entries.iter().any(|of| of.hosts.iter().any(|host| hosts.contains(host)))
@@ -56,16 +79,17 @@ impl Predictor {
             // The model knows hosts, and this one goes on balancing.
             return None;
         }
-        let anyone_answers = matches!(case.promise, Promise::Moves { .. });
-        // Who writes tries every way in.
-        let led = if component.writes.is_some() { Led::ToAny } else { Led::ToEach };
+        let anyone_answers = [Some(case.promise), case.asked]
+            .into_iter()
+            .flatten()
+            .any(|promise| matches!(promise, Promise::Moves { .. }));
         let of = |hosts| {
-            let blow = Blow { hosts, harm, asked: asked.clone(), anyone_answers, led };
+            // Each way in has clients of its own, who know no other.
+            let blow = Blow { hosts, harm, asked: asked.clone(), anyone_answers, by_name: false };
             Forecast::of(&self.service, &self.assumptions, &blow)
         };
         if case.fault == Fault::RollingRestart {
-            let each = hosts.into_iter().map(|host| of(vec![host]));
-            return each.reduce(|worst, next| if next.loss > worst.loss { next } else { worst });
+            return Forecast::worst(hosts.into_iter().map(|host| of(vec![host])));
         }
         Some(of(hosts))
     }
@@ -89,6 +113,10 @@ impl Predictor {
         };
         self.service.pools.iter().enumerate().filter_map(of).collect()
     }
+}
+
+fn repeatable(case: &Case) -> bool {
+    case.component.doors.iter().all(|door| matches!(door.manner, Manner::Get { .. }))
 }
 
 fn harm(fault: Fault) -> Option<Harm> {
@@ -158,7 +186,9 @@ mod tests {
                     Whom::Standbys => &case.component.hosts[1..],
                     Whom::Each => &case.component.hosts[..],
                 };
-                let of = predicted(predictor.forecast(case, hit)?);
+                let asked = predictor.requests_beside(case, hit);
+                let of =
+                    predicted(Forecast::worst([predictor.forecast(case, hit)?].into_iter().chain(asked))?);
                 Some((case.fault.word(), of.loss, of.at_most_ms))
             })
             .collect()
@@ -224,5 +254,27 @@ mod tests {
         assert!(losses(SHOP, "zone a").iter().all(|(_, loss, _)| *loss == Loss::Gap));
         // Neither load balancers nor a majority of anything is there.
         assert!(losses(SHOP, "zone c").iter().all(|(_, loss, _)| *loss == Loss::Gap));
+    }
+
+    #[test]
+    fn a_rehearsal_is_not_the_peak() {
+        let text = PAIR.replace("needs = 1", "needs = 2");
+        assert!(text != PAIR);
+        for name in ["zone b", "app1"] {
+            assert_eq!(losses(&text, name), losses(PAIR, name), "{name}");
+        }
+    }
+
+    #[test]
+    fn where_rows_are_written_those_who_ask_are_predicted_too() {
+        // Writes go on, and the only server of the pool is lost with its zone.
+        let members = "members = [\"app1:8080\", \"app2:8080\", \"app3:8080\"]";
+        let text = SHOP.replace(members, "members = [\"app1:8080\"]");
+        assert!(text != SHOP);
+        let of_zone = losses(&text, "zone a");
+        assert!(
+            !of_zone.is_empty() && of_zone.iter().all(|(_, loss, _)| *loss == Loss::UntilRepaired),
+            "{of_zone:?}"
+        );
     }
 }

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::super::audit::read;
 use super::{Args, on_all_cores};
-use crate::terminal::{BOLD, Cell, PLAIN, line, table, width};
+use crate::EXIT_BAD;
+use crate::terminal::{BOLD, Cell, DIM, PLAIN, line, table, thousands, width};
 
 /// Causes that are shown.
 const CAUSES: usize = 12;
@@ -46,7 +47,8 @@ pub(super) fn run(args: &Args, file: &Path) -> anyhow::Result<ExitCode> {
             writeln!(out, "{line}")?;
         }
     }
-    Ok(ExitCode::SUCCESS)
+    let kept = answer.mean.likely <= service.objective.minutes_per_year();
+    Ok(if kept { ExitCode::SUCCESS } else { EXIT_BAD.into() })
 }
 
 /// In words, with outages and minutes a year.
@@ -64,10 +66,14 @@ fn text(service: &Service, answer: &Answer, causes: &[(String, f64, f64)]) -> Ve
     let objective = service.objective;
     let mut out = vec![
         format!(
-            "{}: {} over {} years, {:.2} outages a year",
+            "{}: {} over {}, {:.2} outages a year",
             service.name,
             answer.availability().percent(1),
-            answer.years,
+            if answer.years == 1 {
+                "1 year".to_owned()
+            } else {
+                format!("{} years", thousands(answer.years as u64))
+            },
             answer.outages_per_year
         ),
         format!(
@@ -80,18 +86,22 @@ fn text(service: &Service, answer: &Answer, causes: &[(String, f64, f64)]) -> Ve
         String::new(),
         line(&[Cell::new("Minutes of downtime in a year", BOLD)], None),
     ];
-    let rows = [
-        ("mean", answer.mean.likely),
-        ("median", answer.median),
-        ("worst of 10", answer.worst_of_10),
-        ("worst of 20", answer.worst_of_20),
-        ("worst of 100", answer.worst_of_100),
-        ("worst of all", answer.worst),
-        ("the promise allows", objective.minutes_per_year()),
-    ];
-    let row =
-        |(what, minutes): (&str, f64)| vec![Cell::new(what, PLAIN), Cell::number(format!("{minutes:.1}"))];
-    out.extend(table(&rows.map(row), width()));
+    let mut rows = vec![("mean", answer.mean.likely)];
+    // The worst of more years than there are is not known.
+    let of = [("median", 2, answer.median), ("worst of 10", 10, answer.worst_of_10)];
+    let more = [("worst of 20", 20, answer.worst_of_20), ("worst of 100", 100, answer.worst_of_100)];
+    let known = of.into_iter().chain(more).filter(|(_, years, _)| answer.years >= *years);
+    rows.extend(known.map(|(what, _, minutes)| (what, minutes)));
+    rows.extend([("worst of all", answer.worst), ("the promise allows", objective.minutes_per_year())]);
+    let row = |(what, minutes): (&str, f64)| {
+        let mut cells = vec![Cell::new(what, PLAIN), Cell::number(format!("{minutes:.1}"))];
+        if what == "mean" && answer.years > 1 {
+            let bounds = format!("between {:.1} and {:.1} (95 %)", answer.mean.low, answer.mean.high);
+            cells.push(Cell::new(bounds, DIM));
+        }
+        cells
+    };
+    out.extend(table(&rows.into_iter().map(row).collect::<Vec<_>>(), width()));
     out.push(format!("{:.1} % of years have none", answer.spotless * 100.0));
     out.push(String::new());
     out.push(line(&[Cell::new("What began the outages: outages and minutes a year", BOLD)], None));

@@ -2,6 +2,7 @@
 
 use anstyle::Style;
 use nines_availability::what_if::{Begun, Way, WhatIf};
+use nines_rehearsal::Fault;
 use nines_rehearsal::report::Loss;
 use nines_rehearsal::verdict::Verdict;
 
@@ -20,7 +21,7 @@ pub(super) fn lines(answers: &Answers, width: Option<usize>) -> Vec<String> {
     out.push(String::new());
     out.extend(table(&side_by_side(answers), width));
     heading("Analysis: what the file says", &mut out);
-    analysed(analysis, width, &mut out);
+    analysed(answers, width, &mut out);
     heading(
         &format!(
             "Simulation: {} years, seed {}",
@@ -29,7 +30,10 @@ pub(super) fn lines(answers: &Answers, width: Option<usize>) -> Vec<String> {
         ),
         &mut out,
     );
-    simulated(&answers.simulation, &mut out);
+    match analysis.is_modelled {
+        true => simulated(answers, &mut out),
+        false => out.push("  not simulated: hosts are, and what they stand in and share".to_owned()),
+    }
     heading("Last rehearsal: it was broken, and clients asked on", &mut out);
     rehearsed(answers, width, &mut out);
     heading("Last drill: it was broken in the real system", &mut out);
@@ -45,7 +49,12 @@ fn verdict(of: &WhatIf) -> (String, Style) {
         return ("something is lost until it is repaired".to_owned(), BAD);
     }
     match of.ways.first().map(|way| (way.loss, way.at_most_seconds)) {
-        None | Some(("nothing", _)) => ("clients lose nothing".to_owned(), GOOD),
+        None | Some(("nothing", _)) => match of.consequences.first().map(|row| row.gap) {
+            Some(waits) if waits > 0.0 => {
+                (format!("clients lose nothing that may be repeated, and wait for up to {waits:.2} s"), GOOD)
+            }
+            _ => ("clients lose nothing".to_owned(), GOOD),
+        },
         Some(("some", Some(seconds))) => {
             (format!("some of what is asked fails for up to {seconds:.2} s"), UNSURE)
         }
@@ -66,9 +75,15 @@ fn loss(way: &Way) -> String {
 }
 
 fn side_by_side(answers: &Answers) -> Vec<Vec<Cell>> {
-    let Answers { analysis, simulation, rehearsed } = answers;
+    let Answers { analysis, simulation, rehearsed, .. } = answers;
     let dash = || "–".to_owned();
-    let longest = rehearsed.tried.iter().map(|tried| tried.longest_gap_ms).reduce(f64::max);
+    let simulated = |figure: String| if analysis.is_modelled { figure } else { dash() };
+    // What a host does when it is slow, or goes in peace, is no failure of it.
+    let failed = rehearsed
+        .tried
+        .iter()
+        .filter(|tried| tried.fault.lasts() && !tried.fault.weakens() && !is_planned(tried));
+    let longest = failed.map(|tried| tried.longest_gap_ms).reduce(f64::max);
     let head = ["", "analysis", "simulation", "last rehearsal", "last drill"];
     let mut rows = vec![head.iter().map(|text| Cell::number(*text).styled(DIM)).collect::<Vec<_>>()];
     let row = |what: &str, cells: [String; 4]| {
@@ -95,12 +110,26 @@ fn side_by_side(answers: &Answers) -> Vec<Vec<Cell>> {
     let begins = analysis.ways.first().filter(|way| way.loss != "nothing").and_then(|_| worst(1.0, 2));
     rows.push(row(
         "begins outages, a year",
-        [begins.unwrap_or_else(dash), format!("{:.2}", simulation.outages_per_year), dash(), dash()],
+        [
+            begins.unwrap_or_else(dash),
+            simulated(format!("{:.2}", simulation.outages_per_year)),
+            dash(),
+            dash(),
+        ],
     ));
-    let minutes = analysis.given.as_ref().and_then(|given| worst(given.minutes, 1));
+    let of_group = || {
+        let account = analysis.account.as_ref().filter(|_| !analysis.is_place && analysis.is_modelled)?;
+        Some(format!("{:.1}", account.own))
+    };
+    let minutes = analysis.given.as_ref().and_then(|given| worst(given.minutes, 1)).or_else(of_group);
     rows.push(row(
         "minutes of them, a year",
-        [minutes.unwrap_or_else(dash), format!("{:.1}", simulation.minutes_per_year), dash(), dash()],
+        [
+            minutes.unwrap_or_else(dash),
+            simulated(format!("{:.1}", simulation.minutes_per_year)),
+            dash(),
+            dash(),
+        ],
     ));
     let broken = rehearsed.tried.iter().filter(|tried| tried.verdict == Verdict::Broken).count();
     let held = match rehearsed.tried.len() {
@@ -111,7 +140,12 @@ fn side_by_side(answers: &Answers) -> Vec<Vec<Cell>> {
     rows
 }
 
-fn analysed(of: &WhatIf, width: Option<usize>, out: &mut Vec<String>) {
+fn is_planned(tried: &Tried) -> bool {
+    matches!(tried.fault, Fault::Drain | Fault::Maintenance)
+}
+
+fn analysed(answers: &Answers, width: Option<usize>, out: &mut Vec<String>) {
+    let of = &answers.analysis;
     let rows = of.ways.iter().map(|way| {
         vec![
             Cell::new(format!("  {}", way.how), PLAIN),
@@ -135,7 +169,16 @@ fn analysed(of: &WhatIf, width: Option<usize>, out: &mut Vec<String>) {
     let person = if of.person { "needed" } else { "not needed" };
     out.push(format!("  a person is {person}"));
     match (of.fatal, of.fatal_with_count) {
-        (true, _) => out.push("  fatal alone".to_owned()),
+        (true, _) => out.push(match &answers.accept_as {
+            Some(label) => format!("  fatal alone; to accept it, [accepted] has it as \"{label}\""),
+            None => "  fatal alone".to_owned(),
+        }),
+        (false, _) if !of.is_modelled => out.push(match &of.runs_on {
+            Some(host) => {
+                format!("  the model knows hosts, and not what fails on them: `nines what-if FILE \"host {host}\"`")
+            }
+            None => "  how often it fails is not in the model".to_owned(),
+        }),
         (false, 0) => out.push("  fatal together with no single other component".to_owned()),
         (false, count) => {
             let more = count - of.fatal_with.len();
@@ -174,9 +217,16 @@ fn analysed(of: &WhatIf, width: Option<usize>, out: &mut Vec<String>) {
     out.extend(buys);
 }
 
-fn simulated(of: &Begun, out: &mut Vec<String>) {
+fn simulated(answers: &Answers, out: &mut Vec<String>) {
+    let of: &Begun = &answers.simulation;
+    // Hosts of a group may do other things as well.
+    let which = match answers.analysis.component.split(' ').next() {
+        Some("load" | "pool" | "database") => "in which it was lost or moved",
+        Some("coordination") if answers.analysis.component == "coordination" => "in which it was lost",
+        _ => "begun by it",
+    };
     out.push(format!(
-        "  {:.3} outages a year begun by it, {:.2} minutes a year, {:.1} % of all downtime",
+        "  {:.3} outages a year {which}, {:.2} minutes a year, {:.1} % of all downtime",
         of.outages_per_year,
         of.minutes_per_year,
         of.share_of_downtime * 100.0
@@ -194,7 +244,20 @@ fn simulated(of: &Begun, out: &mut Vec<String>) {
 fn rehearsed(answers: &Answers, width: Option<usize>, out: &mut Vec<String>) {
     let of = &answers.rehearsed;
     if of.tried.is_empty() {
-        out.push("  not rehearsed: `nines rehearse FILE --only NAME` does it, and is remembered".to_owned());
+        out.push(match answers.only.as_slice() {
+            [] => "  not rehearsed, and no rehearsal breaks it by itself".to_owned(),
+            names => {
+                let quoted = |name: &String| match name.contains(' ') {
+                    true => format!("\"{name}\""),
+                    false => name.clone(),
+                };
+                let names: Vec<String> = names.iter().map(quoted).collect();
+                format!(
+                    "  not rehearsed: `nines rehearse FILE --only {}` does it, and is remembered",
+                    names.join(" --only ")
+                )
+            }
+        });
         return;
     }
     if of.from.iter().any(|source| source.file_changed) {
