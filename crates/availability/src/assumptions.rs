@@ -6,13 +6,15 @@ use std::time::Duration;
 use nines_system::{FailureRate, Stated};
 use serde::Serialize;
 
-use crate::bounds::{Interval, clopper_pearson};
+use crate::bounds::{Interval, below, clopper_pearson, quantile};
 use crate::distribution::Hours;
 use crate::nines::HOURS_PER_YEAR;
 
 /// As many failovers an assumed coverage counts for, beside those that were rehearsed: its bounds are about as wide as twenty
 /// tries leave them.
 const ASSUMED_WEIGHS: f64 = 20.0;
+/// How likely a coverage is to be beyond each of its bounds: as likely as beyond those of the assumption, but within these.
+const BEYOND: (f64, f64) = (0.05, 0.15);
 
 /// A figure, between which bounds it may lie, and who says so.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -76,6 +78,9 @@ pub struct Assumptions {
     pub crew: Option<usize>,
     /// By the component's name.
     pub rehearsed: BTreeMap<String, Rehearsed>,
+    /// Whether the file says anything of all this, also of a single host.
+    #[serde(skip)]
+    pub stated: bool,
 }
 
 /// Which end of the figures.
@@ -168,6 +173,7 @@ impl Default for Assumptions {
             ),
             crew: None,
             rehearsed: BTreeMap::new(),
+            stated: false,
         }
     }
 }
@@ -233,29 +239,42 @@ impl Assumptions {
             promotion: share(&promotion, default.promotion),
             crew: said.crew,
             rehearsed: BTreeMap::new(),
+            stated: *said != nines_system::Assumptions::default()
+                || system.hosts.iter().any(|host| host.failures.is_some() || host.maintenance.is_some())
+                || system.shared.iter().any(|shared| shared.failures.is_some()),
         }
     }
 
-    /// Whether the file states any of these.
+    /// Whether the file states any of these, or maintenance.
     pub fn are_stated(&self) -> bool {
-        let failing = [&self.host, &self.zone, &self.region, &self.shared, &self.change];
-        let figures = failing.map(|of| &of.per_year).into_iter();
-        let mut figures = figures.chain([&self.common_cause, &self.coverage, &self.promotion]);
-        figures.any(|figure| figure.origin == Origin::Stated)
+        self.stated
     }
 
-    /// The share of a component's failovers that come about.
+    /// What rehearsals of a component alone show of its coverage, whatever was assumed before: 90 %, so that 95 of 100 times it is at
+    /// least the lower one.
+    pub fn shown(&self, component: &str) -> Option<Interval> {
+        let of = self.rehearsed.get(component).filter(|of| of.failovers > 0)?;
+        let missed = clopper_pearson(of.missed, of.failovers, 0.9);
+        Some(Interval { low: 1.0 - missed.high, likely: 1.0 - missed.likely, high: 1.0 - missed.low })
+    }
+
+    /// The share of a component's failovers that come about: what was assumed counts as so many tries, and those that were rehearsed
+    /// are added to it (a beta distribution). So a few move the figure and its bounds, and many take their place.
     pub fn coverage(&self, component: &str) -> Figure {
         match self.rehearsed.get(component) {
             Some(of) if of.failovers > 0 => {
-                let missed = clopper_pearson(of.missed, of.failovers, 0.9);
-                let (low, high) = (1.0 - missed.high, 1.0 - missed.low);
-                // A few tries move what was taken for granted before, many take its place (a beta distribution's mean).
-                let before = self.coverage.value.likely * ASSUMED_WEIGHS;
-                let came = (of.failovers - of.missed.min(of.failovers)) as f64;
-                let likely = (before + came) / (ASSUMED_WEIGHS + of.failovers as f64);
+                let assumed = self.coverage.value;
+                let (came, missed) =
+                    (assumed.likely * ASSUMED_WEIGHS, (1.0 - assumed.likely) * ASSUMED_WEIGHS);
+                let tail = |beyond: f64| beyond.clamp(BEYOND.0, BEYOND.1);
+                let (worse, better) =
+                    (tail(below(assumed.low, came, missed)), tail(1.0 - below(assumed.high, came, missed)));
+                let not = of.missed.min(of.failovers) as f64;
+                let (came, missed) = (came + of.failovers as f64 - not, missed + not);
+                let (low, high) = (quantile(worse, came, missed), quantile(1.0 - better, came, missed));
+                let likely = (came / (came + missed)).clamp(low, high);
                 Figure {
-                    value: Interval { low, likely: likely.clamp(low, high), high },
+                    value: Interval { low, likely, high },
                     origin: Origin::Measured,
                     source: format!("{} of {} failovers came about", of.failovers - of.missed, of.failovers),
                 }
@@ -359,7 +378,43 @@ mod tests {
         assert!((of.change.per_year.value.likely - 7.3).abs() < 0.01);
         assert_eq!((of.coverage.value, of.coverage.source.as_str()), (Interval::exactly(0.8), "drills"));
         assert_eq!((of.promotion.value.likely, of.by_hand.mean(), of.crew), (5.0, 1.0, Some(3)));
+        assert!(of.are_stated());
         assert_eq!((of.region, of.shared), (Assumptions::default().region, Assumptions::default().shared));
+    }
+
+    #[test]
+    fn whatever_the_file_says_of_failures_is_stated() {
+        let read = |host: &str, rest: &str| {
+            let text = format!("name = \"t\"\nhosts = {{ a = {{ address = \"10.0.0.1\"{host} }} }}\n{rest}");
+            Assumptions::of(
+                &nines_system::parse("t", &text).unwrap_or_else(|of| panic!("{}", of.render(false))),
+            )
+        };
+        assert!(!read("", "").are_stated());
+        for (host, rest) in [
+            ("", "[assumptions]\nby_hand = \"1h\"\n"),
+            ("", "[assumptions]\ncrew = 2\n"),
+            (", failures = { availability = \"99 %\" }", ""),
+            ("", "[shared.sw1]\nhosts = [\"a\"]\nfailures = { availability = \"99 %\" }\n"),
+            (", maintenance = { every = \"30d\", takes = \"1h\" }", ""),
+        ] {
+            assert!(read(host, rest).are_stated(), "{host}{rest}");
+        }
+    }
+
+    #[test]
+    fn what_a_file_may_state_goes_by_the_repairs_that_are_assumed() {
+        let of = Assumptions::default();
+        for (failing, usual) in [
+            (of.host, nines_system::usual_repair::HOST),
+            (of.zone, nines_system::usual_repair::ZONE),
+            (of.region, nines_system::usual_repair::ZONE),
+            (of.shared, nines_system::usual_repair::SHARED),
+            (of.change, nines_system::usual_repair::CHANGE),
+        ] {
+            let hours = usual.as_secs_f64() / 3600.0;
+            assert!((failing.repair.mean() - hours).abs() < 0.01, "{failing:?} is not {hours}");
+        }
     }
 
     #[test]
@@ -371,10 +426,21 @@ mod tests {
         assert_eq!(assumptions.coverage("other").origin, Origin::Assumed);
         let few = assumptions.coverage("front");
         assert_eq!(few.origin, Origin::Measured);
-        // Ten without a miss are not worth much yet.
-        assert!(few.value.low < 0.75 && few.value.high == 1.0 && few.value.likely < 1.0, "{few:?}");
-        // And yet more than nothing.
-        assert!(few.value.likely > assumptions.coverage.value.likely, "{few:?}");
+        // Ten without a miss alone are not worth much yet.
+        let shown = assumptions.shown("front").unwrap();
+        assert!(shown.low < 0.75 && shown.high == 1.0, "{shown:?}");
+        // And yet more than nothing: they make no figure worse.
+        let assumed = assumptions.coverage.value;
+        assert!(few.value.likely > assumed.likely && few.value.low > assumed.low, "{few:?}");
+        let mut before = assumed.low;
+        for failovers in 1..40 {
+            assumptions.rehearsed.insert("front".into(), rehearsed(failovers, 0));
+            let low = assumptions.coverage("front").value.low;
+            assert!(low > before, "{failovers}: {low} is not more than {before}");
+            before = low;
+        }
+        assumptions.rehearsed.insert("front".into(), rehearsed(1, 1));
+        assert!(assumptions.coverage("front").value.low < assumed.low);
         let many = assumptions.coverage("main").value;
         assert!(many.low > 0.98 && many.high < 0.996 && (many.likely - 0.99).abs() < 0.001, "{many:?}");
         let [best, worst] = [Case::Best, Case::Worst].map(|case| assumptions.rates(case).coverage("main"));

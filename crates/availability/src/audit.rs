@@ -12,7 +12,7 @@ use crate::assumptions::{Assumptions, Case};
 use crate::bounds::Interval;
 use crate::model::{Kind, Model};
 use crate::nines::{Availability, MINUTES_PER_YEAR};
-use crate::service::{Member, Pool, Service};
+use crate::service::{Pool, Service};
 use crate::structure::{Analysis, Limits, TooLarge};
 
 pub use changes::Change;
@@ -20,7 +20,7 @@ pub use consequences::{Component, ComponentKind, Consequence};
 pub use findings::{Finding, Severity};
 
 /// Pairs that are listed; more are counted.
-const PAIRS: usize = 100;
+const PAIRS: usize = 5000;
 /// Rows of what takes most of the availability away.
 const CONTRIBUTIONS: usize = 12;
 const DAYS_30: f64 = 30.0 * 86_400.0;
@@ -33,7 +33,7 @@ pub struct Audit {
     pub prediction: Option<Prediction>,
     pub components: Vec<Consequence>,
     pub single_points: Vec<SinglePoint>,
-    /// Components that are fatal together and not alone. No more than a hundred of them, [`Audit::pair_count`] in all.
+    /// Components that are fatal together and not alone. No more than five thousand of them, [`Audit::pair_count`] in all.
     pub pairs: Vec<[String; 2]>,
     /// `None`: too many, or too entangled, to be counted.
     pub pair_count: Option<f64>,
@@ -41,6 +41,8 @@ pub struct Audit {
     pub capacity: Vec<Capacity>,
     pub findings: Vec<Finding>,
     pub changes: Vec<Change>,
+    /// How many more could have been tried.
+    pub changes_not_tried: usize,
     pub assumptions: Assumptions,
 }
 
@@ -150,7 +152,8 @@ impl Audit {
         let found = analysis.as_ref().ok().and_then(|of| pairs(service, &model, of).ok());
         let pair_count = found.as_ref().map(|(_, count)| *count);
         let pairs = found.map(|(pairs, _)| pairs).unwrap_or_default();
-        let changes = changes::changes(service, options, (&model, analysis.as_ref().ok()), &single);
+        let (changes, changes_not_tried) =
+            changes::changes(service, options, (&model, analysis.as_ref().ok()), &single);
         let single_points = single.iter().map(|kind| {
             let component = kind.label(service);
             let event = model.event(kind);
@@ -178,6 +181,7 @@ impl Audit {
         if analysis.is_err() || pair_count.is_none() {
             findings.push(findings::entangled());
         }
+        findings.extend((changes_not_tried > 0).then(|| findings::not_tried(changes_not_tried)));
         Self {
             name: service.name.clone(),
             objective: service.objective,
@@ -190,6 +194,7 @@ impl Audit {
             capacity,
             findings,
             changes,
+            changes_not_tried,
             assumptions: options.assumptions.clone(),
         }
     }
@@ -216,12 +221,11 @@ fn is_fatal(model: &Model, kind: &Kind) -> bool {
 
 /// Places that are fatal together: the first ones by name, and how many there are.
 fn pairs(service: &Service, model: &Model, analysis: &Analysis) -> Result<(Vec<[String; 2]>, f64), TooLarge> {
-    let sets = analysis.cut_sets(2)?;
+    let sets = analysis.cut_sets(2)?.of_those(|event| model.kinds[event.index()].is_place())?;
     let listed: Vec<[String; 2]> = sets
         .of_size(2, PAIRS)
         .into_iter()
         .map(|set| [&model.kinds[set[0].index()], &model.kinds[set[1].index()]])
-        .filter(|pair| pair.iter().all(|kind| kind.is_place()))
         .map(|pair| pair.map(|kind| kind.label(service)))
         .collect();
     Ok((listed, sets.counts()[2]))
@@ -249,6 +253,9 @@ fn prediction(
     let mut causes: BTreeMap<String, f64> = BTreeMap::new();
     for (kind, importance) in model.kinds.iter().zip(analysis.importance(&model.q)) {
         *causes.entry(kind.label(service)).or_default() += importance.criticality * by_failures;
+    }
+    for (kind, share) in model.by_partial_losses() {
+        *causes.entry(kind.label(service)).or_default() += share * MINUTES_PER_YEAR;
     }
     let away = model.by_maintenance(analysis).into_iter().map(|(_, share)| share).sum::<f64>();
     causes.insert("maintenance of hosts".to_owned(), away * MINUTES_PER_YEAR);
@@ -335,43 +342,49 @@ fn capacity(service: &Service, pool: &Pool) -> Option<Capacity> {
         return None;
     }
     let least = pool.load() as f64;
-    let all = pool.carried(|_| true) as f64;
-    let worst = |without: Vec<(String, Vec<usize>)>| {
-        let remains = without.into_iter().map(|(without, gone)| {
-            let members = pool.members.iter().enumerate().filter(|(at, _)| !gone.contains(at)).count();
-            let is_left = |of: &Member| {
-                pool.members.iter().position(|member| member == of).is_none_or(|at| !gone.contains(&at))
-            };
-            let carried = pool.carried(is_left) as f64;
-            let enough = pool.serves(is_left);
-            // Backups that take over are enough, or don't.
-            let of_peak = if enough { (carried / least).max(1.0) } else { carried / least };
-            Remains { without, members, of_peak, may_run_at: carried / all.max(1.0), enough }
-        });
-        let key = |of: &Remains| (of.enough, of.of_peak);
-        remains.min_by(|a, b| key(a).0.cmp(&key(b).0).then(key(a).1.total_cmp(&key(b).1)))
+    let all = pool.carried(|_| true);
+    let backups: usize =
+        pool.members.iter().filter(|member| member.backup).map(|member| pool.counts(member)).sum();
+    let stand_in = pool.backups_stand_in();
+    let counts = |gone: &[usize], backup: bool| -> usize {
+        let gone = gone.iter().map(|&at| &pool.members[at]).filter(|member| member.backup == backup);
+        gone.map(|member| pool.counts(member)).sum()
     };
-    let within = |falls: &dyn Fn(usize) -> bool| {
-        let members = pool.members.iter().enumerate();
-        members.filter(|(_, member)| falls(member.host)).map(|(at, _)| at).collect::<Vec<_>>()
+    // What is left after each of many losses, from what is lost alone: a pool may have a thousand members.
+    let remains = |(without, gone): (String, Vec<usize>)| {
+        let members = pool.members.len() - gone.len();
+        let carried = all - counts(&gone, false);
+        let enough = (carried >= pool.load() || stand_in && backups - counts(&gone, true) >= pool.load())
+            && members >= pool.refuses_below;
+        let carried = carried as f64;
+        // Backups that take over are enough, or don't.
+        let of_peak = if enough { (carried / least).max(1.0) } else { carried / least };
+        Remains { without, members, of_peak, may_run_at: carried / all.max(1) as f64, enough }
     };
-    let mut hosts = pool.hosts();
-    hosts.sort_unstable();
-    hosts.dedup();
+    let worst = |losses: Vec<(String, Vec<usize>)>| {
+        losses
+            .into_iter()
+            .map(remains)
+            .min_by(|a, b| a.enough.cmp(&b.enough).then(a.of_peak.total_cmp(&b.of_peak)))
+    };
+    let by = |place: &dyn Fn(usize) -> usize, name: &dyn Fn(usize) -> String| {
+        let mut within: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (at, member) in pool.members.iter().enumerate() {
+            within.entry(place(member.host)).or_default().push(at);
+        }
+        within.into_iter().map(|(of, gone)| (name(of), gone)).collect::<Vec<_>>()
+    };
     let members = pool.members.iter().enumerate();
     let one = members.map(|(at, member)| (format!("member {}", member.name), vec![at])).collect();
-    let host =
-        hosts.iter().map(|&of| (format!("host {}", service.hosts[of].name), within(&|host| host == of)));
-    let zones = service.zones_of(&hosts).into_iter();
-    let zone = zones
-        .map(|of| (format!("zone {}", service.zones[of].name), within(&|host| service.zone_of(host) == of)));
+    let host = by(&|host| host, &|host| format!("host {}", service.hosts[host].name));
+    let zone = by(&|host| service.zone_of(host), &|zone| format!("zone {}", service.zones[zone].name));
     Some(Capacity {
         pool: pool.name.clone(),
         members: pool.members.len(),
         needed: pool.load(),
         stated: pool.stated,
-        runs_at: least / all.max(1.0),
-        after: [worst(one), worst(host.collect()), worst(zone.collect())].into_iter().flatten().collect(),
+        runs_at: least / all.max(1) as f64,
+        after: [worst(one), worst(host), worst(zone)].into_iter().flatten().collect(),
     })
 }
 

@@ -83,6 +83,24 @@ pub fn tries_to_show(share: f64, missed: u64, confidence: f64) -> Option<u64> {
     Some(high)
 }
 
+/// How likely a Beta(a, b) is to be below this; where nothing ever missed it is 1, and where nothing ever came about it is 0.
+pub(crate) fn below(x: f64, a: f64, b: f64) -> f64 {
+    match (a > 0.0, b > 0.0) {
+        (true, true) => incomplete_beta(x, a, b),
+        (true, false) => f64::from(u8::from(x >= 1.0)),
+        _ => 1.0,
+    }
+}
+
+/// The other way round.
+pub(crate) fn quantile(probability: f64, a: f64, b: f64) -> f64 {
+    match (a > 0.0, b > 0.0) {
+        (true, true) => beta_quantile(probability, a, b),
+        (true, false) => 1.0,
+        _ => 0.0,
+    }
+}
+
 /// The value below which a Beta(a, b) lies with this probability, by halving: slow and never wrong.
 fn beta_quantile(probability: f64, a: f64, b: f64) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);

@@ -3,11 +3,12 @@
 mod alternatives;
 mod in_common;
 mod maintained;
+mod partial;
 
 use crate::assumptions::{Assumptions, Case, Failing, Rates};
 use crate::bounds::Interval;
 use crate::distribution::Hours;
-use crate::service::{Access, Database, Entry, Quorum, Service};
+use crate::service::{Access, Database, Quorum, Service};
 use crate::simulation::{Behaviour, Failover, Plant};
 use crate::structure::{Analysis, EventId, Limits, NodeId, TooLarge, Tree};
 
@@ -107,6 +108,8 @@ pub struct Model {
     /// How often an hour each event begins.
     frequency: Vec<f64>,
     maintained: Vec<Maintained>,
+    /// The part of the time that clients lose by each event though the service is up; empty where there is none.
+    partial: Vec<f64>,
     behaviours: Vec<Behaviour>,
     failovers: Vec<Failover>,
     crews: Vec<usize>,
@@ -141,6 +144,7 @@ impl Model {
                 alternatives: Vec::new(),
                 frequency: Vec::new(),
                 maintained: Vec::new(),
+                partial: Vec::new(),
                 behaviours: Vec::new(),
                 failovers: Vec::new(),
                 crews: assumptions.crew.into_iter().collect(),
@@ -155,6 +159,7 @@ impl Model {
         builder.find_common_causes();
         builder.functions();
         builder.maintenance();
+        builder.partial_losses();
         builder.model
     }
 
@@ -280,7 +285,7 @@ impl Builder<'_> {
             });
         }
         let mut reached = vec![false; databases.len()];
-        let doors: Vec<Door> = service.entries.iter().map(|entry| self.entry(entry)).collect();
+        let doors: Vec<Door> = (0..service.entries.len()).map(|at| self.entry(at)).collect();
         for (name, ways, pool) in ways(service) {
             let door = match ways {
                 Ways::Entry(at) => doors[at].shut,
@@ -314,7 +319,8 @@ impl Builder<'_> {
     }
 
     /// Clients can't come in.
-    fn entry(&mut self, entry: &Entry) -> Door {
+    fn entry(&mut self, at: usize) -> Door {
+        let entry = &self.service.entries[at];
         let mut down = Vec::new();
         let mut short = Vec::new();
         let mut groups: Vec<&str> = Vec::new();
@@ -343,12 +349,18 @@ impl Builder<'_> {
                 down.push(missed);
             }
         }
-        if entry.addresses.is_empty() {
+        if !self.service.is_led(at) {
+            // A part of the clients knows each host: as if all of them knew the first.
+            down.extend(entry.hosts.first().map(|&host| self.hosts[host].1));
+        } else if entry.addresses.is_empty() {
             let gone = self.gone(&entry.hosts);
             down.push(self.model.tree.all(gone));
         }
         let node = self.model.tree.any(down);
-        let lasting = self.with_common_cause(&entry.name, &entry.hosts, node);
+        let lasting = match self.service.is_led(at) {
+            true => self.with_common_cause(&entry.name, &entry.hosts, node),
+            false => node,
+        };
         let shut = self.model.tree.any(std::iter::once(lasting).chain(short.iter().copied()));
         Door { lasting, short, shut }
     }

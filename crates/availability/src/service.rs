@@ -231,6 +231,16 @@ impl Service {
         regions
     }
 
+    /// Whether clients of a load balancer come to another of its hosts when one is gone: by a virtual address, by answers that
+    /// follow health, or because they try each of them. With one host there is no other.
+    pub fn is_led(&self, entry: usize) -> bool {
+        let of = &self.entries[entry];
+        let mut names = self.names.iter().filter(|name| name.entries.contains(&entry));
+        of.hosts.len() < 2
+            || !of.addresses.is_empty()
+            || names.any(|name| name.retry || name.checked.is_some())
+    }
+
     /// Load balancers in other zones that clients of this one go to when it does not answer, by every name that it has.
     pub fn stand_ins(&self, entry: usize) -> Vec<usize> {
         let mut names = self.names.iter().filter(|name| name.entries.contains(&entry)).peekable();

@@ -15,6 +15,7 @@ mod roundtrip;
 mod schema;
 mod shape;
 mod units;
+pub mod usual_repair;
 
 pub use explain::{explain, explain_with_secrets};
 pub use mistake::{Mark, Mistake, Mistakes, Span, nearest};

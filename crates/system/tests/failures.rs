@@ -101,6 +101,16 @@ fn a_mistake_comes_with_what_to_do() {
             "the repair included",
         ),
         (
+            "[assumptions]\nhost = { every = \"2h\" }",
+            "a failure lasts longer than from one to the next",
+            "it is taken to last 4h: say how long",
+        ),
+        (
+            "[assumptions]\nhost = { every = \"90d\", repair = \"10d\" }\n[shared.sw1]\nhosts = [\"db1\"]\nfailures = { every = \"30min\" }",
+            "a failure lasts longer than from one to the next",
+            "it is taken to last 2h",
+        ),
+        (
             "[assumptions]\nzone = { availability = \"99 %\", every = \"90d\" }",
             "how often it fails is said twice",
             "keep the one that you know",

@@ -2,6 +2,8 @@
 
 mod surroundings;
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::{Options, is_fatal};
@@ -9,13 +11,15 @@ use crate::assumptions::{Assumptions, Case};
 use crate::bounds::Interval;
 use crate::model::{Kind, Model};
 use crate::nines::MINUTES_PER_YEAR;
-use crate::service::{Host, Member, Quorum, Service, Voter, Zone};
+use crate::service::{Address, Host, Member, Quorum, Service, Voter, Zone};
 use crate::structure::{Analysis, Limits};
 
 /// Changes that are tried.
 const MOST: usize = 24;
 /// Combinations of failed zones: the differences between services need fewer than the figure itself.
 const SCENARIOS: usize = 300;
+/// Until a virtual address that is not there yet is taken by the second host: with the default interval.
+const SILENCE: Duration = Duration::from_millis(325);
 /// What rehearsing until it works is taken to reach.
 const REHEARSED: f64 = 0.99;
 
@@ -53,13 +57,15 @@ pub(super) fn changes(
     options: &Options,
     (model, analysis): (&Model, Option<&Analysis>),
     single: &[Kind],
-) -> Vec<Change> {
+) -> (Vec<Change>, usize) {
     let limits = Limits { scenarios: options.limits.scenarios.min(SCENARIOS), ..options.limits };
     let minutes = |analysis: &Analysis, model: &Model| {
         model.unavailability_within(limits.scenarios, analysis).likely * MINUTES_PER_YEAR
     };
     let now = analysis.map(|analysis| minutes(analysis, model));
-    let mut changes: Vec<Change> = candidates(service, options)
+    let candidates = candidates(service, options);
+    let not_tried = candidates.len().saturating_sub(MOST);
+    let mut changes: Vec<Change> = candidates
         .into_iter()
         .take(MOST)
         .filter_map(|candidate| {
@@ -78,11 +84,12 @@ pub(super) fn changes(
         .filter(|change| !change.removes.is_empty() || change.saves.is_some_and(|saves| saves > 0.01))
         .collect();
     changes.sort_by(|a, b| b.saves.unwrap_or(0.0).total_cmp(&a.saves.unwrap_or(0.0)));
-    changes
+    (changes, not_tried)
 }
 
 fn candidates(service: &Service, options: &Options) -> Vec<Candidate> {
-    let mut all = Vec::new();
+    // What takes no machines comes first: of many changes only some are tried.
+    let mut all = habits(service, options);
     let mut add = |text: String, service: Service| all.push(Candidate { text, service, assumptions: None });
     for at in 0..service.entries.len() {
         entry(service, at, &mut add);
@@ -97,7 +104,6 @@ fn candidates(service: &Service, options: &Options) -> Vec<Candidate> {
         pool(service, at, &mut add);
     }
     surroundings::candidates(service, &mut add);
-    all.extend(habits(service, options));
     all
 }
 
@@ -152,6 +158,17 @@ fn entry(service: &Service, at: usize, add: Add<'_>) {
         add(format!("a second host for {} in zone {zone}", entry.name), changed);
     } else if zones.len() == 1 && service.stand_ins(at).is_empty() {
         spread(service, &entry.hosts, &entry.name, add);
+    }
+    if !service.is_led(at) {
+        let mut changed = service.clone();
+        changed.entries[at].addresses.push(Address {
+            name: "a virtual address".into(),
+            hosts: entry.hosts.clone(),
+            notice: SILENCE,
+            second: SILENCE,
+            group: None,
+        });
+        add(format!("a virtual address for {}", entry.name), changed);
     }
     if entry.addresses.iter().any(|address| address.hosts.len() < entry.hosts.len()) {
         let mut changed = service.clone();

@@ -170,6 +170,7 @@ fn of_hosts(
     row.lost = super::names(model, &event);
     row.person = !row.lost.is_empty();
     takeovers(service, model, hosts, &mut row);
+    unled(service, hosts, &mut row);
     moves(service, model, &event, &mut row);
     let mut pools: Vec<usize> = hosts.iter().flat_map(|&host| index.pools[host].iter().copied()).collect();
     pools.sort_unstable();
@@ -227,6 +228,22 @@ fn takeovers(service: &Service, model: &Model, hosts: &[usize], row: &mut Conseq
     }
 }
 
+/// Load balancers whose clients know one host each, and nothing else.
+fn unled(service: &Service, hosts: &[usize], row: &mut Consequence) {
+    for (at, entry) in service.entries.iter().enumerate().filter(|(at, _)| !service.is_led(*at)) {
+        let gone = entry.hosts.iter().filter(|host| hosts.contains(host)).count();
+        if gone > 0 {
+            row.impact.push(format!(
+                "{}: nothing leads clients elsewhere, so {gone} of {} of them get no answer until it is repaired",
+                service.entries[at].name,
+                entry.hosts.len()
+            ));
+            row.noticed.push(format!("{}: not by nines, which moves nothing", entry.name));
+            row.person = true;
+        }
+    }
+}
+
 /// Names whose preferred load balancer these events take away, and that have another one.
 fn moves(service: &Service, model: &Model, events: &[EventId], row: &mut Consequence) {
     for of in &model.alternatives {
@@ -261,15 +278,21 @@ fn pool_loses(pool: &Pool, is_gone: impl Fn(&Member) -> bool, row: &mut Conseque
         false => format!("{}: {}", pool.name, ways.join(", ")),
     });
     row.person |= ways.is_empty();
+    let nobody = ways.is_empty();
     row.impact.push(if pool.tries > 1 {
         row.gap = row.gap.max(pool.silence.as_secs_f64());
+        let others = match nobody {
+            true => "others that come to it fail until it is repaired",
+            false => "others that it was working on fail",
+        };
         format!(
-            "{}: requests that may be repeated are, after at most {:.2} s; others that it was working on fail",
+            "{}: requests that may be repeated are, after at most {:.2} s; {others}",
             pool.name,
             pool.silence.as_secs_f64()
         )
     } else {
-        format!("{}: {gone} of {} requests fail until it is noticed", pool.name, pool.members.len())
+        let until = if nobody { "it is repaired: nobody notices" } else { "it is noticed" };
+        format!("{}: {gone} of {} requests are lost until {until}", pool.name, pool.members.len())
     });
     if let Some(by) = &pool.sticky {
         row.impact.push(format!(
@@ -311,10 +334,16 @@ fn balancers(service: &Service, model: &Model) -> Vec<Consequence> {
                 // It is started again by whatever started it; if that is nobody, by somebody.
                 row.person = true;
             } else if entry.addresses.is_empty() {
-                row.impact.push(format!(
-                    "clients that use {} must try another host by themselves",
-                    service.hosts[host].name
-                ));
+                let name = &service.hosts[host].name;
+                if service.is_led(at) {
+                    row.impact.push(format!("clients that use {name} must try another host by themselves"));
+                } else {
+                    row.impact.push(format!(
+                        "clients that know {name}, 1 of {} of them, get no answer until it is repaired",
+                        entry.hosts.len()
+                    ));
+                    row.person = true;
+                }
                 row.noticed.push("not by nines: nothing moves an address".into());
             } else {
                 for group in model.groups.iter().filter(|group| {

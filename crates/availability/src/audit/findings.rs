@@ -58,9 +58,11 @@ pub(super) fn findings(of: &Known<'_>) -> Vec<Finding> {
     service.databases.iter().for_each(|database| findings.database(database));
     findings.shared_hosts();
     findings.quorum();
+    findings.voters();
     findings.shared();
     findings.names(of.time_budget);
     findings.certificates();
+    findings.not_counted();
     findings.maintenance(of.single_points);
     findings.all.sort_by_key(|finding| finding.severity);
     findings.all
@@ -72,7 +74,17 @@ pub(super) fn entangled() -> Finding {
         severity: Severity::Warning,
         place: "the system".into(),
         text: "too much depends on too much else for everything to be worked out: a prediction or pairs are missing".into(),
-        suggestion: "`nines simulate` has no such bound".into(),
+        suggestion: "`nines simulate FILE` has no such bound; and members of one weight take far less than of many".into(),
+    }
+}
+
+pub(super) fn not_tried(changes: usize) -> Finding {
+    Finding {
+        code: "changes-not-tried",
+        severity: Severity::Note,
+        place: "the system".into(),
+        text: format!("{changes} more changes could be tried, and what they buy was not worked out"),
+        suggestion: "those that are listed first: then others have their turn".into(),
     }
 }
 
@@ -214,14 +226,17 @@ impl Findings<'_> {
         if self.service.stand_ins(at).is_empty() {
             self.one_zone(place.clone(), "hosts", &entry.hosts);
         }
-        if entry.hosts.len() > 1 && entry.addresses.is_empty() {
-            let text = "nothing leads clients from a host that is gone to one that is not".to_owned();
+        if !self.service.is_led(at) {
+            let text = format!(
+                "nothing leads clients from a host that is gone to one that is not: 1 of {} of them lose service with each",
+                entry.hosts.len()
+            );
             self.add(
                 "no-virtual-address",
-                Severity::Warning,
+                Severity::Critical,
                 place.clone(),
                 text,
-                "`virtual_ips`, or clients that try every host",
+                "`virtual_ips`; or a name with `retry` (clients try every host) or `checked`",
             );
         }
         for address in

@@ -126,9 +126,12 @@ fn what_is_said_of_the_surroundings_is_said_only_where_it_is_so() {
             (name.retry, name.checked, name.ttl) = (true, None, Duration::from_secs(86_400));
         });
     });
-    assert!(by_themselves.iter().all(|code| !code.starts_with("dns-")), "{by_themselves:?}");
+    // That nobody counts its servers is said of every name.
+    let of_dns =
+        |codes: &[&str]| codes.iter().any(|code| code.starts_with("dns-") && *code != "dns-not-counted");
+    assert!(!of_dns(&by_themselves), "{by_themselves:?}");
     let quick = codes_with(|shop| two_entries(shop, |_| {}));
-    assert!(quick.iter().all(|code| !code.starts_with("dns-") && !code.starts_with("name-")), "{quick:?}");
+    assert!(!of_dns(&quick) && quick.iter().all(|code| !code.starts_with("name-")), "{quick:?}");
     let two = |path: &str| (path.to_owned(), vec!["main".to_owned()]);
     let each_its_own = codes_with(|shop| shop.certificates = vec![two("/a"), two("/b")]);
     assert!(!each_its_own.contains(&"one-certificate"));
@@ -314,6 +317,15 @@ fn every_flaw(flaw: Flaw<'_>) {
         quorum.members.push(crate::service::Voter::new("10.9.9.9:2379", None));
     });
     flaw("quorum-in-too-few-zones", &|shop| shop.hosts[7].zone = 1);
+    flaw("quorum-zones-unknown", &|shop| shop.quorum.as_mut().unwrap().members[2].host = None);
+    flaw("changes-not-tried", &|shop| {
+        let pool = Pool { needed: 3, ..shop.pools[0].clone() };
+        shop.pools.extend(std::iter::repeat_n(pool, 40));
+    });
+    flaw("dns-not-counted", &|shop| two_entries(shop, |_| {}));
+    flaw("certificate-not-counted", &|shop| {
+        shop.certificates = vec![("/etc/x.crt".into(), vec!["main".into()])];
+    });
 }
 
 #[test]
@@ -398,6 +410,79 @@ fn what_each_component_means() {
     assert_eq!(row(&audit, ComponentKind::Coordination, "db1:2379").takes_over, ["2 of 3 left"]);
     assert!(row(&audit, ComponentKind::Shared, "the system file and the program").person);
     assert_eq!(row(&audit, ComponentKind::LoadBalancer, "front on lb1").takes_over, ["lb2 takes 10.0.1.100"]);
+}
+
+#[test]
+fn pairs_are_places_and_all_of_them() {
+    // Sixty members of which one may be gone: each two of them. Besides, two load balancers, and two of three of the database's hosts.
+    let audit = audit(|shop| {
+        let pool = &mut shop.pools[0];
+        (pool.needed, pool.stated) = (59, true);
+        pool.members = (0..60).map(|at| crate::service::Member::new(format!("m{at}"), 8 + at)).collect();
+        shop.hosts.extend((0..60).map(|at| Host { name: format!("h{at}"), zone: at % 3, ..Host::default() }));
+    });
+    assert_eq!((audit.pair_count, audit.pairs.len()), (Some(1774.0), 1774));
+    let bare = |of: &String| {
+        ["host ", "zone ", "region ", "shared ", "coordination "].iter().any(|kind| of.starts_with(kind))
+    };
+    assert!(audit.pairs.iter().flatten().all(bare));
+}
+
+#[test]
+fn of_many_changes_habits_come_first_and_the_rest_is_told() {
+    let audit = audit(|shop| {
+        let pool = Pool { needed: 3, stated: true, ..shop.pools[0].clone() };
+        for at in 0..40 {
+            shop.pools.push(Pool { name: format!("more{at}"), ..pool.clone() });
+            shop.entries[0].serves.push((format!("http-{at}"), at + 1));
+        }
+    });
+    assert!(audit.changes_not_tried > 10 && codes(&audit).contains(&"changes-not-tried"));
+    assert!(
+        audit.changes.iter().any(|change| change.text.contains("rehearsed until")),
+        "{:?}",
+        audit.changes
+    );
+}
+
+#[test]
+fn what_nobody_leads_and_nobody_notices_is_told_of_each_host() {
+    let bare = audit(|shop| shop.entries[0].addresses.clear());
+    let lb2 = row(&bare, ComponentKind::Host, "lb2");
+    assert!(
+        lb2.person && lb2.impact[0].contains("1 of 2 of them get no answer until it is repaired"),
+        "{lb2:?}"
+    );
+    let remedy =
+        bare.single_points.iter().find(|of| of.component == "host lb1").and_then(|of| of.remedy.clone());
+    assert_eq!(remedy.as_deref(), Some("a virtual address for front"));
+    let unnoticed = audit(|shop| {
+        let pool = &mut shop.pools[0];
+        (pool.tries, pool.notice, pool.failures, pool.check) = (1, None, None, CheckKind::None);
+    });
+    let app1 = row(&unnoticed, ComponentKind::Host, "app1");
+    assert!(app1.impact[0].contains("1 of 3 requests are lost until it is repaired"), "{app1:?}");
+    let causes = &unnoticed.prediction.as_ref().unwrap().contributions;
+    assert!(causes.iter().any(|of| of.cause == "host app1" && of.minutes_per_year > 150.0), "{causes:?}");
+}
+
+#[test]
+fn the_capacity_of_a_thousand_members_is_worked_out_at_once() {
+    let mut service = shop();
+    let pool = &mut service.pools[0];
+    (pool.needed, pool.stated) = (950, true);
+    pool.members = (0..1000).map(|at| crate::service::Member::new(format!("m{at}"), 8 + at)).collect();
+    service.hosts.extend((0..1000).map(|at| Host {
+        name: format!("h{at}"),
+        zone: at % 3,
+        ..Host::default()
+    }));
+    let begun = std::time::Instant::now();
+    let of = super::capacity(&service, &service.pools[0]).unwrap();
+    // The cube of it took twenty seconds.
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    let left: Vec<(usize, bool)> = of.after.iter().map(|left| (left.members, left.enough)).collect();
+    assert_eq!(left, [(999, true), (999, true), (666, false)]);
 }
 
 /// A thousand hosts in twenty zones, in five pools and behind two load balancers.

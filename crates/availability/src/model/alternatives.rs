@@ -105,26 +105,33 @@ impl Builder<'_> {
         let mut down = vec![none];
         down.extend(&doors[entries[0]].short);
         let moves = name.moves_within().map(|(notice, ttl)| (notice.as_secs_f64(), ttl.as_secs_f64()));
-        let known = self.model.alternatives.iter().position(|of| of.name == at && of.entries == entries);
-        let known = known.and_then(|_| self.model.event(&Kind::Moving(name.name.clone())));
+        let known = self.model.alternatives.iter().any(|of| of.name == at && of.entries == entries);
+        let kinds = [Kind::Moving(name.name.clone()), Kind::Missed(name.name.clone())];
+        let known = kinds.each_ref().map(|kind| self.model.event(kind).filter(|_| known));
         match (known, moves) {
-            (Some(event), Some(_)) => down.push(self.model.tree.node_of(event)),
-            (None, Some((notice, ttl))) => {
+            ([Some(moving), Some(missed)], Some(_)) => {
+                down.extend([moving, missed].map(|event| self.model.tree.node_of(event)));
+            }
+            (_, Some((notice, ttl))) => {
                 let often = self.model.frequency_without(lasting[0], none);
                 let takes = (notice + ttl) / 3600.0;
-                let (node, event) = self.caused(Kind::Moving(name.name.clone()), often, takes);
+                // Whoever answers may fail to notice, as hosts may fail to take over.
+                let coverage = self.rates.coverage(&name.name);
+                let by_hand = self.rates.of.by_hand;
+                let [moving, not] = kinds;
+                let (node, event) = self.caused(moving, coverage * often, takes);
+                let (hand, missed) = self.caused(not, (1.0 - coverage) * often, by_hand.mean());
                 self.model.failovers.push(Failover {
                     members: lasting.clone(),
                     failing_over: event,
                     takes: Hours::Fixed(takes),
-                    // Nobody has to do anything, so nobody can miss it.
-                    missed: event,
-                    by_hand: Hours::Fixed(takes),
-                    coverage: 1.0,
+                    missed,
+                    by_hand,
+                    coverage,
                     // It does, but clients that have moved meanwhile ask elsewhere.
                     returns: false,
                 });
-                down.push(node);
+                down.extend([node, hand]);
             }
             (_, None) => {}
         }

@@ -38,17 +38,23 @@ impl Maintained {
 impl Model {
     /// The share of time in which the service is down.
     pub fn unavailability(&self, analysis: &Analysis) -> Interval {
-        self.add_maintenance(analysis, analysis.probability(&self.q))
+        self.add_others(analysis, analysis.probability(&self.q))
     }
 
     /// The same from at most so many combinations of what parts share.
     pub(crate) fn unavailability_within(&self, scenarios: usize, analysis: &Analysis) -> Interval {
-        self.add_maintenance(analysis, analysis.probability_within(scenarios, &self.q))
+        self.add_others(analysis, analysis.probability_within(scenarios, &self.q))
     }
 
-    fn add_maintenance(&self, analysis: &Analysis, down: Interval) -> Interval {
+    fn add_others(&self, analysis: &Analysis, down: Interval) -> Interval {
         let more: f64 = self.by_maintenance(analysis).iter().map(|(_, share)| share).sum();
-        down.map(|share| (share + more).min(1.0))
+        let partial: f64 = self.partial.iter().sum();
+        down.map(|share| (share + more + partial).min(1.0))
+    }
+
+    /// The share of time that clients lose by each event though the service is up.
+    pub(crate) fn by_partial_losses(&self) -> impl Iterator<Item = (&Kind, f64)> {
+        self.kinds.iter().zip(self.partial.iter().copied()).filter(|(_, share)| *share > 0.0)
     }
 
     /// The share of time that the maintenance of each host adds.

@@ -1,6 +1,7 @@
 //! The shop in three zones, with one thing changed at a time; and the model against a chain and against simulated years.
 
 mod surroundings;
+mod worse;
 
 use std::time::Duration;
 

@@ -26,6 +26,16 @@ impl CutSets {
         self.zdd.counts(self.family, self.order)
     }
 
+    /// Only those of nothing but these events.
+    ///
+    /// # Errors
+    /// Never more than there were, but the limits hold for both together.
+    pub fn of_those(mut self, these: impl Fn(EventId) -> bool) -> Result<Self, TooLarge> {
+        let level = |level: u32| these(self.events[level as usize]);
+        self.family = self.zdd.of_those(self.family, level)?;
+        Ok(self)
+    }
+
     /// The smallest first, each sorted, and no more than `most`.
     pub fn list(&self, most: usize) -> Vec<Vec<EventId>> {
         let mut all = Vec::new();

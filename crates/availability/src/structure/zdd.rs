@@ -68,6 +68,22 @@ impl Zdd {
         self.run(Operation::NotAbove, f, g)
     }
 
+    /// The sets of nothing but these levels.
+    pub(super) fn of_those(
+        &mut self,
+        family: Family,
+        these: impl Fn(u32) -> bool,
+    ) -> Result<Family, TooLarge> {
+        let mut of = vec![NONE, EMPTY];
+        for at in 2..=(family.max(1) as usize) {
+            let node = self.nodes[at];
+            let without = of[node.without as usize];
+            let with = if these(node.level) { of[node.with as usize] } else { NONE };
+            of.push(self.node(node.level, without, with)?);
+        }
+        Ok(of[family as usize])
+    }
+
     /// The minimal sets of both, if each family is minimal already.
     pub(super) fn minimal_union(&mut self, f: Family, g: Family) -> Result<Family, TooLarge> {
         let f = self.not_above(f, g)?;

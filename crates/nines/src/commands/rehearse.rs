@@ -188,7 +188,7 @@ fn allow_many_connections() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
-/// What the audit calls fatal is held against what comes back; it knows of a hundred pairs at most, and of others only what is
+/// What the audit calls fatal is held against what comes back; it lists five thousand pairs at most, and of others only what is
 /// left is.
 fn pairs(system: &System, wanted: &[String]) -> Plan {
     let service = nines_availability::service::Service::of(system, &BTreeMap::new());

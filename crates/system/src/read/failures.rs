@@ -9,11 +9,11 @@ use crate::item::Item;
 use crate::kind::Section;
 use crate::mistake::Mistake;
 use crate::model::{Assumptions, Failing, FailureRate, Maintenance, Stated};
-use crate::{shape, units};
+use crate::{shape, units, usual_repair};
 
 pub(super) fn assumptions(system: &Fields<'_>) -> Assumptions {
     let fields = system.table("assumptions");
-    let failing = |name: &str| fields.get(name).and_then(failing);
+    let failing = |name: &str, usual| fields.get(name).and_then(|item| failing(item, usual));
     let share = |name: &str| {
         let item = fields.get(name)?;
         figure(
@@ -28,11 +28,11 @@ pub(super) fn assumptions(system: &Fields<'_>) -> Assumptions {
         figure(item, section, |item| time_of(item, section), |fields| fields.maybe_time("value"))
     };
     Assumptions {
-        host: failing("host"),
-        zone: failing("zone"),
-        region: failing("region"),
-        shared: failing("shared"),
-        change: failing("change"),
+        host: failing("host", usual_repair::HOST),
+        zone: failing("zone", usual_repair::ZONE),
+        region: failing("region", usual_repair::ZONE),
+        shared: failing("shared", usual_repair::SHARED),
+        change: failing("change", usual_repair::CHANGE),
         common_cause: share("common_cause"),
         coverage: share("coverage"),
         by_hand: time("by_hand", &shape::BY_HAND_FIGURE),
@@ -70,7 +70,8 @@ fn source(fields: &Fields<'_>) -> Option<String> {
     fields.text("source").map(str::to_owned)
 }
 
-pub(super) fn failing(item: Item<'_>) -> Option<Failing> {
+/// `usual` is how long it lasts where that is not said here.
+pub(super) fn failing(item: Item<'_>, usual: Duration) -> Option<Failing> {
     let fields = item.fields(&shape::FAILING)?;
     let (repair, source) = (fields.maybe_time("repair"), source(&fields));
     let (availability, every) = (fields.maybe_share("availability"), fields.maybe_time("every"));
@@ -89,17 +90,19 @@ pub(super) fn failing(item: Item<'_>) -> Option<Failing> {
         ),
         _ => {}
     }
-    if let Some(every) = every.filter(|every| repair.is_some_and(|repair| repair >= *every)) {
+    if let Some(every) = every.filter(|every| repair.unwrap_or(usual) >= *every) {
         let place = |name: &str| fields.place(name).unwrap_or_default();
-        fields.notes().add(
-            Mistake::new(
-                "a failure lasts longer than from one to the next",
-                place("repair"),
-                "how long it lasts",
-            )
-            .and(place("every"), format!("every {}", units::write_duration(every)))
-            .help("`every` is the time from one failure to the next, the repair included"),
-        );
+        let what = "a failure lasts longer than from one to the next";
+        let said = format!("every {}", units::write_duration(every));
+        fields.notes().add(match repair {
+            Some(_) => Mistake::new(what, place("repair"), "how long it lasts")
+                .and(place("every"), said)
+                .help("`every` is the time from one failure to the next, the repair included"),
+            None => Mistake::new(what, place("every"), said).help(format!(
+                "it is taken to last {}: say how long, `repair = \"10min\"`; `every` is the time from one failure to the next, the repair included",
+                units::write_duration(usual)
+            )),
+        });
     }
     let rate = availability.map(FailureRate::Availability).or(every.map(FailureRate::Every));
     Some(Failing { rate: rate?, repair, source })

@@ -1,5 +1,7 @@
 //! Zones and hosts.
 
+use std::time::Duration;
+
 use toml::de::{DeTable, DeValue};
 
 use super::names::{Named, Names};
@@ -45,7 +47,7 @@ fn listed<'a>(system: &Fields<'a>, item: Item<'a>) -> Named<'a, Zone> {
     Named::new(Names::of("zone", system.key_place("zones"), names), list)
 }
 
-pub(crate) fn hosts<'a>(system: &Fields<'a>, zones: &Names<'a>) -> Named<'a, Host> {
+pub(crate) fn hosts<'a>(system: &Fields<'a>, zones: &Names<'a>, repair: Duration) -> Named<'a, Host> {
     let mut addresses: Vec<(HostAddress, &str, Span)> = Vec::new();
     let item = system.require("hosts");
     if let Some(item) = item.filter(|_| !zones.are_written()) {
@@ -57,7 +59,7 @@ pub(crate) fn hosts<'a>(system: &Fields<'a>, zones: &Names<'a>) -> Named<'a, Hos
         let (zone, address) = match item.value.get_ref() {
             DeValue::Table(_) => {
                 let fields = item.fields(&shape::HOST)?.named(key.clone());
-                failing = fields.get("failures").and_then(failures::failing);
+                failing = fields.get("failures").and_then(|item| failures::failing(item, repair));
                 if let Some(own) = fields.get("maintenance") {
                     maintenance = failures::host_maintenance(own);
                 }

@@ -27,8 +27,8 @@ use self::ports::Ports;
 use self::reach::Reached;
 use crate::fields::Fields;
 use crate::mistake::{Mistake, Mistakes, Notes};
-use crate::model::{Objective, System};
-use crate::{shape, units};
+use crate::model::{Failing, Objective, System};
+use crate::{shape, units, usual_repair};
 
 /// Reads a system file. `path` is how messages call it; nothing is opened.
 ///
@@ -65,7 +65,9 @@ fn system(fields: &Fields<'_>) -> Option<(System, Vec<Mistake>)> {
     let name = fields.require("name").and_then(|item| texts::name(&item));
     let objective = fields.share("objective");
     let zones = hosts::zones(fields);
-    let hosts = hosts::hosts(fields, &zones.names);
+    let assumptions = failures::assumptions(fields);
+    let repair_of = |of: &Option<Failing>, usual| of.as_ref().and_then(|of| of.repair).unwrap_or(usual);
+    let hosts = hosts::hosts(fields, &zones.names, repair_of(&assumptions.host, usual_repair::HOST));
     let (several, notes) = (zones.names.len(), fields.notes());
     let mut pools = pools::pools(fields, &hosts);
     let mut ports = Ports::default();
@@ -86,8 +88,12 @@ fn system(fields: &Fields<'_>) -> Option<(System, Vec<Mistake>)> {
     warnings.extend(of_virtual_ips);
     warnings.extend(databases.warnings);
     let names = dns_names::names(fields, &load_balancers.names);
-    let shared = shared::shared(fields, &hosts.names, &zones.names);
-    let assumptions = failures::assumptions(fields);
+    let shared = shared::shared(
+        fields,
+        &hosts.names,
+        &zones.names,
+        repair_of(&assumptions.shared, usual_repair::SHARED),
+    );
     let accepted = accepted::accepted(fields, &zones, &hosts.names, &shared.names, coordination.as_ref());
     let (zones, zone_names) = zones.all();
     let (hosts, host_names) = hosts.all();

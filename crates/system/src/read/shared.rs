@@ -1,5 +1,7 @@
 //! What hosts or zones have in common.
 
+use std::time::Duration;
+
 use super::failures;
 use super::names::{Named, Names};
 use crate::fields::Fields;
@@ -7,7 +9,12 @@ use crate::mistake::Mistake;
 use crate::model::{HostId, Shared, ZoneId};
 use crate::shape;
 
-pub(super) fn shared<'a>(system: &Fields<'a>, hosts: &Names<'_>, zones: &Names<'_>) -> Named<'a, Shared> {
+pub(super) fn shared<'a>(
+    system: &Fields<'a>,
+    hosts: &Names<'_>,
+    zones: &Names<'_>,
+    repair: Duration,
+) -> Named<'a, Shared> {
     Named::read("shared thing", "shared", system, |name, key, item| {
         let fields = item.fields(&shape::SHARED)?.named(key.clone());
         let of = format!("`{name}`");
@@ -16,7 +23,7 @@ pub(super) fn shared<'a>(system: &Fields<'a>, hosts: &Names<'_>, zones: &Names<'
         };
         let (its_hosts, its_zones) = (each("hosts", hosts), each("zones", zones));
         let what = fields.text("what").map(str::to_owned);
-        let failures = fields.get("failures").and_then(failures::failing);
+        let failures = fields.get("failures").and_then(|item| failures::failing(item, repair));
         let (its_hosts, its_zones) = (its_hosts?, its_zones?);
         if its_hosts.is_empty()
             && its_zones.is_empty()

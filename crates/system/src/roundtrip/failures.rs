@@ -19,7 +19,10 @@ pub(super) fn failing() -> impl Strategy<Value = Failing> {
             FailureRate::Every(every) => *repair < every,
             FailureRate::Availability(_) => true,
         };
-        Failing { rate, repair: repair.filter(shorter), source }
+        let repair = repair.filter(shorter);
+        // What is not said is as assumed, which may be longer.
+        let short = matches!(rate, FailureRate::Every(_)).then_some(Duration::from_secs(60));
+        Failing { rate, repair: repair.or(short), source }
     })
 }
 

@@ -134,6 +134,42 @@ impl Findings<'_> {
         }
     }
 
+    /// Members of the coordination outside of the system: nobody says where they stand.
+    pub(super) fn voters(&mut self) {
+        let quorum = self.service.quorum.as_ref().filter(|_| !self.service.databases.is_empty());
+        let outside = quorum.iter().flat_map(|quorum| &quorum.members).filter(|voter| voter.host.is_none());
+        let outside: Vec<&str> = outside.map(|voter| voter.name.as_str()).collect();
+        if !outside.is_empty() {
+            let text = format!(
+                "which zones {} are in is not known: they are taken to fail each by itself, and with no zone",
+                outside.join(", ")
+            );
+            let suggestion = "name them in `hosts`, with their zones";
+            self.add("quorum-zones-unknown", Severity::Warning, "coordination".into(), text, suggestion);
+        }
+    }
+
+    /// What takes something from clients when it fails, and has no figure.
+    pub(super) fn not_counted(&mut self) {
+        for name in &self.service.names {
+            let text = format!(
+                "whoever answers for {} is taken to answer always: without an answer no client finds the way",
+                name.name
+            );
+            let suggestion =
+                "two providers of DNS, or at least one that promises something: add it to what is expected";
+            self.add("dns-not-counted", Severity::Note, format!("names.{}", name.name), text, suggestion);
+        }
+        for (path, users) in &self.service.certificates {
+            let text = format!(
+                "{path} is taken never to expire: when it does, new connections to {} are refused until there is another",
+                users.join(" and ")
+            );
+            let suggestion = "renew it by a timer, and let somebody be told long before";
+            self.add("certificate-not-counted", Severity::Note, "databases".into(), text, suggestion);
+        }
+    }
+
     pub(super) fn maintenance(&mut self, points: &[SinglePoint]) {
         for host in &self.service.hosts {
             let Some(planned) = host.maintenance else { continue };

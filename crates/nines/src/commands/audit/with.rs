@@ -133,7 +133,8 @@ impl Failovers {
             missed: of.missed,
             late,
             seconds: of.seconds,
-            coverage: assumptions.coverage(name).value,
+            // By these alone; the prediction goes by what was assumed besides.
+            coverage: assumptions.shown(name).unwrap_or(assumptions.coverage.value),
             confidence: CONFIDENCE,
             more: needed.map(|needed| needed.saturating_sub(of.failovers)),
             wanted: WANTED,

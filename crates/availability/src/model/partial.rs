@@ -1,0 +1,64 @@
+//! What takes a part of the clients' requests along, and not the service: a member that gets its share though it is gone.
+//!
+//! Where requests are tried once, a member's share is lost until somebody notices, and where nobody does, until it is repaired.
+//! That is counted as such a part of the time: a third of the requests for three hours is an hour. Where they are tried again they
+//! find another member, and count as answered.
+
+use super::{Builder, Kind};
+use crate::service::Pool;
+
+/// Hours until nobody is sent to a member any more that is gone; `None`: only its repair ends it. No hours where it costs nothing.
+fn lasts(pool: &Pool) -> Option<f64> {
+    match (pool.tries > 1, pool.notice, pool.failures) {
+        (true, ..) => Some(0.0),
+        (false, None, None) => None,
+        // Traffic notices after a few requests.
+        (false, None, Some(_)) => Some(0.0),
+        (false, Some(notice), _) => Some(notice.as_secs_f64() / 3600.0),
+    }
+}
+
+impl Builder<'_> {
+    /// For each event the part of the time that clients lose by it, where it does not take the service down alone.
+    pub(super) fn partial_losses(&mut self) {
+        let mut partial = vec![0.0_f64; self.model.kinds.len()];
+        let pools = self.service.pools.iter().filter(|pool| pool.reaches.is_none() && pool.members.len() > 1);
+        let pools: Vec<(&Pool, Option<f64>)> =
+            pools.map(|pool| (pool, lasts(pool))).filter(|(_, lasts)| *lasts != Some(0.0)).collect();
+        if pools.is_empty() {
+            return;
+        }
+        for (at, kind) in self.model.kinds.iter().enumerate().filter(|(_, kind)| kind.is_place()) {
+            let most = pools.iter().map(|(pool, lasts)| {
+                let time = match lasts {
+                    Some(hours) => (self.model.frequency[at] * hours).min(self.model.q[at]),
+                    None => self.model.q[at],
+                };
+                self.share(pool, kind) * time
+            });
+            partial[at] = most.fold(0.0, f64::max);
+        }
+        for (at, part) in partial.iter_mut().enumerate().filter(|(_, part)| **part > 0.0) {
+            if self.model.tree.fails(self.model.top, |event| event.index() == at) {
+                *part = 0.0;
+            }
+        }
+        self.model.partial = partial;
+    }
+
+    /// The share of a pool's requests that goes to members that fail with this.
+    fn share(&self, pool: &Pool, kind: &Kind) -> f64 {
+        let service = self.service;
+        let falls = |host: usize| match kind {
+            Kind::Host(of) => host == *of,
+            Kind::Zone(of) => service.zone_of(host) == *of,
+            Kind::Region(of) => service.region_of(host) == Some(of.as_str()),
+            Kind::Shared(of) => service.is_under(&service.shared[*of], host),
+            _ => false,
+        };
+        let members = || pool.members.iter().filter(|member| !member.backup);
+        let all: usize = members().map(|member| member.weight).sum();
+        let gone: usize = members().filter(|member| falls(member.host)).map(|member| member.weight).sum();
+        gone as f64 / all.max(1) as f64
+    }
+}
