@@ -173,6 +173,7 @@ fn sample() -> Status {
         },
         events: BTreeMap::from([(Kind::Ejected, 3)]),
         objective_fraction: 0.9999,
+        not_kept: Some("a full disk".to_owned()),
         measured: vec![MeasuredStatus {
             kind: "listener".to_owned(),
             name: "front/http-80".to_owned(),
@@ -442,6 +443,7 @@ async fn metrics_are_well_formed_and_count() {
         (r#"nines_events_total{kind="up"}"#, 0.0),
         ("nines_uptime_seconds", 60.0),
         ("nines_objective", 0.9999),
+        ("nines_measurements_kept", 0.0),
         (
             r#"nines_availability_ratio{kind="listener",subject="front/http-80",window="30d",by="requests"}"#,
             0.9999,

@@ -41,6 +41,9 @@ pub struct Status {
     pub objective_fraction: f64,
     #[serde(default)]
     pub measured: Vec<MeasuredStatus>,
+    /// Why what is measured now would not outlive the daemon. `None`: it does.
+    #[serde(default)]
+    pub not_kept: Option<String>,
 }
 
 /// What was measured of a subject, in figures; `nines report` has all of it. None where nothing is known.

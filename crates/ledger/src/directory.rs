@@ -1,9 +1,9 @@
 //! The directory: which files there are, which one grows, and what has to go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,12 @@ const LOG_BYTES: u64 = 16 << 20;
 const FILE_BYTES: u64 = 256 << 20;
 /// Damaged files that are kept for whoever wants to look; the oldest go first.
 const ASIDE: usize = 3;
+/// Days that a clock set back made days to come, and that are kept for whoever wants them.
+const LATER: usize = 400;
 /// Between two times that the disk is waited for. A crash of the program loses nothing of it, one of the machine this much.
 const SYNC: Duration = Duration::from_secs(60);
+/// Whoever measures has written within this.
+const SILENT: u64 = 60;
 const ABOUT: &str = "about.json";
 /// Days since 1970 that a date has a name for here.
 const LAST_DAY: u64 = 30_000_000;
@@ -50,8 +54,11 @@ pub struct Ledger {
     directory: PathBuf,
     limits: Limits,
     /// Held as long as this is there.
-    _lock: File,
+    lock: File,
     log: Option<Log>,
+    /// Days of which something was lost while this was there, and what is to be told of it.
+    lost: BTreeSet<u64>,
+    told: Vec<String>,
     synced: Instant,
 }
 
@@ -81,26 +88,22 @@ impl Ledger {
     /// It can't be read or written, or another process has it. What is damaged in it is no error.
     pub fn open(directory: &Path, vantage: &str, limits: Limits) -> Result<Opened, LedgerError> {
         let failed = |error| LedgerError::Io(directory.to_owned(), error);
-        DirBuilder::new().recursive(true).mode(0o750).create(directory).map_err(failed)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(directory.join("lock"))
-            .map_err(failed)?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(LedgerError::Taken(directory.to_owned())),
-            Err(error) => return Err(failed(error.into())),
-        }
-        let ledger =
-            Self { directory: directory.to_owned(), limits, _lock: lock, log: None, synced: Instant::now() };
+        let mut ledger = Self {
+            directory: directory.to_owned(),
+            limits,
+            lock: locked(directory)?,
+            log: None,
+            lost: BTreeSet::new(),
+            told: Vec::new(),
+            synced: Instant::now(),
+        };
         let (mut history, mut told) = (History::new(vantage, limits), Vec::new());
         for (day, files) in files(directory).map_err(failed)? {
             let of_day = ledger.load(day, &files, &mut told);
             add(&of_day, &mut history);
         }
         ledger.let_go().map_err(failed)?;
+        ledger.lost.clear();
         Ok(Opened { ledger, history, told })
     }
 
@@ -113,8 +116,11 @@ impl Ledger {
             let end = contents(file).map_or(End::Damaged(0), |bytes| piece::read(&bytes, day, &mut all));
             let End::Damaged(so_far) = end else { continue };
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let rest =
-                if so_far > 0 { "what comes before that is kept" } else { "nothing of it could be read" };
+            let rest = if so_far > 0 {
+                "what else can be read of it is kept"
+            } else {
+                "nothing of it could be read"
+            };
             told.push(format!(
                 "{name} is damaged from byte {so_far} on: set aside as {name}.damaged, {rest}"
             ));
@@ -166,6 +172,7 @@ impl Ledger {
         for event in &batch.events {
             days.entry(event.at_ms / 1000 / DAY).or_default().events.push(event.clone());
         }
+        self.look()?;
         for (day, batch) in days.range(..LAST_DAY) {
             self.add(*day, batch)?;
         }
@@ -174,6 +181,59 @@ impl Ledger {
             if let Some(log) = &self.log {
                 log.file.sync_data()?;
             }
+        }
+        Ok(())
+    }
+
+    /// Whether all is where it was left. What somebody has removed or cut is begun anew.
+    fn look(&mut self) -> io::Result<()> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let about = log.file.metadata()?;
+        if !about.is_file() || (about.nlink() > 0 && about.len() == log.good) {
+            return Ok(());
+        }
+        let what = if about.nlink() == 0 { "was removed" } else { "is not as long as it was left" };
+        let name = format!("{}.log", calendar::name(log.day));
+        self.lost.insert(log.day);
+        self.log = None;
+        if self.lock.metadata()?.nlink() == 0 {
+            self.lock = locked(&self.directory).map_err(io::Error::other)?;
+        }
+        self.told.push(format!("{name} {what} while it was written: it is written anew from memory"));
+        Ok(())
+    }
+
+    /// What is to be told of files that were damaged or removed meanwhile. Whoever has it in memory brings it to [`Self::restore`].
+    pub fn troubles(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Writes the days of which something was lost, or that are there no more, as they are in memory.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn restore(&mut self, history: &History) -> io::Result<()> {
+        let days: BTreeSet<u64> = history.subjects().flat_map(|(_, series)| series.day_numbers()).collect();
+        let there = files(&self.directory)?;
+        for day in days {
+            if !self.lost.contains(&day) && there.contains_key(&day) {
+                continue;
+            }
+            let mut of_day = History::new("", self.limits);
+            for (subject, series) in history.subjects() {
+                series.days().filter(|(number, _)| *number == day).for_each(|(_, of)| {
+                    of_day.put_day(subject, day, &of);
+                });
+            }
+            history.events().filter(|event| event.at_ms / 1000 / DAY == day).for_each(|event| {
+                of_day.note(event.clone());
+            });
+            self.write_day(day, &of_day, &self.day_of(day))?;
+            self.log = self.log.take().filter(|log| log.day != day);
+            match fs::remove_file(self.log_of(day)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => self.lost.remove(&day),
+            };
         }
         Ok(())
     }
@@ -226,22 +286,23 @@ impl Ledger {
         Ok(Log { day, file, good: piece::BEGIN.len() as u64, writer: Writer::default() })
     }
 
-    /// What is known of a day becomes one small file.
-    fn condense(&self, day: u64) -> io::Result<()> {
-        let (log, whole) = (self.log_of(day), self.day_of(day));
+    /// What is known of a day becomes one small file. What is damaged is set aside and told, as when it is opened.
+    fn condense(&mut self, day: u64) -> io::Result<()> {
+        let log = self.log_of(day);
         if !log.exists() {
             return Ok(());
         }
-        let mut history = History::new("", self.limits);
-        for file in [&whole, &log] {
-            match contents(file) {
-                Ok(bytes) => drop(piece::read(&bytes, day, &mut history)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
+        let all = [self.day_of(day), log.clone()].into_iter().filter(|file| file.exists());
+        let mut told = Vec::new();
+        self.load(day, &all.collect::<Vec<_>>(), &mut told);
+        if log.exists() {
+            return Err(io::Error::other(format!("{} can't be written anew", log.display())));
         }
-        self.write_day(day, &history, &whole)?;
-        fs::remove_file(log)
+        if !told.is_empty() {
+            self.lost.insert(day);
+            self.told.append(&mut told);
+        }
+        Ok(())
     }
 
     fn write_day(&self, day: u64, history: &History, path: &Path) -> io::Result<()> {
@@ -280,18 +341,30 @@ impl Ledger {
                 all.push((day, file, bytes));
             }
         }
-        let latest = all.last().map_or(0, |(day, ..)| *day);
+        // By how many days were measured, never by what a clock says: it may be wrong by years.
+        let mut days: Vec<u64> = all.iter().map(|(day, ..)| *day).collect();
+        days.dedup();
+        let most = usize::try_from(self.limits.days).unwrap_or(usize::MAX).saturating_add(1);
+        let first = days.len().checked_sub(most).and_then(|place| days.get(place)).copied().unwrap_or(0);
+        let latest = days.last().copied().unwrap_or(0);
+        let measured = self.log.as_ref().map(|log| log.day);
         let mut bytes: u64 = all.iter().map(|(.., bytes)| bytes).sum();
         for (day, file, of) in all {
-            let old = day + self.limits.days < latest;
-            if day < latest && (old || bytes > self.limits.bytes as u64) {
+            let old = day < first;
+            if day < latest && measured != Some(day) && (old || bytes > self.limits.bytes as u64) {
                 fs::remove_file(file)?;
                 bytes -= of;
             }
         }
+        self.let_go_aside(&["damaged", "new"], ASIDE)?;
+        self.let_go_aside(&["later"], LATER)
+    }
+
+    /// Of files that were set aside only so many stay, the latest.
+    fn let_go_aside(&self, kinds: &[&str], most: usize) -> io::Result<()> {
         let mut aside: Vec<(std::time::SystemTime, PathBuf)> = fs::read_dir(&self.directory)?
             .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.extension().is_some_and(|kind| kind == "damaged" || kind == "new"))
+            .filter(|path| path.extension().is_some_and(|kind| kinds.iter().any(|one| kind == *one)))
             .map(|path| {
                 (
                     fs::metadata(&path).and_then(|about| about.modified()).unwrap_or(std::time::UNIX_EPOCH),
@@ -300,29 +373,32 @@ impl Ledger {
             })
             .collect();
         aside.sort();
-        let most = aside.len().saturating_sub(ASIDE);
+        let most = aside.len().saturating_sub(most);
         for (_, path) in aside.drain(..most) {
             fs::remove_file(path)?;
         }
         Ok(())
     }
 
-    /// Nothing stays that is called `to` or later: the clock was set back.
+    /// Nothing counts any more that is called `to` or later: the clock was set back. It is set aside as `….later`.
     ///
     /// # Errors
     /// The disk's.
     pub fn forget_from(&mut self, to: Second) -> io::Result<()> {
         self.log = None;
         for (day, files) in files(&self.directory)? {
-            if day < to / DAY {
+            if day < to / DAY || files.is_empty() {
                 continue;
             }
             self.condense(day)?;
             let path = self.day_of(day);
-            if day > to / DAY || files.is_empty() {
-                fs::remove_file(path)?;
+            let aside = path.with_extension("day.later");
+            if day > to / DAY {
+                fs::rename(path, aside)?;
                 continue;
             }
+            let _ = fs::remove_file(&aside);
+            fs::hard_link(&path, &aside)?;
             let mut read = History::new("", self.limits);
             let _ = piece::read(&contents(&path)?, day, &mut read);
             read.forget_from(to);
@@ -348,12 +424,34 @@ impl Ledger {
     }
 }
 
+/// The directory, made if there is none, with every other process kept out.
+fn locked(directory: &Path) -> Result<File, LedgerError> {
+    let failed = |error| LedgerError::Io(directory.to_owned(), error);
+    DirBuilder::new().recursive(true).mode(0o750).create(directory).map_err(failed)?;
+    let path = directory.join("lock");
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(LedgerError::Taken(directory.to_owned())),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+/// Of which system, and seen by whom; `None`: nobody has said so yet.
+pub fn owner(directory: &Path) -> Option<(String, String)> {
+    let about: Measured = serde_json::from_slice(&contents(&directory.join(ABOUT)).ok()?).ok()?;
+    Some((about.system, about.history.vantage))
+}
+
 /// What a directory holds, for whoever has no daemon to ask. Nothing in it is changed.
 ///
 /// # Errors
-/// It can't be read, or nobody measured there.
-pub fn read(directory: &Path) -> Result<Measured, LedgerError> {
-    let failed = |error| LedgerError::Io(directory.to_owned(), error);
+/// It can't be read, or nobody measured there. `wall`: the second that it is; of the time since the last look nothing is known.
+pub fn read(directory: &Path, wall: Second) -> Result<Measured, LedgerError> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => LedgerError::Nothing(directory.to_owned()),
+        _ => LedgerError::Io(directory.to_owned(), error),
+    };
     let about = contents(&directory.join(ABOUT)).map_err(failed)?;
     let about: Measured =
         serde_json::from_slice(&about).map_err(|_| LedgerError::Nothing(directory.to_owned()))?;
@@ -371,7 +469,13 @@ pub fn read(directory: &Path) -> Result<Measured, LedgerError> {
             add(&read, &mut history);
         }
     }
-    let now = history.span().map_or(about.now, |(_, last)| last + 1);
+    let last = history.presence().map_or(about.now, |(_, last)| last + 1);
+    let now = last.max(wall);
+    if now - last > SILENT {
+        let (hour, minute, second) = (last / 3600 % 24, last / MINUTE % 60, last % 60);
+        let date = calendar::name(last / DAY);
+        problems.push(format!("nothing since {date} {hour:02}:{minute:02}:{second:02}: nobody measures now"));
+    }
     Ok(Measured { now, problems, history, ..about })
 }
 

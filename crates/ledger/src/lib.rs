@@ -1,8 +1,8 @@
 //! What was measured, on disk: bounded, and whole after a crash.
 //!
 //! A directory with a file for each day. The day that is being measured is a log, `2026-11-25.log`: pieces that are only ever added at its end, each
-//! with a checksum. What a crash left of the last piece is cut off. A day that is over becomes `2026-11-25.day`, written beside it
-//! and moved into its place, a few kilobytes for a subject. So a damaged file costs a day's rest and no more, and what is too old is a file to be
+//! with a checksum and a mark by which the next is found. What a crash left of the last piece is cut off. A day that is over becomes `2026-11-25.day`, written beside it
+//! and moved into its place, a few kilobytes for a subject. So damage costs some minutes and no more, and what is too old is a file to be
 //! removed.
 //!
 //! The format is our own for one reason: a daemon that serves must not end because of what stands in a file about the past. The
@@ -14,4 +14,4 @@ mod calendar;
 mod directory;
 mod piece;
 
-pub use directory::{Batch, Ledger, LedgerError, Opened, read};
+pub use directory::{Batch, Ledger, LedgerError, Opened, owner, read};

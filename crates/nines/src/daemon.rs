@@ -552,6 +552,7 @@ impl Daemon {
             events: self.journal.counts().clone(),
             objective_fraction: self.part.system.objective.fraction,
             measured: self.measure.figures(Instant::now()),
+            not_kept: self.measure.not_kept(),
         }
     }
 }

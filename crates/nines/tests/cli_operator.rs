@@ -165,6 +165,7 @@ fn sample() -> Status {
         },
         events: BTreeMap::new(),
         objective_fraction: 0.9999,
+        not_kept: None,
         measured: Vec::new(),
     }
 }

@@ -420,7 +420,7 @@ fn what_was_seen_is_kept_and_what_was_not_stays_unknown() {
     server.set(Mode::Unavailable);
     let second = run();
 
-    let kept = nines_ledger::read(std::path::Path::new(ledger)).unwrap();
+    let kept = nines_ledger::read(std::path::Path::new(ledger), 0).unwrap();
     assert_eq!((kept.history.vantage.as_str(), kept.system.as_str()), ("home", "127.0.0.1"));
     let subject = Subject::new(Kind::Url, url.clone());
     let series = kept.history.series(&subject).unwrap();

@@ -179,12 +179,12 @@ impl Tally {
         }
     }
 
-    /// Nothing more will come.
-    pub fn end(&mut self, mut tell: impl FnMut(Told)) {
+    /// Nothing more will come. `now_us`: what this moment is called; nobody speaks for what has not passed.
+    pub fn end(&mut self, now_us: u64, mut tell: impl FnMut(Told)) {
         self.settle(Duration::MAX, &mut tell);
         if let Some(last) = self.second.take() {
             let speaks = self.every.as_secs().clamp(1, SPEAKS) - 1;
-            self.close(last, last.second + speaks + 1, &mut tell);
+            self.close(last, (last.second + speaks + 1).min(now_us / 1_000_000), &mut tell);
         }
     }
 
@@ -312,7 +312,7 @@ mod tests {
             tally.asked(due, START * 1_000_000 + due.as_micros() as u64, asked(*state, 10));
         }
         let mut counted = 0;
-        tally.end(|told| {
+        tally.end((START + every_ms.div_ceil(1_000) * states.len() as u64) * 1_000_000, |told| {
             let Told::Seconds(settled) = told else { return };
             counted += settled.good + settled.bad;
             for second in settled.from..=settled.to {
@@ -334,6 +334,19 @@ mod tests {
         assert_eq!(seconds.values().copied().collect::<Vec<_>>(), expected);
         assert_eq!((tally.good, tally.failed(), tally.unknown), (2, 1, 1));
         assert_eq!(tally.unknown_for, BTreeMap::from([("late".to_owned(), 1)]));
+    }
+
+    #[test]
+    fn who_is_stopped_says_nothing_of_the_time_to_come() {
+        let mut tally = Tally::new(Duration::from_secs(60));
+        let mut seconds = Vec::new();
+        tally.asked(Duration::ZERO, START * 1_000_000, asked(Up, 10));
+        tally.end((START + 2) * 1_000_000 + 900_000, |told| {
+            let Told::Seconds(of) = told else { return };
+            seconds.extend(of.from..=of.to);
+        });
+        assert_eq!(seconds, [START, START + 1]);
+        assert_eq!(tally.seconds, [2, 0, 0]);
     }
 
     #[test]

@@ -16,6 +16,11 @@ pub(super) fn families(page: &mut Page<'_>, status: &Status) -> fmt::Result {
         "The share that the system file promises",
         [(vec![], status.objective_fraction)],
     )?;
+    page.gauge(
+        "nines_measurements_kept",
+        "Whether what is measured is kept on disk: 0 where a restart would forget it",
+        [(vec![], f64::from(u8::from(status.not_kept.is_none())))],
+    )?;
     let windows = || all.iter().flat_map(|one| one.windows.iter().map(move |window| (one, window)));
     page.gauge(
         "nines_availability_ratio",

@@ -168,11 +168,12 @@ pub(super) fn burn(objective: &Objective, totals: &Totals) -> Option<f64> {
 }
 
 /// `5 min`, `1 h`, `30 d`.
-pub(super) fn in_words(seconds: u64) -> String {
+pub fn in_words(seconds: u64) -> String {
     match seconds {
         0..MINUTE => format!("{seconds} s"),
         MINUTE..HOUR => format!("{} min", seconds / MINUTE),
         HOUR..DAY => format!("{} h", seconds / HOUR),
-        _ => format!("{} d", seconds / DAY),
+        ..=63_072_000 => format!("{} d", seconds / DAY),
+        _ => format!("{} years and {} d", seconds / DAY / 365, seconds / DAY % 365),
     }
 }

@@ -121,19 +121,23 @@ impl History {
         self.series.values().map(Series::bytes).sum()
     }
 
-    /// Lets go what is older than the limits allow, by whole days; names the first day that is still there if any went.
+    /// Lets go what is more than the limits allow, by whole days; names the first day that is still there if any went. Days are counted
+    /// that were measured, and not by what the clock says now: it may be wrong by years.
     pub fn trim(&mut self, now: Second) -> Option<u64> {
-        let mut first = (now / DAY).saturating_sub(self.limits.days);
         let oldest = |history: &Self| history.presence().map(|(first, _)| first / DAY);
         let mut went = None;
-        while let Some(day) = oldest(self).filter(|&day| day < first) {
-            let _ = day;
+        let days: std::collections::BTreeSet<u64> =
+            self.series.values().flat_map(Series::day_numbers).collect();
+        let most = usize::try_from(self.limits.days).unwrap_or(usize::MAX).saturating_add(1);
+        if let Some(&first) =
+            days.len().checked_sub(most).filter(|&place| place > 0).and_then(|place| days.iter().nth(place))
+        {
             self.cut(first, Second::MAX);
             went = Some(first);
         }
         while self.bytes() > self.limits.bytes {
             let Some(day) = oldest(self).filter(|&day| day < now / DAY) else { break };
-            first = day + 1;
+            let first = day + 1;
             self.cut(first, Second::MAX);
             went = Some(first);
         }

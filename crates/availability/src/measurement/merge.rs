@@ -60,7 +60,7 @@ fn silences(history: &History, last: u64) -> BTreeMap<&Subject, Series> {
     let mut out = vec![Series::default(); parts.len()];
     let mut there = vec![false; parts.len()];
     let mut next = None;
-    let mut whole = |out: &mut [Series], there: &[bool], minutes: std::ops::Range<u64>| {
+    let whole = |out: &mut [Series], there: &[bool], minutes: std::ops::Range<u64>| {
         for number in minutes {
             for (series, _) in out.iter_mut().zip(there).filter(|(_, there)| **there) {
                 series.put(number, Minute::default().with_unsure(ALL));

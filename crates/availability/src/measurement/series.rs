@@ -181,6 +181,10 @@ impl Series {
         self.closed.iter().map(|(&day, packed)| (day, packed.clone())).chain(open)
     }
 
+    pub fn day_numbers(&self) -> impl Iterator<Item = u64> + '_ {
+        self.closed.keys().copied().chain(self.open.iter().map(|(day, _)| *day))
+    }
+
     /// Bytes that its days take.
     pub fn bytes(&self) -> usize {
         let open = self.open.as_ref().map_or(0, |(_, minutes)| minutes.len() * size_of::<Minute>());

@@ -59,8 +59,9 @@ fn of_length(minutes: &[(u64, Minute)], range: std::ops::Range<u64>, seconds: u6
 
 /// By the share that failed, in whole numbers.
 fn is_worse(one: &Totals, than: &Totals) -> bool {
-    let share =
-        |of: &Totals, other: &Totals| u128::from(of.bad) * (u128::from(other.good) + u128::from(other.bad));
+    // Nobody counts so far; what comes from elsewhere may say so.
+    let count = |of: u64| u128::from(of.min(1 << 62));
+    let share = |of: &Totals, other: &Totals| count(of.bad) * (count(other.good) + count(other.bad));
     let (this, that) = (share(one, than), share(than, one));
     this > that || (this == that && one.bad > than.bad)
 }

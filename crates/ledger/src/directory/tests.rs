@@ -108,7 +108,7 @@ fn a_directory_is_one_process() {
 #[test]
 fn who_has_no_daemon_to_ask_can_read_it_and_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    assert!(read(directory.path()).is_err());
+    assert!(matches!(read(directory.path(), 0), Err(LedgerError::Nothing(_))));
     let (history, batches) = measured(200);
     let mut ledger = open(directory.path()).ledger;
     let about = Measured {
@@ -126,10 +126,105 @@ fn who_has_no_daemon_to_ask_can_read_it_and_changes_nothing() {
     ledger.describe(&about).unwrap();
     batches.iter().for_each(|batch| ledger.write(batch).unwrap());
     let before = names(directory.path());
-    let told = read(directory.path()).unwrap();
+    let told = read(directory.path(), BEGIN).unwrap();
     assert_eq!((told.system.as_str(), told.history.vantage.as_str(), told.now), ("shop", "lb1", BEGIN + 200));
     assert_eq!(totals(&told.history), totals(&history));
+    assert_eq!(told.problems, Vec::<String>::new());
+    // It was killed, and nobody looked for an hour.
+    let told = read(directory.path(), BEGIN + 3_800).unwrap();
+    assert_eq!(told.now, BEGIN + 3_800);
+    assert_eq!(told.problems, ["nothing since 2026-11-26 00:01:20: nobody measures now"]);
     assert_eq!(names(directory.path()), before);
+}
+
+#[test]
+fn a_damaged_log_costs_minutes_is_told_at_midnight_and_is_mended_from_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let minute = |number: u64| (subject("http"), BEGIN / MINUTE - 600 + number, Minute::all_up(number));
+    let mut history = History::new("lb1", Limits::default());
+    let mut ledger = open(directory.path()).ledger;
+    for number in 0..600 {
+        let (subject, place, minute) = minute(number);
+        history.put_minute(&subject, place, minute);
+        ledger.write(&Batch { minutes: vec![(subject, place, minute)], events: Vec::new() }).unwrap();
+    }
+    let log = directory.path().join("2026-11-25.log");
+    let mut bytes = fs::read(&log).unwrap();
+    bytes[60] ^= 4;
+    fs::write(&log, bytes).unwrap();
+    let read = read_day(directory.path());
+    assert!((540..600).contains(&read), "{read} minutes of 600");
+    // Another file of the same length is in its place; the next day begins.
+    ledger.write(&Batch { minutes: vec![minute(601)], events: Vec::new() }).unwrap();
+    ledger.write(&Batch { minutes: vec![minute(1_000)], events: Vec::new() }).unwrap();
+    let told = ledger.troubles();
+    assert!(told.len() == 1 && told[0].starts_with("2026-11-25.log is damaged from byte"), "{told:?}");
+    history.put_minute(&subject("http"), minute(601).1, minute(601).2);
+    ledger.restore(&history).unwrap();
+    drop(ledger);
+    assert_eq!(read_day(directory.path()), 601);
+    assert!(names(directory.path()).contains(&"2026-11-25.log.damaged".to_owned()));
+}
+
+/// Minutes of the first day that can be read.
+fn read_day(directory: &Path) -> usize {
+    let mut history = History::new("", Limits::default());
+    for file in &files(directory).unwrap()[&(BEGIN / DAY)] {
+        let _ = piece::read(&fs::read(file).unwrap(), BEGIN / DAY, &mut history);
+    }
+    history.series(&subject("http")).unwrap().minutes(0..u64::MAX / DAY).count()
+}
+
+#[test]
+fn what_somebody_removes_or_cuts_while_it_is_written_is_written_anew() {
+    for cut in [None, Some(100)] {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path().join("measured");
+        let (history, batches) = measured(300);
+        let mut ledger = open(&directory).ledger;
+        let (last, before) = batches.split_last().unwrap();
+        before.iter().for_each(|batch| ledger.write(batch).unwrap());
+        assert_eq!(ledger.troubles(), Vec::<String>::new());
+        match cut {
+            None => fs::remove_dir_all(&directory).unwrap(),
+            Some(bytes) => {
+                let log = OpenOptions::new().write(true).open(directory.join("2026-11-26.log")).unwrap();
+                log.set_len(bytes).unwrap();
+            }
+        }
+        ledger.write(last).unwrap();
+        assert_eq!(ledger.troubles().len(), 1);
+        ledger.restore(&history).unwrap();
+        // And goes on.
+        ledger.write(last).unwrap();
+        assert!(matches!(Ledger::open(&directory, "lb1", Limits::default()), Err(LedgerError::Taken(_))));
+        drop(ledger);
+        let opened = open(&directory);
+        assert_eq!((totals(&opened.history), opened.told), (totals(&history), Vec::new()));
+    }
+}
+
+#[test]
+fn a_clock_that_is_wrong_by_years_removes_no_day() {
+    let directory = tempfile::tempdir().unwrap();
+    let day = |day: u64| Batch {
+        minutes: vec![(subject("http"), day * 1440, Minute::all_up(day))],
+        events: Vec::new(),
+    };
+    let mut ledger = open(directory.path()).ledger;
+    (20_000..20_005).for_each(|number| ledger.write(&day(number)).unwrap());
+    // In 2099; then it is set right.
+    ledger.write(&day(47_117)).unwrap();
+    drop(ledger);
+    let mut ledger = open(directory.path()).ledger;
+    ledger.write(&day(20_005)).unwrap();
+    ledger.write(&day(20_006)).unwrap();
+    let days = |directory: &Path| files(directory).unwrap().into_keys().collect::<Vec<_>>();
+    assert_eq!(days(directory.path()), (20_000..20_007).chain([47_117]).collect::<Vec<_>>());
+    // What was called so is set aside, not removed.
+    ledger.forget_from(20_007 * DAY).unwrap();
+    assert_eq!(days(directory.path()), (20_000..20_007).collect::<Vec<_>>());
+    assert!(names(directory.path()).contains(&"2099-01-01.day.later".to_owned()));
 }
 
 #[test]

@@ -177,8 +177,9 @@ async fn ask(
         }
     })
     .await;
+    let ended = keeper.name_us(Instant::now().into_std());
     for Seen { subject, tally } in seen.iter_mut() {
-        tally.end(|told| {
+        tally.end(ended, |told| {
             keeper.told(subject, &told);
             live.told(subject, &told);
         });

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use nines_availability::audit::{Audit, Options};
-use nines_availability::measurement::{DAY, HOUR, MINUTE, Measured, Report, usual_windows};
+use nines_availability::measurement::{DAY, HOUR, MINUTE, Measured, Report, in_words, usual_windows};
 use nines_availability::nines::Availability;
 use nines_availability::service::Service;
 use serde::{Deserialize, Serialize};
@@ -90,16 +90,30 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut file = args.file.clone();
     if !args.no_daemon {
         let client = args.daemon.client()?;
-        let (measured, status) = super::runtime()?.block_on(async {
+        let asked = super::runtime()?.block_on(async {
             // The objective's window counts, whatever is asked for.
             let measured = client.measured::<Measured>(longest.max(31 * DAY)).await?;
             anyhow::Ok((measured, client.status().await?))
-        })?;
+        });
+        let (measured, status) = asked.context(
+            "where none runs, what it kept can be read: nines report --no-daemon --with DIR, as /var/lib/nines/HOST.state",
+        )?;
         all.push(measured);
         file = file.or(Some(PathBuf::from(status.file.path)));
     }
     for path in &args.with {
         all.extend(told(path)?);
+    }
+    all.iter().try_for_each(sensible)?;
+    let wall = wall();
+    // One that is asked now may be ahead of its clock, and says so.
+    let now = if args.no_daemon { wall } else { all.first().map_or(wall, |first| first.now.max(wall)) };
+    if let Some(fast) = all.iter().find(|one| one.now > now + AHEAD + one.ahead) {
+        bail!(
+            "the clock of {} is {} ahead of this host's: what it measured can't be laid on the others' second by second. Set it right, or leave it out",
+            fast.history.vantage,
+            in_words(fast.now - now)
+        );
     }
     let Some(first) = all.first() else { bail!("nothing was measured") };
     if let Some(other) = all.iter().find(|one| one.system != first.system) {
@@ -132,10 +146,35 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if text::overspent(&report) { ExitCode::from(EXIT_BAD) } else { ExitCode::SUCCESS })
 }
 
+/// Clocks may differ by so many seconds: an answer takes its time, too.
+const AHEAD: u64 = 5;
+
+/// What comes from elsewhere may say anything.
+fn sensible(one: &Measured) -> anyhow::Result<()> {
+    let of = &one.history.vantage;
+    if one.version != 1 {
+        bail!("what {of} measured is written as version {}, and this program knows 1", one.version);
+    }
+    if !(one.objective > 0.0 && one.objective < 1.0) {
+        bail!("what {of} measured has an objective of {}: it is a share between 0 and 1", one.objective);
+    }
+    if one.now > LAST || one.ahead > LAST {
+        bail!("what {of} measured is of a time that nobody will see");
+    }
+    Ok(())
+}
+
+/// The year 9999.
+const LAST: u64 = 253_402_300_799;
+
+fn wall() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 fn told(path: &Path) -> anyhow::Result<Vec<Measured>> {
     if path.is_dir() {
         let inside = path.join("measured");
-        return Ok(vec![nines_ledger::read(if inside.is_dir() { &inside } else { path })?]);
+        return Ok(vec![nines_ledger::read(if inside.is_dir() { &inside } else { path }, wall())?]);
     }
     let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let told = serde_json::from_slice(&text)

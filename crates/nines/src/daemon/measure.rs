@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nines_availability::measurement::{
-    Axis, History, Limits, MINUTE, Measured, Noted, Second, State, Step, Subject, Totals, Watch,
+    Axis, HOUR, History, Limits, MINUTE, Measured, Noted, Second, State, Step, Subject, Totals, Watch,
+    in_words,
 };
 use nines_availability::nines::{Availability, Objective};
 use nines_control::event::Event;
@@ -29,6 +30,10 @@ const OPEN: Duration = Duration::from_secs(10);
 const BEHIND: u64 = 2 * 1440;
 /// Events that wait to be kept.
 const EVENTS: usize = 1_000;
+/// As long as this a clock that is behind what was measured is not believed: after a boot it may still be set right.
+const DOUBT: Duration = Duration::from_secs(600);
+/// Sentences of what went wrong that are kept.
+const PROBLEMS: usize = 20;
 /// As long as this, figures for status and metrics are not worked out again.
 const FRESH: Duration = Duration::from_secs(5);
 /// What figures are worked out for: those of the report, and those of the burn rates besides.
@@ -72,6 +77,9 @@ pub(super) struct Measure {
     directory: PathBuf,
     /// Why nothing is kept, or what of it was lost.
     problems: Vec<String>,
+    doubt: Option<Doubt>,
+    /// The second of the look before.
+    looked: Option<Second>,
     keeping: Keeping,
     figures: Option<(Instant, Vec<MeasuredStatus>)>,
 }
@@ -81,10 +89,31 @@ struct Keeping {
     /// The first minute that is not known to be kept.
     from: u64,
     /// What the one that is under way covers: up to this minute, and so many events.
-    under_way: Option<(u64, usize)>,
+    under_way: Option<UnderWay>,
     last: Instant,
     events: Vec<Noted>,
-    failing: bool,
+    /// Why not.
+    failing: Option<String>,
+    /// The latest job's number.
+    job: u64,
+    /// Something that was kept is there no more, and is to be written from memory.
+    restore: bool,
+}
+
+struct UnderWay {
+    job: u64,
+    minute: u64,
+    events: usize,
+}
+
+/// The clock says that it is long before what was measured last. Nothing is given up for that: it is measured in memory for a while.
+struct Doubt {
+    since: Instant,
+    before: History,
+    /// The last second of that, and the first that is measured by the clock as it is.
+    last: Second,
+    from: Second,
+    why: String,
 }
 
 /// Something that the daemon shall tell.
@@ -110,7 +139,17 @@ impl Measure {
             keeper: Keeper::start(directory.clone(), host),
             directory,
             problems: Vec::new(),
-            keeping: Keeping { from: 0, under_way: None, last: now, events: Vec::new(), failing: false },
+            doubt: None,
+            looked: None,
+            keeping: Keeping {
+                from: 0,
+                under_way: None,
+                last: now,
+                events: Vec::new(),
+                failing: None,
+                job: 0,
+                restore: false,
+            },
             figures: None,
             about,
         }
@@ -140,31 +179,38 @@ impl Measure {
                 all.extend(self.begin(now));
                 all
             }
-            Said::Kept => {
-                if let Some((minute, events)) = self.keeping.under_way.take() {
-                    self.keeping.from = self.keeping.from.max(minute);
-                    self.keeping.events.drain(..events.min(self.keeping.events.len()));
+            Said::Kept(job) => {
+                // An older one says nothing of the one that is under way.
+                if let Some(done) = self.keeping.under_way.take_if(|one| one.job == job) {
+                    self.keeping.from = self.keeping.from.max(done.minute);
+                    self.keeping.events.drain(..done.events.min(self.keeping.events.len()));
                 }
-                let again = std::mem::take(&mut self.keeping.failing);
-                again.then(|| Told::Fine("measurements are kept again".to_owned())).into_iter().collect()
+                let again = self.keeping.failing.take();
+                again.map(|_| Told::Fine("measurements are kept again".to_owned())).into_iter().collect()
             }
             Said::NotKept(why) => {
                 self.keeping.under_way = None;
-                let first = !std::mem::replace(&mut self.keeping.failing, true);
                 let why = format!("measurements can't be kept now, and stay in memory until they can: {why}");
+                let first = self.keeping.failing.replace(why.clone()).is_none();
                 first.then_some(Told::Wrong(why)).into_iter().collect()
+            }
+            Said::Lost(troubles) => {
+                self.keeping.restore = true;
+                let room = PROBLEMS.saturating_sub(self.problems.len());
+                self.problems.extend(troubles.iter().take(room).cloned());
+                troubles.into_iter().map(Told::Wrong).collect()
             }
         }
     }
 
     fn begin(&mut self, now: Instant) -> Option<Told> {
         let monotonic = now.duration_since(self.started);
-        let last = self.history.span().map(|(_, last)| last);
+        let last = self.history.presence().map(|(_, last)| last);
         let (axis, step) = Axis::start(monotonic, wall(), last);
         self.keeping.from = axis.name(monotonic) / MINUTE;
         self.axis = Some(axis);
         self.next = self.after(now);
-        step.map(|step| self.stepped(step))
+        step.map(|step| self.stepped(step, now))
     }
 
     /// When to look next.
@@ -192,17 +238,36 @@ impl Measure {
             return told;
         };
         let wall = wall();
-        let tick = axis.tick(monotonic, wall);
-        let ahead_ms = axis.ahead(monotonic, wall) * 1000;
+        let mut tick = axis.tick(monotonic, wall);
         if let Some(step) = tick.step {
-            told.push(self.stepped(step));
+            let again = self.doubt.take_if(|doubt| tick.to + HOUR > doubt.last);
+            if let Some(doubt) = again {
+                // It was set right. What was measured meanwhile has names that nobody can use.
+                let mut right = Axis::start(monotonic, wall, Some(doubt.last)).0;
+                tick = right.tick(monotonic, wall);
+                self.axis = Some(right);
+                self.history = doubt.before;
+                self.keeping.events.clear();
+                self.keeping.from = tick.to / MINUTE;
+                told.push(Told::Fine("the clock was set right: measurements are kept again".to_owned()));
+            } else {
+                told.push(self.stepped(step, now));
+            }
         }
+        told.extend(self.believe(now));
+        let ahead_ms = self.axis.as_ref().map_or(0, |axis| axis.ahead(monotonic, wall)) * 1000;
+        // Of seconds that passed without a look nothing is known.
+        let stepped = tick.step.is_some();
+        let missed = self.looked.filter(|_| !stepped).map_or(0, |last| tick.from.saturating_sub(last + 1));
+        let (first, last) = (self.looked.filter(|_| !stepped), tick.to);
+        self.looked = Some(last);
         for (subject, look) in looks {
             let (state, good, bad) = self.watches.entry(subject.clone()).or_default().look(tick.to, *look);
             self.history.record(subject, &tick, state, good, bad);
             let counted = self.counted.entry(subject.clone()).or_default();
-            let seconds = tick.to + 1 - tick.from;
-            counted.seconds += seconds;
+            // A second that is looked at twice is one.
+            let seconds = tick.to + 1 - tick.from.max(first.map_or(0, |first| first + 1)).min(tick.to + 1);
+            counted.seconds += seconds + if self.present.contains(subject) { missed } else { 0 };
             match state {
                 State::Up => counted.up += seconds,
                 State::Down => counted.down += seconds,
@@ -248,8 +313,11 @@ impl Measure {
     }
 
     fn keep(&mut self, second: Second, now: Instant) {
-        if self.keeping.under_way.is_some() {
+        if self.keeping.under_way.is_some() || self.doubt.is_some() {
             return;
+        }
+        if self.keeping.restore && self.keeper.send(Job::Restore(Box::new(self.history.clone()))) {
+            self.keeping.restore = !self.keeper.send(Job::Describe(Box::new(self.measured(0))));
         }
         let minute = second / MINUTE;
         let from = self.keeping.from.max(minute.saturating_sub(BEHIND));
@@ -265,26 +333,76 @@ impl Measure {
         };
         self.keeping.last = now;
         let events = batch.events.len();
-        if self.keeper.send(Job::Keep(Box::new(batch))) {
-            self.keeping.under_way = Some((minute, events));
+        self.keeping.job += 1;
+        let job = self.keeping.job;
+        if self.keeper.send(Job::Keep(job, Box::new(batch))) {
+            self.keeping.under_way = Some(UnderWay { job, minute, events });
         }
     }
 
-    fn stepped(&mut self, step: Step) -> Told {
+    fn stepped(&mut self, step: Step, now: Instant) -> Told {
         match step {
             Step::Forward(by) => Told::Fine(format!(
-                "the clock was set forward by {by} s: of the time in between nothing is known"
+                "the clock was set forward by {}: of the time in between nothing is known",
+                in_words(by)
             )),
             Step::Back { by, to } => {
-                self.history.forget_from(to);
-                self.keeping.from = self.keeping.from.min(to / MINUTE);
+                let why = format!(
+                    "the clock is {} behind what was measured last: for {} min it is measured in memory alone, and if it is not set right by then, what has a time that is still to come is set aside",
+                    in_words(by),
+                    DOUBT.as_secs() / 60
+                );
                 self.keeping.under_way = None;
-                self.keeper.send(Job::ForgetFrom(to));
-                Told::Wrong(format!(
-                    "the clock was set back by {by} s: what was measured under times that are still to come is forgotten"
-                ))
+                match &mut self.doubt {
+                    Some(doubt) => {
+                        self.history.forget_from(to);
+                        doubt.from = doubt.from.min(to);
+                    }
+                    None => {
+                        let fresh = History::new(self.host.clone(), Limits::default());
+                        let before = std::mem::replace(&mut self.history, fresh);
+                        let last = before.presence().map_or(to, |(_, last)| last);
+                        self.doubt = Some(Doubt { since: now, before, last, from: to, why: why.clone() });
+                    }
+                }
+                Told::Wrong(why)
             }
         }
+    }
+
+    /// A clock that nobody has set right for so long is believed.
+    fn believe(&mut self, now: Instant) -> Option<Told> {
+        let doubt = self.doubt.take_if(|doubt| now.duration_since(doubt.since) >= DOUBT)?;
+        let since = std::mem::replace(&mut self.history, doubt.before);
+        self.history.forget_from(doubt.from);
+        for (subject, series) in since.subjects() {
+            series.days().for_each(|(number, day)| self.history.put_day(subject, number, &day));
+        }
+        since.events().for_each(|event| self.history.note(event.clone()));
+        self.keeping.from = doubt.from / MINUTE;
+        self.keeper.send(Job::ForgetFrom(doubt.from));
+        Some(Told::Wrong(
+            "the clock is taken for right: what was measured under times that are still to come is set aside, as ….later".to_owned(),
+        ))
+    }
+
+    /// Why what is measured is not kept, or what was lost of it.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let now = self.doubt.iter().map(|doubt| &doubt.why).chain(&self.keeping.failing);
+        self.problems.iter().chain(now).cloned().collect()
+    }
+
+    /// Why what is measured now would not outlive the daemon.
+    pub(super) fn not_kept(&self) -> Option<String> {
+        let why = self.doubt.as_ref().map(|doubt| &doubt.why).or(self.keeping.failing.as_ref());
+        let why = why.or(self.problems.last()).cloned();
+        (!self.is_kept())
+            .then(|| why.unwrap_or_else(|| format!("{} is still being read", self.directory.display())))
+    }
+
+    /// Whether what is measured now outlives the daemon.
+    pub(super) fn is_kept(&self) -> bool {
+        self.keeper.is_open() && self.doubt.is_none() && self.keeping.failing.is_none()
     }
 
     /// The objective, the relations and the name may be others after a reload.
@@ -319,8 +437,8 @@ impl Measure {
             objective_text: self.about.objective_text.clone(),
             now,
             ahead: self.axis.as_ref().map_or(0, |axis| axis.ahead(monotonic, wall())),
-            kept_in: self.keeper.is_open().then(|| self.directory.display().to_string()),
-            problems: self.problems.clone(),
+            kept_in: self.is_kept().then(|| self.directory.display().to_string()),
+            problems: self.problems(),
             related: self.about.related.clone(),
             history,
         }

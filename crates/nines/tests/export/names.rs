@@ -89,6 +89,7 @@ fn sample() -> Status {
         },
         events: BTreeMap::new(),
         objective_fraction: 0.999,
+        not_kept: None,
         measured: vec![MeasuredStatus {
             kind: "listener".to_owned(),
             name: "front/http-1".to_owned(),

@@ -16,6 +16,7 @@ pub(crate) fn status(members: Vec<MemberStatus>) -> Status {
         system: "shop".to_owned(),
         objective: "99.99 %".to_owned(),
         objective_fraction: 0.9999,
+        not_kept: None,
         measured: Vec::new(),
         host: "lb1".to_owned(),
         program: String::new(),

@@ -247,7 +247,9 @@ proptest! {
         let wanted = log.totals(from.max(BEGIN).min(last + 1), last + 1);
         prop_assert_eq!((left.up, left.down), (wanted.up, wanted.down));
         prop_assert!(kept.bytes() <= bytes || kept.span().is_none_or(|(first, _)| first / DAY == last / DAY));
-        prop_assert!(kept.span().is_none_or(|(first, _)| first / DAY + days >= last / DAY));
+        let left: std::collections::BTreeSet<u64> = kept.subjects().flat_map(|(_, series)| series.day_numbers()).collect();
+        prop_assert!(left.len() as u64 <= days + 1);
+        prop_assert!(went.is_none() || left.len() as u64 == days + 1 || bytes < series.bytes(), "no more than has to");
     }
 
     #[test]

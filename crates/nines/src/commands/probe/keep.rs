@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nines_availability::measurement::{
-    Axis, History, Limits, MINUTE, Measured, Noted, Second, Step, Subject, Tick,
+    Axis, History, Limits, MINUTE, Measured, Noted, Second, Step, Subject, Tick, in_words,
 };
 use nines_availability::nines::Availability;
 use nines_ledger::{Batch, Ledger};
@@ -23,6 +25,7 @@ const BEHIND: usize = 16;
 enum Order {
     Write(Batch),
     Forget(Second),
+    Restore(Box<History>),
     Describe(Box<Measured>),
 }
 
@@ -37,6 +40,8 @@ pub(super) struct Keeper {
     written: Instant,
     /// The disk is waited for on a thread of its own, so that nobody is asked late for it.
     ledger: Option<(SyncSender<Order>, JoinHandle<()>)>,
+    /// Something of what was kept is there no more.
+    lost: Arc<AtomicBool>,
     kept_in: Option<PathBuf>,
     about: Measured,
 }
@@ -54,17 +59,34 @@ impl Keeper {
     ) -> anyhow::Result<Self> {
         let mut history = History::new(vantage, Limits::default());
         let mut ledger = None;
+        let lost = Arc::new(AtomicBool::new(false));
         if let Some(directory) = directory {
+            let place = directory.display();
+            if let Some((of, by)) =
+                nines_ledger::owner(directory).filter(|(of, by)| (of, by.as_str()) != (&system, vantage))
+            {
+                anyhow::bail!(
+                    "{place} has what {by} saw of {of}, and this would be what {vantage} sees of {system}: name another directory, or say `--vantage {by} --system {of}`"
+                );
+            }
             let opened = Ledger::open(directory, vantage, Limits::default())?;
             opened.told.iter().for_each(|told| tell(format_args!("nines: {told}")));
             history = opened.history;
+            let last = history.presence().map(|(_, last)| last);
+            if let (_, Some(Step::Back { by, .. })) = Axis::start(Duration::ZERO, wall(), last) {
+                anyhow::bail!(
+                    "this machine's clock is {} behind what is kept in {place}: set it right, or name another directory",
+                    in_words(by)
+                );
+            }
             let (send, orders) = sync_channel(BEHIND);
-            let thread = std::thread::Builder::new()
-                .name("ledger".to_owned())
-                .spawn(move || write(opened.ledger, orders.into_iter()))?;
+            let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn({
+                let lost = Arc::clone(&lost);
+                move || write(opened.ledger, orders.into_iter(), &lost)
+            })?;
             ledger = Some((send, thread));
         }
-        let (axis, step) = Axis::start(Duration::ZERO, wall(), history.span().map(|(_, last)| last));
+        let (axis, step) = Axis::start(Duration::ZERO, wall(), history.presence().map(|(_, last)| last));
         let about = Measured {
             version: 1,
             system,
@@ -85,6 +107,7 @@ impl Keeper {
             dirty: BTreeSet::new(),
             written: Instant::now(),
             ledger,
+            lost,
             kept_in: directory.map(Path::to_owned),
             about,
         };
@@ -140,6 +163,11 @@ impl Keeper {
         }
         if now.saturating_duration_since(self.written) >= WRITE {
             self.written = now;
+            if self.lost.swap(false, Ordering::Relaxed) {
+                let again = self.order(Order::Restore(Box::new(self.history.clone())))
+                    && self.order(Order::Describe(Box::new(self.about.clone())));
+                self.lost.fetch_or(!again, Ordering::Relaxed);
+            }
             self.write();
         }
     }
@@ -147,7 +175,8 @@ impl Keeper {
     fn stepped(&mut self, step: Option<Step>) {
         if let Some(Step::Back { by, to }) = step {
             tell(format_args!(
-                "nines: the clock was set back by {by} s; what was seen under later names goes"
+                "nines: the clock was set back by {}; what was seen under later names goes",
+                in_words(by)
             ));
             self.history.forget_from(to);
             self.dirty.retain(|(_, minute)| minute * MINUTE < to);
@@ -204,14 +233,19 @@ impl Keeper {
     }
 }
 
-fn write(mut ledger: Ledger, orders: impl Iterator<Item = Order>) {
+fn write(mut ledger: Ledger, orders: impl Iterator<Item = Order>, lost: &AtomicBool) {
     let mut told = false;
     for order in orders {
         let done = match order {
             Order::Write(batch) => ledger.write(&batch),
             Order::Forget(to) => ledger.forget_from(to),
+            Order::Restore(history) => ledger.restore(&history),
             Order::Describe(about) => ledger.describe(&about),
         };
+        for trouble in ledger.troubles() {
+            tell(format_args!("nines: {trouble}"));
+            lost.store(true, Ordering::Relaxed);
+        }
         match done {
             Ok(()) => told = false,
             Err(error) if !told => {

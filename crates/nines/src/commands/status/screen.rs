@@ -58,6 +58,10 @@ fn header(status: &Status, width: Option<usize>) -> Vec<String> {
         let text = format!("The latest reload was refused, an older file is in force: {refused}");
         lines.push(line(&[Cell::new(text, BAD)], width));
     }
+    if let Some(why) = &status.not_kept {
+        let text = format!("What is measured is in memory alone: {why}");
+        lines.push(line(&[Cell::new(text, UNSURE)], width));
+    }
     if let stall @ 1000.. = status.statistics.worker_stall_ms {
         let text = format!("A worker has not turned its loop for {}", duration(stall));
         lines.push(line(&[Cell::new(text, BAD)], width));

@@ -14,8 +14,11 @@ const JOBS: usize = 8;
 const END: Duration = Duration::from_secs(1);
 
 pub(crate) enum Job {
-    Keep(Box<Batch>),
+    /// With a number, by which its answer is known.
+    Keep(u64, Box<Batch>),
     ForgetFrom(Second),
+    /// What is there no more is to be written as it is in memory.
+    Restore(Box<History>),
     Describe(Box<Measured>),
 }
 
@@ -23,8 +26,10 @@ pub(crate) enum Said {
     /// What there was, and what was not as it should be.
     Opened(Box<History>, Vec<String>),
     NotOpened(String),
-    Kept,
+    Kept(u64),
     NotKept(String),
+    /// Files were damaged or removed meanwhile.
+    Lost(Vec<String>),
 }
 
 pub(crate) struct Keeper {
@@ -36,7 +41,7 @@ pub(crate) struct Keeper {
 impl Keeper {
     pub(crate) fn start(directory: PathBuf, vantage: &str) -> Self {
         let (jobs, asked) = sync_channel(JOBS);
-        // Bounded by the jobs: each is answered once, and there is one opening.
+        // Bounded by the jobs: each is answered twice at most, and there is one opening.
         let (says, said) = mpsc::unbounded_channel();
         let vantage = vantage.to_owned();
         let not_started = says.clone();
@@ -86,12 +91,20 @@ fn keep(directory: &Path, vantage: &str, jobs: &Receiver<Job>, says: &mpsc::Unbo
         }
     };
     for job in jobs {
+        let troubles = ledger.troubles();
+        if !troubles.is_empty() && says.send(Said::Lost(troubles)).is_err() {
+            break;
+        }
         let said = match job {
-            Job::Keep(batch) => match ledger.write(&batch) {
-                Ok(()) => Said::Kept,
+            Job::Keep(number, batch) => match ledger.write(&batch) {
+                Ok(()) => Said::Kept(number),
                 Err(error) => Said::NotKept(format!("{}: {error}", directory.display())),
             },
             Job::ForgetFrom(second) => match ledger.forget_from(second) {
+                Ok(()) => continue,
+                Err(error) => Said::NotKept(format!("{}: {error}", directory.display())),
+            },
+            Job::Restore(history) => match ledger.restore(&history) {
                 Ok(()) => continue,
                 Err(error) => Said::NotKept(format!("{}: {error}", directory.display())),
             },
