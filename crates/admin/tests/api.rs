@@ -149,6 +149,7 @@ fn sample() -> Status {
                 client_gone: 1,
                 good: 1005,
                 bad: 4,
+                waiting: 0,
                 bytes_in: 10,
                 bytes_out: 20,
             }],
@@ -187,12 +188,12 @@ fn sample() -> Status {
                 MeasuredWindow {
                     window: "30d".to_owned(),
                     by_time: Some(0.99995),
-                    by_requests: Some(0.9999),
+                    by_request: Some(0.9999),
                     ..MeasuredWindow::default()
                 },
             ],
             budget_left_by_time: Some(0.5),
-            budget_left_by_requests: None,
+            budget_left_by_request: None,
             up: 50,
             down: 3,
             unknown: 7,
@@ -445,7 +446,7 @@ async fn metrics_are_well_formed_and_count() {
         ("nines_objective", 0.9999),
         ("nines_measurements_kept", 0.0),
         (
-            r#"nines_availability_ratio{kind="listener",subject="front/http-80",window="30d",by="requests"}"#,
+            r#"nines_availability_ratio{kind="listener",subject="front/http-80",window="30d",by="request"}"#,
             0.9999,
         ),
         (r#"nines_burn_rate{kind="listener",subject="front/http-80",window="5m",by="time"}"#, 14.5),

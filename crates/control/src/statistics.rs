@@ -60,6 +60,9 @@ pub struct ListenerStatistics {
     pub good: u64,
     #[serde(default)]
     pub bad: u64,
+    /// Seconds that the oldest request has been waiting for its reply to begin; 63 at most.
+    #[serde(default)]
+    pub waiting: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
 }
@@ -149,6 +152,9 @@ pub struct PoolStatistics {
     pub good: u64,
     #[serde(default)]
     pub bad: u64,
+    /// Seconds that the oldest request has been waiting for its reply to begin; 63 at most.
+    #[serde(default)]
+    pub waiting: u64,
     /// Time to the reply's first byte.
     pub latency: Latency,
 }

@@ -55,7 +55,7 @@ pub struct MeasuredStatus {
     pub windows: Vec<MeasuredWindow>,
     /// What is left of the objective's budget over 30 days, as a share; below 0 it is overspent.
     pub budget_left_by_time: Option<f64>,
-    pub budget_left_by_requests: Option<f64>,
+    pub budget_left_by_request: Option<f64>,
     /// Seconds since the daemon started.
     pub up: u64,
     pub down: u64,
@@ -71,10 +71,10 @@ pub struct MeasuredWindow {
     pub window: String,
     /// Shares, of the seconds of which something is known and of the requests.
     pub by_time: Option<f64>,
-    pub by_requests: Option<f64>,
+    pub by_request: Option<f64>,
     /// How many times as fast as allowed the budget was spent.
     pub burn_by_time: Option<f64>,
-    pub burn_by_requests: Option<f64>,
+    pub burn_by_request: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

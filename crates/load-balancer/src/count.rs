@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nines_control::statistics::{
     Count, Latency, ListenerStatistics, MemberStatistics, PoolStatistics, Refused, Statistics,
 };
 use nines_control::traffic::Failure;
+
+use crate::waits::Waits;
 
 #[derive(Debug, Default)]
 pub(crate) struct Histogram {
@@ -40,6 +42,7 @@ pub(crate) struct ListenerCounts {
     pub(crate) client_gone: Count,
     pub(crate) good: Count,
     pub(crate) bad: Count,
+    pub(crate) waits: Waits,
     pub(crate) bytes_in: Count,
     pub(crate) bytes_out: Count,
 }
@@ -54,6 +57,7 @@ pub(crate) struct PoolCounts {
     pub(crate) budget_empty: Count,
     pub(crate) good: Count,
     pub(crate) bad: Count,
+    pub(crate) waits: Waits,
     pub(crate) latency: Histogram,
 }
 
@@ -141,6 +145,7 @@ impl Counts {
 fn sum_listener(names: &Names, name: &str) -> ListenerStatistics {
     let mut sum = ListenerStatistics { name: name.to_owned(), ..Default::default() };
     let mut refused = [0; Refused::ALL.len()];
+    let now = Instant::now();
     for counts in names.listeners.each(name) {
         sum.connections += counts.connections.get();
         sum.accepted += counts.accepted.get();
@@ -149,6 +154,7 @@ fn sum_listener(names: &Names, name: &str) -> ListenerStatistics {
         sum.client_gone += counts.client_gone.get();
         sum.good += counts.good.get();
         sum.bad += counts.bad.get();
+        sum.waiting = sum.waiting.max(counts.waits.oldest(now));
         sum.bytes_in += counts.bytes_in.get();
         sum.bytes_out += counts.bytes_out.get();
     }
@@ -158,6 +164,7 @@ fn sum_listener(names: &Names, name: &str) -> ListenerStatistics {
 
 fn sum_pool(names: &Names, pool: &nines_system::Pool) -> PoolStatistics {
     let mut sum = PoolStatistics { name: pool.name.clone(), ..Default::default() };
+    let now = Instant::now();
     for counts in names.pools.each(&pool.name) {
         sum.queued += counts.queued.get();
         sum.retries += counts.retries.get();
@@ -166,6 +173,7 @@ fn sum_pool(names: &Names, pool: &nines_system::Pool) -> PoolStatistics {
         sum.budget_empty += counts.budget_empty.get();
         sum.good += counts.good.get();
         sum.bad += counts.bad.get();
+        sum.waiting = sum.waiting.max(counts.waits.oldest(now));
         counts.latency.add_to(&mut sum.latency);
     }
     sum.members = pool.members.iter().map(|member| sum_member(names, &pool.name, &member.name)).collect();

@@ -42,6 +42,7 @@ mod tcp;
 mod timer;
 mod upstream;
 mod vitality;
+mod waits;
 mod window;
 mod worker;
 

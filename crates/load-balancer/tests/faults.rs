@@ -526,3 +526,41 @@ fn a_client_that_stops_reading_loses_its_place_in_its_own_time() {
         statistics.pools[0].members[0].in_flight == 0 && statistics.listeners[0].client_gone == 1
     });
 }
+
+#[test]
+fn requests_that_nobody_answers_are_seen_to_wait_until_they_end() {
+    let plane = Plane::start(&[frozen()], "", "timeouts = { first_byte = \"2500ms\", request = \"2500ms\" }");
+    let waiting = || {
+        let all = plane.statistics();
+        (all.listeners[0].waiting.min(all.pools[0].waiting), all.listeners[0].bad)
+    };
+    for request in [GET, POST] {
+        let before = waiting().1;
+        let mut client = plane.connect();
+        client.send(request);
+        eventually("it waits, and counts as nothing", || waiting() == (1, before));
+        assert_eq!(status(&client.reply().0), 504);
+        eventually("it has ended", || waiting() == (0, before + 1));
+    }
+}
+
+#[test]
+fn a_client_that_had_enough_of_waiting_counts_against_us() {
+    let slow = |wait: u64| {
+        server_that(move |_| {
+            std::thread::sleep(Duration::from_millis(wait));
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi".to_vec()
+        })
+    };
+    for (wait, bad) in [(200, 0), (1300, 1)] {
+        let plane = Plane::start(&[slow(wait)], "", "");
+        let mut client = std::net::TcpStream::connect(plane.address).unwrap();
+        std::io::Write::write_all(&mut client, GET.as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        // With a reset, so that what is sent to it fails at once.
+        socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        eventually("it has gone", || plane.statistics().listeners[0].client_gone == 1);
+        eventually("and is counted", || plane.statistics().listeners[0].bad == bad);
+    }
+}

@@ -27,18 +27,18 @@ pub(super) fn families(page: &mut Page<'_>, status: &Status) -> fmt::Result {
         "The share of seconds that were up, of those of which it is known, and of requests that went well",
         windows()
             .filter(|(_, window)| TOLD.contains(&window.window.as_str()))
-            .flat_map(|(one, window)| by(of_window(one, window), [window.by_time, window.by_requests])),
+            .flat_map(|(one, window)| by(of_window(one, window), [window.by_time, window.by_request])),
     )?;
     page.gauge(
         "nines_error_budget_left_ratio",
         "What is left of what the objective allows in thirty days; below 0 it is overspent",
-        all.iter().flat_map(|one| by(of(one), [one.budget_left_by_time, one.budget_left_by_requests])),
+        all.iter().flat_map(|one| by(of(one), [one.budget_left_by_time, one.budget_left_by_request])),
     )?;
     page.gauge(
         "nines_burn_rate",
         "How many times as fast as the objective allows its budget was spent",
         windows().flat_map(|(one, window)| {
-            by(of_window(one, window), [window.burn_by_time, window.burn_by_requests])
+            by(of_window(one, window), [window.burn_by_time, window.burn_by_request])
         }),
     )?;
     page.counter(
@@ -70,5 +70,5 @@ fn of_window<'a>(one: &'a MeasuredStatus, window: &'a MeasuredWindow) -> Labels<
 /// What is not known is not there.
 fn by<'a>(labels: Labels<'a>, [time, requests]: [Option<f64>; 2]) -> impl Iterator<Item = (Labels<'a>, f64)> {
     let one = move |word, value: Option<f64>| Some(([labels.clone(), vec![("by", word)]].concat(), value?));
-    [one("time", time), one("requests", requests)].into_iter().flatten()
+    [one("time", time), one("request", requests)].into_iter().flatten()
 }

@@ -8,6 +8,8 @@ use crate::nines::{AlertSeverity, Availability, BURN_ALERTS, Objective};
 
 /// The windows that are reported: what they are called, and their seconds.
 pub const WINDOWS: [(&str, u64); 4] = [("1h", HOUR), ("1d", DAY), ("30d", 30 * DAY), ("365d", 365 * DAY)];
+/// So few failed requests are bad luck: nobody is told, and no budget is overspent by them alone.
+pub const FEW: u64 = 5;
 /// 95 %, two-sided.
 const Z: f64 = 1.959_964;
 
@@ -45,6 +47,28 @@ impl Totals {
 
     pub fn unknown(&self) -> u64 {
         self.seconds.saturating_sub(self.up + self.down)
+    }
+
+    pub fn known(&self) -> u64 {
+        self.up + self.down
+    }
+
+    /// How many times as fast as allowed the budget was spent in a window of so many seconds, at least: what is unknown may have been
+    /// up. `None`: of no second anything is known.
+    pub fn burn_by_time(&self, objective: &Objective, window: u64) -> Option<f64> {
+        let whole = window.max(self.known()) as f64;
+        (self.known() > 0).then(|| objective.burn_rate(self.down as f64 / whole))
+    }
+
+    /// The same of requests: as if in the time of which nothing is known there had been as many, and all good. `None`: there was none.
+    pub fn burn_by_request(&self, objective: &Objective, window: u64) -> Option<f64> {
+        let all = self.good.saturating_add(self.bad);
+        // Of a minute that has requests and no seconds nothing is known but them.
+        let share = match self.known() {
+            0 => 1.0,
+            known => (known as f64 / window as f64).min(1.0),
+        };
+        (all > 0).then(|| objective.burn_rate(self.bad as f64 / all as f64 * share))
     }
 
     /// `None`: of no second anything is known.
@@ -107,7 +131,8 @@ pub struct Budget {
     pub left_by_time: f64,
     /// The same if all that is unknown was down.
     pub left_at_worst: f64,
-    /// Of the requests that there were, as many may fail as the objective says. `None`: there were none.
+    /// Of the requests that there were, as many may fail as the objective says; in the rest of the window there may be as many in the same
+    /// time. `None`: there were none.
     pub left_by_request: Option<f64>,
 }
 
@@ -115,13 +140,15 @@ impl Budget {
     /// `window`: the objective's, up to now.
     pub fn of(objective: &Objective, window: &Totals) -> Self {
         let left = |down: u64| objective.budget_left(std::time::Duration::from_secs(down));
-        let by_request = window.by_request().map(|by| 1.0 - objective.burn_rate(by.likely.unavailability()));
+        let whole = objective.window.as_secs();
+        let spent = window.burn_by_request(objective, whole);
+        let few = window.bad > 0 && window.bad <= FEW;
         Self {
             seconds: objective.budget().as_secs_f64(),
             down: window.down,
             left_by_time: left(window.down),
             left_at_worst: left(window.down + window.unknown()),
-            left_by_request: by_request,
+            left_by_request: spent.map(|spent| if few { (1.0 - spent).max(0.0) } else { 1.0 - spent }),
         }
     }
 }
@@ -135,9 +162,11 @@ pub struct Burn {
     pub short: u64,
     /// From which rate on somebody is told.
     pub limit: f64,
-    /// The faster of both, by time and by request. `None`: nothing is known.
+    /// The faster of both, by time and by request, at least: what is unknown may have been up. `None`: nothing is known.
     pub over_long: Option<f64>,
     pub over_short: Option<f64>,
+    /// Of both windows at least half is known; before, it is too short to say.
+    pub enough: bool,
     /// Both are over the limit.
     pub told: bool,
 }
@@ -148,23 +177,30 @@ impl Burn {
         BURN_ALERTS
             .iter()
             .map(|alert| {
-                let over = |window: u64| burn(objective, &series.totals(now.saturating_sub(window), now));
                 let (long, short) = (alert.long.as_secs(), alert.short.as_secs());
-                let (over_long, over_short) = (over(long), over(short));
-                let beyond = |rate: Option<f64>| rate.is_some_and(|rate| rate >= alert.rate);
-                let told = beyond(over_long) && beyond(over_short);
-                Self { severity: alert.severity, long, short, limit: alert.rate, over_long, over_short, told }
+                let totals = |window: u64| series.totals(now.saturating_sub(window), now);
+                let (of_long, of_short) = (totals(long), totals(short));
+                let enough = of_long.known() * 2 >= long && of_short.known() * 2 >= short;
+                let (over_long, over_short) =
+                    (burn(objective, &of_long, long), burn(objective, &of_short, short));
+                let beyond = |totals: &Totals, window: u64| {
+                    let by_request = totals.burn_by_request(objective, window);
+                    let by_request = by_request.filter(|_| totals.bad > FEW);
+                    let rates = [totals.burn_by_time(objective, window), by_request];
+                    rates.into_iter().flatten().any(|rate| rate >= alert.rate)
+                };
+                let told = enough && beyond(&of_long, long) && beyond(&of_short, short);
+                let (severity, limit) = (alert.severity, alert.rate);
+                Self { severity, long, short, limit, over_long, over_short, enough, told }
             })
             .collect()
     }
 }
 
 /// The faster of both ways to look at it.
-pub(super) fn burn(objective: &Objective, totals: &Totals) -> Option<f64> {
-    let by_time = totals.by_time().map(|by| by.likely.unavailability());
-    let by_request = totals.by_request().map(|by| by.likely.unavailability());
-    let lost = by_time.into_iter().chain(by_request).reduce(f64::max)?;
-    Some(objective.burn_rate(lost))
+fn burn(objective: &Objective, totals: &Totals, window: u64) -> Option<f64> {
+    let both = [totals.burn_by_time(objective, window), totals.burn_by_request(objective, window)];
+    both.into_iter().flatten().reduce(f64::max)
 }
 
 /// `5 min`, `1 h`, `30 d`.

@@ -20,7 +20,7 @@ mod watch;
 mod worst;
 
 pub use axis::{Axis, Step, Tick};
-pub use figures::{Budget, Burn, ByRequest, ByTime, Totals, WINDOWS, in_words};
+pub use figures::{Budget, Burn, ByRequest, ByTime, FEW, Totals, WINDOWS, in_words};
 pub use history::{History, Limits, Noted};
 pub use merge::{Seen, merge, service};
 pub use minute::Minute;

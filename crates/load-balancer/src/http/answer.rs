@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nines_control::statistics::Refused;
 use nines_control::traffic::Failure;
@@ -27,7 +27,11 @@ use crate::relay::{Moved, Relay};
 use crate::socket::send_all;
 use crate::timer::Elapsed;
 use crate::upstream::Connection;
+use crate::waits::Waiting;
 use crate::window::Window;
+
+/// A client that leaves sooner has changed its mind.
+const PATIENT: Duration = Duration::from_secs(1);
 
 /// What becomes of a client's connection after a request.
 pub(super) enum Next {
@@ -95,7 +99,9 @@ impl<'a> Exchange<'a> {
         };
         self.front.counts.bytes_in.add(self.seen.bytes_in.get());
         self.front.counts.bytes_out.add(self.seen.bytes_out.get());
-        if let Some(good) = went_well(end.word, self.seen.status.get()) {
+        if let Some(good) =
+            went_well(end.word, self.seen.status.get()).or_else(|| self.left_waiting(end.word))
+        {
             self.front.count_outcome(pool.map(|pool| &**pool), good);
         }
         if let Some(entry) = entry {
@@ -227,6 +233,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<End, Failed> {
         let preface =
             proxy::preface(request.pool.plan().send_proxy, self.client.address, &self.client.stream);
+        let waiting = complete.then(|| self.waiting(request));
         let admitted = forward::admit(self.kit, request.pool, request.key, self.received).await?;
         let outgoing = Outgoing {
             pool: request.pool,
@@ -247,6 +254,7 @@ impl<'a> Exchange<'a> {
         out.clear();
         let answered = if complete {
             let reply = forward::reply(self.kit, &outgoing, admitted.seat, tries).await;
+            drop(waiting);
             let reply = reply.map_err(nobody_answered)?;
             self.seen.bytes_in.set(bytes.len() as u64);
             self.pass_on(request, reply, out).await?
@@ -263,6 +271,12 @@ impl<'a> Exchange<'a> {
         Ok(self.finish(request, answered, window))
     }
 
+    /// The client has said everything, and waits for a reply.
+    pub(super) fn waiting<'r>(&'r self, request: &'r Request<'_>) -> Waiting<'r> {
+        let since = if request.framing == Framing::None { self.received } else { Instant::now() };
+        Waiting::since(since, &self.front.counts.waits, &request.pool.counts.waits)
+    }
+
     /// The reply to a request that has been sent whole.
     async fn pass_on(
         &self,
@@ -271,7 +285,8 @@ impl<'a> Exchange<'a> {
         out: &mut Vec<u8>,
     ) -> Result<Answered, Failed> {
         let Reply { connection, mut incoming } = reply;
-        match self.delivery(request, &connection).reply(&mut incoming, out).await {
+        let sent = self.delivery(request, &connection).reply(&mut incoming, out).await;
+        match sent {
             Ok(sent) => Ok(Answered { connection, incoming, sent, whole: true }),
             Err(halt) => Err(halted(&connection, halt)),
         }
@@ -293,7 +308,8 @@ impl<'a> Exchange<'a> {
             moved: &self.seen.bytes_in,
         };
         connection.seat.member.counts.tries.add(1);
-        match self.delivery(request, &connection).stream(&body, bytes, window, out).await {
+        let streamed = self.delivery(request, &connection).stream(&body, bytes, window, out).await;
+        match streamed {
             Ok(Streamed { sent, incoming, whole }) => Ok(Answered { connection, incoming, sent, whole }),
             Err(halt) => Err(halted(&connection, halt)),
         }
@@ -380,6 +396,12 @@ impl<'a> Exchange<'a> {
             _ => Next::Close,
         };
         End { next, word: cause.word() }
+    }
+
+    /// A client that left before it had a byte of its reply, for which it had waited for a while: not its own doing.
+    fn left_waiting(&self, ended: &str) -> Option<bool> {
+        let for_us = ended == "client-gone" && self.seen.status.get() != 0 && self.seen.bytes_out.get() == 0;
+        (for_us && self.received.elapsed() > PATIENT).then_some(false)
     }
 
     fn log(&self, entry: &Entry, pool: Option<&Rc<Pool>>, ended: &'static str) {

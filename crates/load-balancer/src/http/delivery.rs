@@ -17,6 +17,7 @@ use crate::http1::{Downstream, Version};
 use crate::pool::Member;
 use crate::socket::{is_writable, send_all};
 use crate::timer::{Elapsed, FAR};
+use crate::waits::Waiting;
 
 pub(super) struct Delivery<'a> {
     pub(super) exchange: &'a Exchange<'a>,
@@ -30,6 +31,8 @@ pub(super) struct Delivery<'a> {
     answered: Cell<Answered>,
     /// Bytes that go out before what the client may hold back.
     lead: Cell<u64>,
+    /// While a request that was streamed is through and its reply has not begun.
+    waiting: Cell<Option<Waiting<'a>>>,
     stall: Stall,
 }
 
@@ -133,6 +136,7 @@ impl<'a> Delivery<'a> {
             uploaded: Cell::new(true),
             answered: Cell::new(Answered::Nothing),
             lead: Cell::new(0),
+            waiting: Cell::new(None),
             stall: Stall::default(),
         }
     }
@@ -174,7 +178,10 @@ impl<'a> Delivery<'a> {
                 }
                 self.stage.set(match self.answered.get() {
                     Answered::Head => Stage::Body,
-                    _ => Stage::Head { since: Instant::now() },
+                    _ => {
+                        self.waiting.set(Some(self.exchange.waiting(self.request)));
+                        Stage::Head { since: Instant::now() }
+                    }
                 });
             }
             download.as_mut().poll(cx)
@@ -222,6 +229,7 @@ impl<'a> Delivery<'a> {
         let keep_alive = self.request.keep_alive && self.uploaded.get();
         let to = Downstream { version: *version, keep_alive };
         self.answered.set(Answered::Head);
+        self.waiting.set(None);
         if self.stage.get() != Stage::Request {
             self.stage.set(Stage::Body);
         }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nines_availability::measurement::{
-    Axis, HOUR, History, Limits, MINUTE, Measured, Noted, Second, State, Step, Subject, Totals, Watch,
+    Axis, FEW, HOUR, History, Limits, MINUTE, Measured, Noted, Second, State, Step, Subject, Totals, Watch,
     in_words,
 };
 use nines_availability::nines::{Availability, Objective};
@@ -475,14 +475,15 @@ impl Measure {
         let window = |(window, seconds): (&str, u64)| {
             let of = totals(seconds);
             let by_time = of.by_time().map(|by| by.likely);
-            let by_requests = of.by_request().map(|by| by.likely);
-            let burn = |of: Availability| objective.burn_rate(of.unavailability());
+            let by_request = of.by_request().map(|by| by.likely);
             MeasuredWindow {
                 window: window.to_owned(),
                 by_time: by_time.map(Availability::fraction),
-                by_requests: by_requests.map(Availability::fraction),
-                burn_by_time: by_time.map(burn),
-                burn_by_requests: by_requests.map(burn),
+                by_request: by_request.map(Availability::fraction),
+                burn_by_time: of.burn_by_time(objective, seconds),
+                burn_by_request: of
+                    .burn_by_request(objective, seconds)
+                    .filter(|_| of.bad == 0 || of.bad > FEW),
             }
         };
         let month = totals(OBJECTIVE_WINDOW.as_secs());
@@ -492,7 +493,7 @@ impl Measure {
             name: subject.name.clone(),
             windows: WINDOWS.into_iter().map(window).collect(),
             budget_left_by_time: month.by_time().map(|_| budget.left_by_time),
-            budget_left_by_requests: budget.left_by_request,
+            budget_left_by_request: budget.left_by_request,
             up: since.up,
             down: since.down,
             unknown: since.unknown(),

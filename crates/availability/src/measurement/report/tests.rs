@@ -62,10 +62,12 @@ fn figures_and_their_bounds_add_up() {
     let budget = &subject.budget;
     assert!((budget.left_by_time - (1.0 - 30.0 / 2592.0)).abs() < 1e-9);
     assert!((budget.left_at_worst - (1.0 - 90.0 / 2592.0)).abs() < 1e-9);
-    assert!((budget.left_by_request.unwrap() - (1.0 - 30.0 / 7050.0 / 0.001)).abs() < 1e-9);
+    assert!(
+        (budget.left_by_request.unwrap() - (1.0 - 30.0 / 7050.0 / 0.001 * 3540.0 / 2_592_000.0)).abs() < 1e-9
+    );
     // Over the hour faster than 6 times, not 14.4; over the latest five minutes not at all.
     let burn = &subject.burn[0];
-    assert!((burn.over_long.unwrap() - 30.0 / 3540.0 / 0.001).abs() < 1e-9);
+    assert!((burn.over_long.unwrap() - 30.0 / 3600.0 / 0.001).abs() < 1e-9);
     assert_eq!((burn.over_short, burn.told), (Some(0.0), false));
     let worst: Vec<Option<u64>> =
         subject.worst.iter().map(|of| of.by_time.map(|(_, totals)| totals.down)).collect();
@@ -91,6 +93,48 @@ fn both_windows_must_burn_before_somebody_is_told() {
     assert!(!told(now(HOUR - 3))[0]);
     let over = measured("lb1", HOUR, |offset| if offset < 70 { State::Down } else { State::Up });
     assert!(!told(over)[0], "it is over");
+}
+
+#[test]
+fn a_daemon_that_has_only_begun_does_not_cry() {
+    let report = |of: Measured| Report::of(&[of], 0, &usual_windows(), None).unwrap().subjects.remove(0);
+    // 45 s, a third of them down.
+    let young = report(measured("lb1", 45, |offset| if offset < 15 { State::Down } else { State::Up }));
+    for burn in &young.burn {
+        assert!(!burn.told && !burn.enough, "{burn:?}");
+        // Fifteen seconds of the window, at least; by request no more than that.
+        assert!((burn.over_long.unwrap() - 15.0 / burn.long as f64 / 0.001).abs() < 1e-9, "{burn:?}");
+    }
+    assert!(young.budget.left_by_time > 0.99 && young.budget.left_by_request.unwrap() > 0.99);
+    // Half of a window is enough to say that it burns; of three days that is a day and a half.
+    let grown =
+        report(measured("lb1", HOUR / 2, |offset| if offset > 1500 { State::Down } else { State::Up }));
+    let told: Vec<(bool, bool)> = grown.burn.iter().map(|burn| (burn.enough, burn.told)).collect();
+    assert_eq!(told, [(true, true), (false, false), (false, false), (false, false)]);
+}
+
+#[test]
+fn a_few_failed_requests_are_no_alarm_and_overspend_nothing() {
+    let of = |bad: u64| {
+        let mut series = Series::default();
+        for second in 0..31 * DAY {
+            series.record(second, State::Up);
+        }
+        // At night there is hardly anybody else.
+        series.count(31 * DAY - 100, 1, bad);
+        series
+    };
+    let objective = Objective {
+        target: Availability::from_fraction(0.999),
+        window: Duration::from_secs(OBJECTIVE_WINDOW),
+    };
+    let now = 31 * DAY;
+    for (bad, alarm) in [(1, false), (5, false), (6, true)] {
+        let series = of(bad);
+        let told = Burn::of(&objective, &series, now).iter().any(|burn| burn.told);
+        let budget = Budget::of(&objective, &series.totals(now - OBJECTIVE_WINDOW, now));
+        assert_eq!((told, budget.left_by_request.unwrap() < 0.0), (alarm, alarm), "{bad}");
+    }
 }
 
 #[test]

@@ -162,11 +162,11 @@ fn budget(of: &SubjectReport, out: &mut Vec<String>) {
         .filter_map(|burn| {
             let (long, short) = (burn.over_long?, burn.over_short?);
             let told = if burn.told { "!" } else { "" };
-            Some(format!(
-                "{long:.1}{told} over {}, {short:.1} over {}",
-                seconds(burn.long),
-                seconds(burn.short)
-            ))
+            let (over_long, over_short) = (seconds(burn.long), seconds(burn.short));
+            Some(match burn.enough {
+                true => format!("{long:.1}{told} over {over_long}, {short:.1} over {over_short}"),
+                false => format!("at least {long:.1} over {over_long} (too short to say)"),
+            })
         })
         .collect();
     let told = of.burn.iter().any(|burn| burn.told);

@@ -34,6 +34,7 @@ impl Sight<'_> {
                 able: listener.open && listener.pools.iter().all(|pool| self.serves(pool)),
                 good: counted.map_or(0, |one| one.good),
                 bad: counted.map_or(0, |one| one.bad),
+                waiting: counted.map_or(0, |one| one.waiting),
             };
             looks.insert(Subject::new(Kind::Listener, &listener.name), look);
         }
@@ -45,6 +46,7 @@ impl Sight<'_> {
                 able: self.serves(&pool.name),
                 good: counted.map_or(0, |one| one.good),
                 bad: counted.map_or(0, |one| one.bad),
+                waiting: counted.map_or(0, |one| one.waiting),
             };
             looks.insert(Subject::new(Kind::Pool, &pool.name), look);
         }
@@ -86,6 +88,7 @@ impl Sight<'_> {
             able: of.serves,
             good: of.gate.accepted,
             bad: of.gate.cut + of.gate.unconfirmed + unreachable,
+            waiting: 0,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use maud::html;
 use nines_availability::measurement::{
-    ByRequest, ByTime, DAY, HOUR, MINUTE, OBJECTIVE_WINDOW, Report, Second, Series, Slots, SubjectReport,
-    Totals, WindowReport,
+    Burn, ByRequest, ByTime, DAY, HOUR, MINUTE, OBJECTIVE_WINDOW, Report, Second, Series, Slots,
+    SubjectReport, Totals, WindowReport,
 };
 use nines_availability::nines::{AlertSeverity, Availability};
 use nines_page::{
@@ -258,6 +258,9 @@ fn burn_down(of: &SubjectReport, series: &Series, objective: Availability, now: 
     let slots = series.slots(since, now, HOUR, 721);
     let all: u64 =
         slots.totals.iter().map(|slot| slot.good.saturating_add(slot.bad)).fold(0, u64::saturating_add);
+    let known: u64 = slots.totals.iter().map(Totals::known).sum();
+    // In the rest of the thirty days there may be as many in the same time.
+    let of_month = all as f64 * (OBJECTIVE_WINDOW as f64 / known.max(1) as f64).max(1.0);
     let (mut down, mut unknown, mut bad) = (0, 0, 0u64);
     let (mut by_time, mut at_worst, mut by_request) = (Vec::new(), Vec::new(), Vec::new());
     for slot in &slots.totals {
@@ -266,7 +269,7 @@ fn burn_down(of: &SubjectReport, series: &Series, objective: Availability, now: 
         bad = bad.saturating_add(slot.bad);
         by_time.push(left_of(down, OBJECTIVE_WINDOW as f64, objective));
         at_worst.push(left_of(down + unknown, OBJECTIVE_WINDOW as f64, objective));
-        by_request.push(left_of(bad, all as f64, objective));
+        by_request.push(left_of(bad, of_month, objective));
     }
     let lowest = by_time.iter().chain(&by_request).chain(&at_worst).copied().fold(0.0, f64::min);
     // What is spent twice is as bad as it can be drawn.
@@ -351,23 +354,25 @@ fn burn(of: &SubjectReport) -> Markup {
         Column::text("Then"),
         Column::text("Now"),
     ];
-    let rate = |rate: Option<f64>, limit: f64| match rate {
-        Some(rate) => {
-            Cell::text(format!("{rate:.1}")).tone(if rate >= limit { Tone::Bad } else { Tone::Plain })
+    let rate = |rate: Option<f64>, burn: &Burn| match rate {
+        Some(rate) if burn.enough => {
+            Cell::text(format!("{rate:.1}")).tone(if rate >= burn.limit { Tone::Bad } else { Tone::Plain })
         }
+        Some(rate) => Cell::text(format!("at least {rate:.1}")).tone(Tone::Unsure),
         None => Cell::text("unknown").tone(Tone::Unsure),
     };
     let rows = of.burn.iter().map(|burn| {
         let now = match (burn.told, burn.over_long.and(burn.over_short)) {
             (true, _) => badge(Tone::Bad, "too fast"),
+            (false, Some(_)) if !burn.enough => badge(Tone::Unsure, "too short to say"),
             (false, Some(_)) => badge(Tone::Good, "no"),
             (false, None) => badge(Tone::Unsure, "unknown"),
         };
         vec![
             Cell::text(seconds(burn.long)),
-            rate(burn.over_long, burn.limit),
+            rate(burn.over_long, burn),
             Cell::text(seconds(burn.short)),
-            rate(burn.over_short, burn.limit),
+            rate(burn.over_short, burn),
             Cell::text(format!("{:.1}", burn.limit)),
             Cell::text(match burn.severity {
                 AlertSeverity::Page => "somebody is woken",

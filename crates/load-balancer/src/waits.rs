@@ -1,0 +1,79 @@
+//! How long the oldest request has been waiting for its reply to begin: where nothing ends, nothing is counted, and a member that
+//! takes everything and answers nothing would look like one that nobody asks.
+//!
+//! A count for each second in which a wait began. Who begins a wait writes one of them and takes it back when it ends; who reads looks
+//! for the oldest that is not empty. As all counters, each has one writer, its worker.
+
+use std::time::Instant;
+
+use nines_control::statistics::Count;
+
+/// Seconds that can be told apart. An older wait looks like a younger one, which measuring knows.
+const SECONDS: u64 = 64;
+
+#[derive(Debug)]
+pub(crate) struct Waits {
+    started: Instant,
+    began: [Count; SECONDS as usize],
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self { started: Instant::now(), began: std::array::from_fn(|_| Count::default()) }
+    }
+}
+
+impl Waits {
+    fn slot(&self, since: Instant) -> &Count {
+        let second = since.saturating_duration_since(self.started).as_secs();
+        &self.began[(second % SECONDS) as usize]
+    }
+
+    /// Whole seconds.
+    pub(crate) fn oldest(&self, now: Instant) -> u64 {
+        let second = now.saturating_duration_since(self.started).as_secs();
+        let waits = |ago: &u64| self.began[((second + SECONDS - ago) % SECONDS) as usize].get() > 0;
+        (0..SECONDS).rev().find(waits).unwrap_or(0)
+    }
+}
+
+/// Somebody waits, on a listener and on a pool, until this is dropped.
+pub(crate) struct Waiting<'a>([&'a Count; 2]);
+
+impl<'a> Waiting<'a> {
+    pub(crate) fn since(since: Instant, listener: &'a Waits, pool: &'a Waits) -> Self {
+        let counts = [listener.slot(since), pool.slot(since)];
+        counts.iter().for_each(|count| count.add(1));
+        Self(counts)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|count| count.sub(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_oldest_is_told_until_it_ends() {
+        let (listener, pool) = (Waits::default(), Waits::default());
+        let at = |second: u64| listener.started + Duration::from_millis(second * 1000 + 1);
+        assert_eq!(listener.oldest(at(100)), 0);
+        let first = Waiting::since(at(100), &listener, &pool);
+        let second = Waiting::since(at(103), &listener, &pool);
+        let others: Vec<Waiting<'_>> = (0..9).map(|_| Waiting::since(at(104), &listener, &pool)).collect();
+        assert_eq!((listener.oldest(at(107)), listener.oldest(at(163))), (7, 63));
+        drop(first);
+        assert_eq!(listener.oldest(at(107)), 4);
+        drop(second);
+        assert_eq!(listener.oldest(at(107)), 3);
+        drop(others);
+        assert_eq!((listener.oldest(at(107)), pool.oldest(at(107))), (0, 0));
+    }
+}
