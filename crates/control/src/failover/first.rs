@@ -112,7 +112,7 @@ impl Failover {
     fn lack_rule(&mut self, why: &str, data: bool) {
         let since = *self.lacking.get_or_insert(self.now);
         let how = if data {
-            ": it was emptied, or it is another store (nines adopt, on the host whose data are to be kept, begins with them)"
+            ": it was emptied, or it is another store (bring back the right one, or a snapshot of it; nothing is begun anew over data)"
         } else {
             ""
         };

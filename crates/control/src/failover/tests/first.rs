@@ -103,7 +103,7 @@ fn data_without_a_rule_are_never_begun_anew() {
     scene.pass(2 * LEASE);
     assert!(scene.effect().is_none());
     let why = scene.says(Kind::Refused);
-    assert!(why.starts_with("b may have data") && why.contains("nines adopt"), "{why}");
+    assert!(why.starts_with("b may have data") && why.contains("snapshot"), "{why}");
     // And who has them.
     let mut scene = begins("b", Report { source: None, ..standby(4, 100) });
     let said = Value::Pledge(Pledge { term: 4, position: None, fit: false });
