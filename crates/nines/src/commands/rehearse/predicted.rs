@@ -54,7 +54,7 @@ impl Predictor {
             }
             None => Asked::Pools { pools: self.pools(case, &hosts), repeatable: repeatable(case) },
         };
-        self.forecast_of(case, hosts, asked)
+        self.forecast_of(case, hosts, &asked)
     }
 
     /// The same for those who ask where others write.
@@ -63,7 +63,7 @@ impl Predictor {
         let hosts = self.positions(hosts)?;
         let mut pools = self.pools(case, &hosts);
         pools.retain(|&pool| self.service.pools[pool].reaches.is_none());
-        self.forecast_of(case, hosts, Asked::Pools { pools, repeatable: repeatable(case) })
+        self.forecast_of(case, hosts, &Asked::Pools { pools, repeatable: repeatable(case) })
     }
 
     fn positions(&self, hosts: &[String]) -> Option<Vec<usize>> {
@@ -71,7 +71,7 @@ impl Predictor {
         hosts.iter().map(at).collect()
     }
 
-    fn forecast_of(&self, case: &Case, hosts: Vec<usize>, asked: Asked) -> Option<Forecast> {
+    fn forecast_of(&self, case: &Case, hosts: Vec<usize>, asked: &Asked) -> Option<Forecast> {
         let harm = harm(case.fault)?;
         let of_member = matches!(case.fault, Fault::KillMember | Fault::FreezeMember);
         if of_member && self.service.entries.iter().any(|of| of.hosts.iter().any(|host| hosts.contains(host)))

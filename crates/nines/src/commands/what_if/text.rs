@@ -49,12 +49,15 @@ fn verdict(of: &WhatIf) -> (String, Style) {
         return ("something is lost until it is repaired".to_owned(), BAD);
     }
     match of.ways.first().map(|way| (way.loss, way.at_most_seconds)) {
-        None | Some(("nothing", _)) => match of.consequences.first().map(|row| row.gap) {
-            Some(waits) if waits > 0.0 => {
-                (format!("clients lose nothing that may be repeated, and wait for up to {waits:.2} s"), GOOD)
+        None | Some(("nothing", _)) => {
+            match of.consequences.first().filter(|_| of.is_place).map(|row| row.gap) {
+                Some(waits) if waits > 0.0 => (
+                    format!("clients lose nothing that may be repeated, and wait for up to {waits:.2} s"),
+                    GOOD,
+                ),
+                _ => ("clients lose nothing".to_owned(), GOOD),
             }
-            _ => ("clients lose nothing".to_owned(), GOOD),
-        },
+        }
         Some(("some", Some(seconds))) => {
             (format!("some of what is asked fails for up to {seconds:.2} s"), UNSURE)
         }
@@ -188,8 +191,14 @@ fn analysed(answers: &Answers, width: Option<usize>, out: &mut Vec<String>) {
     }
     if let Some(account) = &of.account {
         out.push(format!(
-            "  {:.2} minutes a year would go if it never failed, {:.1} % of all: number {} of {}",
+            "  {:.2} minutes a year {}, {:.1} % of all: number {} of {}",
             account.own,
+            // Of a group: whatever else fails with it.
+            if of.is_place {
+                "would go if it never failed"
+            } else {
+                "of downtime in which it is lost or moves"
+            },
             account.share * 100.0,
             account.rank,
             account.of
