@@ -455,4 +455,45 @@ fn what_was_seen_is_kept_and_what_was_not_stays_unknown() {
     let subject = &report["subjects"][0];
     assert_eq!((&subject["kind"], &subject["name"]), (&"url".into(), &url.into()), "{report}");
     assert_eq!(subject["vantages"], serde_json::json!(["home", "office"]));
+
+    // Who sees it from elsewhere does not go on in it.
+    let other = run_probe(&[&url, "--for", "1s", "--vantage", "office", "--ledger", ledger]);
+    let told = String::from_utf8_lossy(&other.stderr);
+    assert!(!other.status.success() && told.contains("has what home saw of 127.0.0.1"), "{told}");
+
+    // A clock that is ahead, and a file of another program.
+    let text = std::fs::read_to_string(&summary).unwrap();
+    let whole: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for (key, value, expected) in [
+        ("now", serde_json::json!(first.now + 86_400), "the clock of office is 23 h ahead"),
+        ("version", 2.into(), "version 2"),
+        ("objective", (-5).into(), "an objective of -5"),
+    ] {
+        let mut wrong = whole.clone();
+        wrong["measured"][0][key] = value;
+        std::fs::write(&summary, wrong.to_string()).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_nines"))
+            .args(["report", "--no-daemon", "--with", ledger, "--with", summary.to_str().unwrap()])
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && told.contains(expected), "{told}");
+    }
+}
+
+#[test]
+fn a_prober_that_is_stopped_keeps_nothing_of_the_time_to_come() {
+    let server = Server::start(Mode::Good);
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = folder.path().join("ledger");
+    let child =
+        probe(&[&server.url(), "--every", "1m", "--ledger", ledger.to_str().unwrap()]).spawn().unwrap();
+    asked_more(&server, 1);
+    std::thread::sleep(Duration::from_millis(1_500));
+    signal(&child, rustix::process::Signal::INT);
+    assert!(child.wait_with_output().unwrap().status.success());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let kept = nines_ledger::read(&ledger, 0).unwrap();
+    let (begin, end) = kept.history.span().unwrap();
+    assert!(end <= now && end - begin < 10, "{begin} to {end}, at {now}");
 }

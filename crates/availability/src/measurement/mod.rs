@@ -7,6 +7,7 @@
 //! What counts as up and down is said in `docs/measurement.md`; [`Watch`] is where it is decided.
 
 mod axis;
+mod check;
 mod figures;
 mod history;
 mod merge;

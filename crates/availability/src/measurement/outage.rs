@@ -95,7 +95,8 @@ pub fn outages<'a>(
         let within = series.totals(outage.from, outage.to);
         (outage.down, outage.unknown) = (within.down, within.unknown());
         let minutes = outage.from / MINUTE..outage.to.div_ceil(MINUTE);
-        outage.failed = series.minutes(minutes).map(|(_, minute)| minute.bad).sum();
+        outage.failed =
+            series.minutes(minutes).fold(0, |sum: u64, (_, minute)| sum.saturating_add(minute.bad));
         outage.began_unseen = series.state(outage.from.saturating_sub(1)) == State::Unknown;
         outage.lasts = outage.to >= to;
         outage.ended_unseen = !outage.lasts && series.state(outage.to) == State::Unknown;

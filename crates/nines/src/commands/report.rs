@@ -104,7 +104,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for path in &args.with {
         all.extend(told(path)?);
     }
-    all.iter().try_for_each(sensible)?;
+    for one in &all {
+        one.check().map_err(|wrong| anyhow::anyhow!("what {} measured {wrong}", one.history.vantage))?;
+    }
     let wall = wall();
     // One that is asked now may be ahead of its clock, and says so.
     let now = if args.no_daemon { wall } else { all.first().map_or(wall, |first| first.now.max(wall)) };
@@ -148,24 +150,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Clocks may differ by so many seconds: an answer takes its time, too.
 const AHEAD: u64 = 5;
-
-/// What comes from elsewhere may say anything.
-fn sensible(one: &Measured) -> anyhow::Result<()> {
-    let of = &one.history.vantage;
-    if one.version != 1 {
-        bail!("what {of} measured is written as version {}, and this program knows 1", one.version);
-    }
-    if !(one.objective > 0.0 && one.objective < 1.0) {
-        bail!("what {of} measured has an objective of {}: it is a share between 0 and 1", one.objective);
-    }
-    if one.now > LAST || one.ahead > LAST {
-        bail!("what {of} measured is of a time that nobody will see");
-    }
-    Ok(())
-}
-
-/// The year 9999.
-const LAST: u64 = 253_402_300_799;
 
 fn wall() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())

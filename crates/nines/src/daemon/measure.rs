@@ -62,6 +62,8 @@ pub(super) struct About {
 pub(super) struct Measure {
     host: String,
     about: About,
+    /// The wall clock, since 1970.
+    wall: fn() -> Duration,
     started: Instant,
     next: Instant,
     history: History,
@@ -128,6 +130,7 @@ impl Measure {
     pub(super) fn start(host: &str, directory: PathBuf, about: About, now: Instant) -> Self {
         Self {
             host: host.to_owned(),
+            wall,
             started: now,
             next: now + OPEN,
             history: History::new(host, Limits::default()),
@@ -206,7 +209,7 @@ impl Measure {
     fn begin(&mut self, now: Instant) -> Option<Told> {
         let monotonic = now.duration_since(self.started);
         let last = self.history.presence().map(|(_, last)| last);
-        let (axis, step) = Axis::start(monotonic, wall(), last);
+        let (axis, step) = Axis::start(monotonic, (self.wall)(), last);
         self.keeping.from = axis.name(monotonic) / MINUTE;
         self.axis = Some(axis);
         self.next = self.after(now);
@@ -237,7 +240,7 @@ impl Measure {
             told.extend(self.begin(now));
             return told;
         };
-        let wall = wall();
+        let wall = (self.wall)();
         let mut tick = axis.tick(monotonic, wall);
         if let Some(step) = tick.step {
             let again = self.doubt.take_if(|doubt| tick.to + HOUR > doubt.last);
@@ -425,7 +428,7 @@ impl Measure {
     /// Everything that was measured in this time up to now; 0: nothing of it, only what it is about.
     pub(super) fn measured(&self, seconds: u64) -> Measured {
         let monotonic = self.started.elapsed();
-        let now = self.axis.as_ref().map_or_else(|| wall().as_secs(), |axis| axis.name(monotonic));
+        let now = self.axis.as_ref().map_or_else(|| (self.wall)().as_secs(), |axis| axis.name(monotonic));
         let history = match seconds {
             0 => History::new(self.host.clone(), Limits::default()),
             _ => self.history.since(now.saturating_sub(seconds)),
@@ -436,7 +439,7 @@ impl Measure {
             objective: self.about.objective,
             objective_text: self.about.objective_text.clone(),
             now,
-            ahead: self.axis.as_ref().map_or(0, |axis| axis.ahead(monotonic, wall())),
+            ahead: self.axis.as_ref().map_or(0, |axis| axis.ahead(monotonic, (self.wall)())),
             kept_in: self.is_kept().then(|| self.directory.display().to_string()),
             problems: self.problems(),
             related: self.about.related.clone(),
@@ -507,3 +510,6 @@ impl Measure {
 fn wall() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,7 +178,7 @@ fn budget(of: &SubjectReport, out: &mut Vec<String>) {
 
 fn worst(of: &Worst) -> Option<String> {
     let requests = |(begin, totals): (Second, Totals)| {
-        let all = totals.good + totals.bad;
+        let all = totals.good.saturating_add(totals.bad);
         format!("{} of {} requests failed from {}", thousands(totals.bad), thousands(all), at(begin))
     };
     let time =
@@ -236,7 +236,7 @@ pub(super) fn share(left: f64) -> String {
 pub(super) fn seconds(of: u64) -> String {
     match of {
         0..60 => format!("{of} s"),
-        _ => duration(of * 1000).replace(" 0 s", "").replace(" 0 min", "").replace(" 0 h", ""),
+        _ => duration(of.saturating_mul(1000)).replace(" 0 s", "").replace(" 0 min", "").replace(" 0 h", ""),
     }
 }
 

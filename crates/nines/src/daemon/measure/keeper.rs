@@ -90,30 +90,19 @@ fn keep(directory: &Path, vantage: &str, jobs: &Receiver<Job>, says: &mpsc::Unbo
             return;
         }
     };
+    let failed = |error: std::io::Error| Said::NotKept(format!("{}: {error}", directory.display()));
     for job in jobs {
-        let troubles = ledger.troubles();
-        if !troubles.is_empty() && says.send(Said::Lost(troubles)).is_err() {
-            break;
-        }
         let said = match job {
-            Job::Keep(number, batch) => match ledger.write(&batch) {
-                Ok(()) => Said::Kept(number),
-                Err(error) => Said::NotKept(format!("{}: {error}", directory.display())),
-            },
-            Job::ForgetFrom(second) => match ledger.forget_from(second) {
-                Ok(()) => continue,
-                Err(error) => Said::NotKept(format!("{}: {error}", directory.display())),
-            },
-            Job::Restore(history) => match ledger.restore(&history) {
-                Ok(()) => continue,
-                Err(error) => Said::NotKept(format!("{}: {error}", directory.display())),
-            },
-            Job::Describe(about) => match ledger.describe(&about) {
-                Ok(()) => continue,
-                Err(error) => Said::NotKept(format!("{}: {error}", directory.display())),
-            },
+            Job::Keep(number, batch) => {
+                Some(ledger.write(&batch).map_or_else(failed, |()| Said::Kept(number)))
+            }
+            Job::ForgetFrom(second) => ledger.forget_from(second).err().map(failed),
+            Job::Restore(history) => ledger.restore(&history).err().map(failed),
+            Job::Describe(about) => ledger.describe(&about).err().map(failed),
         };
-        if says.send(said).is_err() {
+        let troubles = ledger.troubles();
+        let lost = (!troubles.is_empty()).then_some(Said::Lost(troubles));
+        if lost.into_iter().chain(said).any(|said| says.send(said).is_err()) {
             break;
         }
     }

@@ -1,0 +1,155 @@
+//! A clock that is wrong, a disk that is away, a loop that stood still: what is measured nevertheless.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nines_availability::measurement::{DAY, Kind, Look, Minute};
+use nines_ledger::{Ledger, read};
+
+use super::*;
+
+const NOW: Second = 20_782 * DAY + 40_000;
+
+fn about() -> About {
+    About {
+        system: "shop".into(),
+        objective: 0.999,
+        objective_text: "99.9 %".into(),
+        related: BTreeMap::new(),
+    }
+}
+
+fn subject() -> Subject {
+    Subject::new(Kind::Listener, "front/http-80")
+}
+
+/// A ledger with a minute of each of the latest three days.
+fn kept(directory: &std::path::Path) {
+    let mut ledger = Ledger::open(directory, "lb1", Limits::default()).unwrap().ledger;
+    for day in 0..3 {
+        let minutes = vec![(subject(), (NOW - day * DAY) / MINUTE - 10, Minute::all_up(day))];
+        ledger.write(&Batch { minutes, events: Vec::new() }).unwrap();
+    }
+}
+
+async fn begun(directory: &std::path::Path, wall: fn() -> Duration, now: Instant) -> (Measure, Vec<Told>) {
+    let mut measure = Measure::start("lb1", directory.to_owned(), about(), now);
+    measure.wall = wall;
+    let said = measure.said().await;
+    assert!(matches!(said, Said::Opened(..)));
+    let told = measure.hear(said, now);
+    (measure, told)
+}
+
+fn look(measure: &mut Measure, now: Instant) -> Vec<Told> {
+    let look = Look { on_duty: true, able: true, good: 0, bad: 0 };
+    measure.look(&Looks::from([(subject(), look)]), &[], now)
+}
+
+/// Everything that is under way is done.
+async fn settle(measure: &mut Measure, now: Instant) {
+    while measure.keeping.under_way.is_some() {
+        let said = measure.said().await;
+        measure.hear(said, now);
+    }
+}
+
+fn up(directory: &std::path::Path) -> u64 {
+    read(directory, 0).unwrap().history.series(&subject()).unwrap().totals(0, 2 * NOW).up
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_right_after_the_boot_costs_nothing() {
+    static WALL: AtomicU64 = AtomicU64::new(946_684_800);
+    let directory = tempfile::tempdir().unwrap();
+    kept(directory.path());
+    let start = Instant::now();
+    let wall = || Duration::from_secs(WALL.load(Ordering::Relaxed));
+    let (mut measure, told) = begun(directory.path(), wall, start).await;
+    assert!(matches!(&told[..], [Told::Wrong(why)] if why.contains("26 years")), "{told:?}");
+    for second in 1..=6 {
+        WALL.fetch_add(1, Ordering::Relaxed);
+        look(&mut measure, start + Duration::from_secs(second));
+    }
+    assert!(measure.not_kept().is_some() && measure.measured(0).kept_in.is_none());
+    assert!(!measure.measured(0).problems.is_empty());
+    WALL.store(NOW, Ordering::Relaxed);
+    let told = look(&mut measure, start + Duration::from_secs(7));
+    assert!(matches!(&told[..], [Told::Fine(_)]), "{told:?}");
+    assert_eq!((measure.not_kept(), measure.measured(0).problems), (None, Vec::new()));
+    settle(&mut measure, start).await;
+    measure.keep(NOW, start);
+    settle(&mut measure, start).await;
+    assert_eq!(up(directory.path()), 181);
+}
+
+#[tokio::test]
+async fn a_clock_that_stays_where_it_is_is_believed_and_nothing_is_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    kept(directory.path());
+    let start = Instant::now();
+    let wall = || Duration::from_secs(NOW - DAY);
+    let (mut measure, _) = begun(directory.path(), wall, start).await;
+    look(&mut measure, start + Duration::from_secs(1));
+    assert!(measure.not_kept().is_some());
+    let later = start + DOUBT;
+    let told = look(&mut measure, later);
+    assert!(matches!(&told[..], [Told::Wrong(why)] if why.contains("taken for right")), "{told:?}");
+    settle(&mut measure, later).await;
+    measure.keep(NOW - DAY + 600, later);
+    settle(&mut measure, later).await;
+    assert_eq!(measure.not_kept(), None);
+    // Two of the three minutes, and three seconds that were looked at.
+    assert_eq!(up(directory.path()), 123);
+    assert!(directory.path().join("2026-11-25.day.later").exists());
+}
+
+#[tokio::test]
+async fn what_is_removed_while_it_runs_is_written_anew_from_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path().join("measured");
+    kept(&directory);
+    let start = Instant::now();
+    let (mut measure, _) = begun(&directory, || Duration::from_secs(NOW), start).await;
+    look(&mut measure, start);
+    measure.keep(NOW, start);
+    settle(&mut measure, start).await;
+    std::fs::remove_dir_all(&directory).unwrap();
+    for _ in 0..2 {
+        measure.keep(NOW, start);
+        settle(&mut measure, start).await;
+    }
+    assert!(measure.problems()[0].contains("was removed"), "{:?}", measure.problems());
+    assert_eq!((up(&directory), measure.not_kept()), (181, None));
+}
+
+#[tokio::test]
+async fn seconds_in_which_nobody_looked_are_counted_as_unknown() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let (mut measure, _) = begun(directory.path(), || Duration::from_secs(NOW), start).await;
+    // The first look speaks for the second before, in which it began.
+    for second in [1, 2, 9, 10] {
+        look(&mut measure, start + Duration::from_secs(second));
+    }
+    let counted = measure.counted[&subject()];
+    assert_eq!((counted.up, counted.down, counted.unknown()), (5, 0, 6));
+}
+
+#[tokio::test]
+async fn an_older_answer_is_not_taken_for_that_of_the_job_under_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let (mut measure, _) = begun(directory.path(), || Duration::from_secs(NOW), start).await;
+    look(&mut measure, start);
+    measure.keep(NOW, start);
+    let first = measure.keeping.job;
+    // The clock was set back meanwhile: what is under way is no more.
+    measure.keeping.under_way = None;
+    measure.keep(NOW, start);
+    measure.hear(Said::Kept(first), start);
+    assert!(measure.keeping.under_way.is_some());
+    measure.hear(Said::NotKept("a full disk".into()), start);
+    assert!(measure.not_kept().unwrap().contains("a full disk") && measure.measured(0).kept_in.is_none());
+    measure.hear(Said::Kept(first), start);
+    assert_eq!((measure.not_kept(), measure.problems()), (None, Vec::new()));
+}
