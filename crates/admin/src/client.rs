@@ -17,7 +17,7 @@ use crate::api::{DatabaseOrder, DatabaseVerb, Events, Granted, Problem, Touched,
 
 /// For an answer; long polls have their wait besides.
 const TIMEOUT: Duration = Duration::from_secs(5);
-const ANSWER_BYTES: usize = 64 * 1024 * 1024;
+pub(crate) const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -25,6 +25,8 @@ pub enum ClientError {
     Connect(PathBuf, io::Error),
     #[error("the daemon at {} did not answer within {} s", .0.display(), .1.as_secs())]
     Timeout(PathBuf, Duration),
+    #[error("the daemon at {} did not tell all that it measured within {} s: ask for less, as `nines report --window 7d` does", .0.display(), .1.as_secs())]
+    TooLong(PathBuf, Duration),
     #[error("the daemon at {} went away before it answered", .0.display())]
     Gone(PathBuf),
     #[error("the daemon at {} has more to tell than the {} MiB that are taken at once: ask for less, as `nines report --window 30d` does", .0.display(), ANSWER_BYTES >> 20)]
@@ -72,7 +74,11 @@ impl Client {
     /// What was measured in the latest seconds, as whoever measures writes it. Much of it takes a while.
     pub async fn measured<T: DeserializeOwned>(&self, seconds: u64) -> Result<T, ClientError> {
         let path = format!("/measured?seconds={seconds}");
-        self.ask(Method::GET, &path, Bytes::new(), Duration::from_secs(25)).await
+        self.ask(Method::GET, &path, Bytes::new(), Duration::from_secs(25)).await.map_err(|error| match error
+        {
+            ClientError::Timeout(path, patience) => ClientError::TooLong(path, patience),
+            other => other,
+        })
     }
 
     /// Names the members that the wish touched.

@@ -1,7 +1,9 @@
 //! The endpoints, and the loop that serves them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -9,13 +11,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::Listener;
 use axum::{Json, Router};
+use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use nines_control::status::{Phase, Wish};
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::api::{DatabaseOrder, Events, Granted, Problem, Touched, VERSION, WishOrder};
+use crate::client::ANSWER_BYTES;
 use crate::metrics::Format;
 use crate::{Gone, Source, metrics};
 
@@ -38,10 +43,15 @@ pub fn read_only<S: Source>(source: S) -> Router {
 }
 
 fn questions<S: Source>() -> Router<S> {
+    let one = Arc::new(Semaphore::new(1));
+    let measured_one_at_a_time =
+        move |State(source): State<S>, query: Result<Query<MeasuredQuery>, QueryRejection>| {
+            measured(source, one.clone(), query)
+        };
     Router::new()
         .route("/status", get(status::<S>))
         .route("/events", get(events::<S>))
-        .route("/measured", get(measured::<S>))
+        .route("/measured", get(measured_one_at_a_time))
         .route("/metrics", get(metrics::<S>))
         .route("/healthz", get(healthz::<S>))
 }
@@ -141,13 +151,34 @@ struct MeasuredQuery {
     seconds: Option<u64>,
 }
 
+/// One at a time on each listener: it may be large, and is held until it has been sent.
 async fn measured<S: Source>(
-    State(source): State<S>,
+    source: S,
+    one: Arc<Semaphore>,
     query: Result<Query<MeasuredQuery>, QueryRejection>,
-) -> Result<Response, Refusal> {
-    let Query(query) = query?;
-    let body = source.measured(query.seconds.unwrap_or(MEASURED)).await?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+) -> Result<Response, Response> {
+    let Query(query) = query.map_err(|error| Refusal::from(error).into_response())?;
+    let Ok(turn) = one.try_acquire_owned() else {
+        let why = Problem::new("somebody else is being told what was measured: ask again in a few seconds");
+        let busy = Refusal(StatusCode::SERVICE_UNAVAILABLE, why);
+        return Err(([(header::RETRY_AFTER, "5")], busy).into_response());
+    };
+    let body = source.measured(query.seconds.unwrap_or(MEASURED)).await;
+    let body = body.map_err(|gone| Refusal::from(gone).into_response())?;
+    if body.len() > ANSWER_BYTES {
+        let why = format!(
+            "{} MiB were measured in this time, and {} are told at once: ask for less, as `nines report --window 7d` does",
+            body.len() >> 20,
+            ANSWER_BYTES >> 20
+        );
+        return Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, Problem::new(why)).into_response());
+    }
+    // Its turn ends when it has been sent, or its client has gone.
+    let body = Full::new(Bytes::from(body)).map_frame(move |frame| {
+        let _ = &turn;
+        frame
+    });
+    Ok(([(header::CONTENT_TYPE, "application/json")], Body::new(body)).into_response())
 }
 
 async fn metrics<S: Source>(State(source): State<S>, headers: HeaderMap) -> Result<Response, Refusal> {

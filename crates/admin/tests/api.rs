@@ -22,6 +22,10 @@ use nines_control::vrrp::Cause;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
+/// Asked for so many seconds, what was measured takes a while, or is too much.
+const SLOW: u64 = 7;
+const MUCH: u64 = 8;
+
 #[derive(Clone)]
 struct Fake {
     status: Arc<Mutex<Status>>,
@@ -51,6 +55,11 @@ impl Source for Fake {
     }
 
     async fn measured(&self, seconds: u64) -> Result<String, Gone> {
+        match seconds {
+            SLOW => tokio::time::sleep(Duration::from_millis(500)).await,
+            MUCH => return Ok("0".repeat(65 << 20)),
+            _ => {}
+        }
         Ok(format!("{{\"seconds\":{seconds}}}"))
     }
 
@@ -401,6 +410,24 @@ async fn more_than_the_client_takes_is_refused_with_what_to_do() {
     let error = Client::new(&path).measured::<serde_json::Value>(400 * 86_400).await.unwrap_err();
     assert!(error.to_string().contains("--window 30d"), "{error}");
     daemon.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_measured_is_told_to_one_at_a_time_and_never_too_much() {
+    let served = Served::start();
+    let path = served.path();
+    let slow = format!("/measured?seconds={SLOW}");
+    let (one, other) = tokio::join!(get(&path, &slow), get(&path, &slow));
+    let mut codes = [one.0, other.0];
+    codes.sort_unstable();
+    assert_eq!(codes, [200, 503]);
+    let refused = if one.0 == 503 { one } else { other };
+    assert!(refused.1.to_ascii_lowercase().contains("retry-after: 5"), "{}", refused.1);
+    // Then it is the next one's turn.
+    assert_eq!(get(&path, "/measured?seconds=1").await.0, 200);
+    let (code, _, why) = get(&path, &format!("/measured?seconds={MUCH}")).await;
+    assert!(code == 413 && why.contains("--window"), "{code} {why}");
+    assert_eq!(get(&path, "/measured?seconds=1").await.0, 200);
 }
 
 #[tokio::test]

@@ -50,7 +50,10 @@ pub fn wilson(failures: u64, tries: u64, z: f64) -> Interval {
     let scale = 1.0 / (1.0 + z * z / n);
     let middle = scale * (share + z * z / (2.0 * n));
     let half = scale * z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
-    Interval { low: (middle - half).max(0.0), likely: share, high: (middle + half).min(1.0) }
+    // At the ends the difference is what rounding leaves of nothing.
+    let low = if failures == 0 { 0.0 } else { (middle - half).max(0.0) };
+    let high = if failures >= tries { 1.0 } else { (middle + half).min(1.0) };
+    Interval { low, likely: share, high }
 }
 
 /// The largest rate of failures that `tries` without one leave possible, one-sided: about 3/n for 95 %.
@@ -227,7 +230,11 @@ mod tests {
         let bounds = wilson(1, 10, 1.959_964);
         close(bounds.low, 0.0179);
         close(bounds.high, 0.4042);
-        assert_eq!(wilson(0, 10, 1.96).low, 0.0);
+        // Exactly: rounding would leave 1e-16 of it, and that has fourteen nines.
+        for tries in 1..2000 {
+            let (none, all) = (wilson(0, tries, 1.959_964), wilson(tries, tries, 1.959_964));
+            assert_eq!((none.low, all.high), (0.0, 1.0), "{tries}");
+        }
         assert!(wilson(0, 10, 1.96).high > 0.2);
         assert_eq!(wilson(0, 0, 1.96).high, 1.0);
     }

@@ -342,6 +342,32 @@ fn an_outage_has_its_begin_and_end_and_ctrl_c_its_summary() {
 }
 
 #[test]
+fn ctrl_c_does_not_wait_for_answers_that_may_never_come_and_a_second_one_for_nothing() {
+    // It takes connections, and nobody ever reads from them.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let started = || {
+        let child = probe(&[&url, "--every", "100ms", "--timeout", "50s", "--json"]).spawn().unwrap();
+        // It has asked.
+        silent.set_nonblocking(false).unwrap();
+        let asked = silent.accept().unwrap();
+        (child, asked)
+    };
+    let begin = std::time::Instant::now();
+    let (child, _asked) = started();
+    signal(&child, rustix::process::Signal::INT);
+    let seen = json(&child.wait_with_output().unwrap())["targets"][0].clone();
+    assert!(seen["unknown"].as_u64().unwrap() >= 1, "{seen}");
+    assert_eq!((&seen["good"], &seen["failed"]), (&serde_json::json!(0), &serde_json::json!({})), "{seen}");
+    let (child, _asked) = started();
+    signal(&child, rustix::process::Signal::INT);
+    std::thread::sleep(Duration::from_millis(100));
+    signal(&child, rustix::process::Signal::INT);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+    assert!(begin.elapsed() < Duration::from_secs(40), "nothing has waited for the time-out");
+}
+
+#[test]
 fn a_prober_that_stood_still_knows_nothing_of_that_time() {
     let server = Server::start(Mode::Good);
     let child = probe(&[&server.url(), "--every", "100ms", "--timeout", "300ms", "--json"]).spawn().unwrap();

@@ -185,7 +185,9 @@ impl Asker {
             let frame = frame.map_err(|error| of_http(&error))?;
             let data = frame.data_ref().map_or(&[][..], |data| data);
             length += data.len();
-            text.extend_from_slice(&data[..data.len().min(LOOKED_THROUGH - text.len())]);
+            if self.rules.text.is_some() {
+                text.extend_from_slice(&data[..data.len().min(LOOKED_THROUGH - text.len())]);
+            }
             if length > ENOUGH {
                 break;
             }

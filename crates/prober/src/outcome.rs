@@ -47,6 +47,13 @@ pub enum Failure {
     Database,
 }
 
+impl Failure {
+    /// With what was said, if anything was.
+    pub fn with(self, why: &str) -> String {
+        if why.is_empty() { self.to_string() } else { format!("{self}: {why}") }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -3,6 +3,7 @@
 //! It watches itself. Its loop turns many times a second; if it did not, the machine or somebody kept it from running. What should have
 //! been asked meanwhile was not, and what failed meanwhile may have failed for that alone: both are unknown.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use crate::outcome::{Asked, Outcome};
 
 /// The loop turns at least so often.
 const TURN: Duration = Duration::from_millis(50);
+/// After it was stopped, what is under way has so long to end. What has not ended then is unknown.
+const GIVEN_UP: Duration = Duration::from_millis(500);
 /// A turn that took longer than this was a stall.
 const STALL: Duration = Duration::from_millis(250);
 
@@ -55,7 +58,8 @@ impl Itself {
     }
 }
 
-/// Asks all of them, each at its moment, until it is stopped or the time is over; waits for what is still unanswered.
+/// Asks all of them, each at its moment, until the time is over, and waits for what is still unanswered; or until it is stopped, and
+/// waits for it no longer than a moment.
 pub async fn probe(
     askers: Vec<Asker>,
     pace: Pace,
@@ -77,9 +81,12 @@ pub async fn probe(
             + pace.every * target / count
     };
     let mut itself = Itself { turned: started, stalled: None };
-    let mut in_flight: JoinSet<(usize, Instant, Instant, Asked)> = JoinSet::new();
+    let mut in_flight: JoinSet<(u64, Instant, Asked)> = JoinSet::new();
+    // What is under way, by its number: whom it asks, and when it was due.
+    let mut open: BTreeMap<u64, (usize, Instant)> = BTreeMap::new();
     let mut next = 0u64;
     let mut asking = true;
+    let mut stopped: Option<Instant> = None;
     while asking || !in_flight.is_empty() {
         let at = due(next);
         let over = end.filter(|&end| at >= end);
@@ -87,7 +94,11 @@ pub async fn probe(
         tokio::select! {
             biased;
             // An end of the sender is a stop as well.
-            _ = stop.wait_for(|stop| *stop), if asking => { asking = false; }
+            _ = stop.wait_for(|stop| *stop), if stopped.is_none() => {
+                asking = false;
+                stopped = Some(Instant::now() + GIVEN_UP);
+            }
+            () = sleep_until(stopped.unwrap_or(at)), if stopped.is_some() => break,
             () = sleep_until(over.unwrap_or(at)), if asking && over.is_some() => { asking = false; }
             () = sleep_until(at), if asking && over.is_none() => {
                 let now = Instant::now();
@@ -100,14 +111,17 @@ pub async fn probe(
                     tell(Heard::Asked { target, due: at, asked });
                 } else {
                     let asker = Arc::clone(&askers[target]);
-                    in_flight.spawn(async move { (target, at, now, asker.ask(at).await) });
+                    let number = next;
+                    open.insert(number, (target, at));
+                    in_flight.spawn(async move { (number, now, asker.ask(at).await) });
                 }
             }
             Some(ended) = in_flight.join_next() => {
                 let now = Instant::now();
                 itself.turn(now);
                 // A task that died has asked nothing that anybody could know of.
-                let Ok((target, due, sent, mut asked)) = ended else { continue };
+                let Ok((number, sent, mut asked)) = ended else { continue };
+                let Some((target, due)) = open.remove(&number) else { continue };
                 if let Some(stall) = itself.stalled_in(sent, now).filter(|_| matches!(asked.outcome, Outcome::Failed(..))) {
                     asked.outcome = Outcome::Unknown(format!("the prober stood still for {} ms", stall.as_millis()));
                 }
@@ -116,6 +130,12 @@ pub async fn probe(
             () = sleep_until(itself.turned + TURN) => itself.turn(Instant::now()),
         }
         tell(Heard::Turn { now: itself.turned });
+    }
+    let now = Instant::now();
+    for (target, due) in open.into_values() {
+        let outcome = Outcome::Unknown("the prober was stopped before it was answered".to_owned());
+        let asked = Asked { took: now.saturating_duration_since(due), tried: Vec::new(), outcome };
+        tell(Heard::Asked { target, due, asked });
     }
 }
 

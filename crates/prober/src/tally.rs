@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use nines_availability::measurement::{Second, State};
+use nines_availability::measurement::{JOINED, Second, State};
 
 use crate::outcome::{Asked, Failure, Outcome};
 
@@ -42,7 +42,7 @@ pub enum Told {
     Up(Outage),
 }
 
-/// A time in which nothing that was asked was answered well.
+/// A time in which what was asked failed; with less than [`JOINED`] seconds of good answers in between it is one, as in reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outage {
     /// When the first that failed was due, in microseconds since 1970.
@@ -80,8 +80,12 @@ pub struct Tally {
     waiting: BTreeMap<Duration, (u64, Asked)>,
     second: Option<InSecond>,
     gap_from: Option<Duration>,
+    /// When the first of those was due that failed one after the other.
+    failing_from: Option<Duration>,
     /// When the outage that lasts began.
     down_since: Option<Duration>,
+    /// When the latest one began, and when it was over.
+    latest: Option<(Duration, Duration)>,
 }
 
 /// A second whose answers are not all in.
@@ -124,7 +128,9 @@ impl Tally {
             waiting: BTreeMap::new(),
             second: None,
             gap_from: None,
+            failing_from: None,
             down_since: None,
+            latest: None,
         }
     }
 
@@ -237,17 +243,36 @@ impl Tally {
         match state {
             State::Up => {
                 let end = due + asked.took;
-                self.longest_gap = self.longest_gap.max(end.saturating_sub(from));
+                // A slow answer may have ended after the first failure was due.
+                let began = self.failing_from.take().map_or(from, |failing| from.min(failing));
+                self.longest_gap = self.longest_gap.max(end.saturating_sub(began));
                 self.gap_from = Some(from.max(end));
             }
-            State::Down => self.longest_gap = self.longest_gap.max(due.saturating_sub(from)),
-            State::Unknown => self.gap_from = None,
+            // It speaks until the next is due.
+            State::Down => {
+                let began = from.min(*self.failing_from.get_or_insert(due));
+                self.longest_gap = self.longest_gap.max((due + self.every).saturating_sub(began));
+            }
+            State::Unknown => (self.gap_from, self.failing_from) = (None, None),
         }
     }
 
     fn outage(&mut self, due: Duration, at_us: u64, asked: &Asked, tell: &mut impl FnMut(Told)) {
         match (&asked.outcome, self.down_since) {
             (Outcome::Failed(failure, why), None) => {
+                let joined = Duration::from_secs(JOINED);
+                if let Some((since, _)) = self.latest.filter(|(_, until)| due.saturating_sub(*until) < joined)
+                    && let Some(outage) = self.outages.back_mut()
+                {
+                    self.down_since = Some(since);
+                    outage.to_us = None;
+                    outage.failed += 1;
+                    outage.lasted = due.saturating_sub(since) + self.every;
+                    let again =
+                        Outage { from_us: at_us, first: *failure, why: why.clone(), ..outage.clone() };
+                    tell(Told::Down(again));
+                    return;
+                }
                 self.down_since = Some(due);
                 self.outage_count += 1;
                 if self.outages.len() == OUTAGES {
@@ -272,6 +297,7 @@ impl Tally {
                         outage.to_us = Some(at_us);
                         outage.lasted = due - since;
                         self.down_since = None;
+                        self.latest = Some((since, due));
                         tell(Told::Up(outage.clone()));
                     }
                     Outcome::Failed(..) => {
@@ -351,12 +377,20 @@ mod tests {
 
     #[test]
     fn an_outage_begins_with_what_failed_first_and_ends_with_what_was_good_again() {
-        let (tally, _) = play(1_000, &[Up, Up, Down, Down, Unknown, Down, Up, Up, Down]);
+        let states = [&[Up, Up, Down, Down, Unknown, Down][..], &[Up; 30], &[Down]].concat();
+        let (tally, _) = play(1_000, &states);
         let [first, last] = [0, 1].map(|n| tally.outages[n].clone());
         assert_eq!((first.from_us, first.to_us), ((START + 2) * 1_000_000, Some((START + 6) * 1_000_000)));
         assert_eq!((first.failed, first.unknown, first.lasted), (3, 1, Duration::from_secs(4)));
         assert_eq!((last.to_us, last.failed, last.lasted), (None, 1, Duration::from_secs(1)));
         assert!(tally.is_down());
+        // With fewer good answers in between it is one.
+        let states = [&[Up, Up, Down, Down][..], &[Up; 29], &[Down], &[Up; 3]].concat();
+        let (tally, _) = play(1_000, &states);
+        let [one] = [0].map(|n| tally.outages[n].clone());
+        assert_eq!((tally.outage_count, tally.outages.len(), one.failed), (1, 1, 3));
+        assert_eq!((one.to_us, one.lasted), (Some((START + 34) * 1_000_000), Duration::from_secs(32)));
+        assert_eq!(tally.longest_gap, Duration::from_secs(3));
     }
 
     #[test]
@@ -365,7 +399,17 @@ mod tests {
         assert_eq!(play(1_000, &[Up, Up, Down, Down, Up]).0.longest_gap, Duration::from_secs(3));
         // Nobody looked for a part of it.
         assert_eq!(play(1_000, &[Up, Up, Unknown, Unknown, Up, Up]).0.longest_gap, Duration::from_secs(1));
-        assert_eq!(play(1_000, &[Down, Down, Down]).0.longest_gap, Duration::from_secs(2));
+        assert_eq!(play(1_000, &[Down, Down, Down]).0.longest_gap, Duration::from_secs(3));
+        // It is as long as the outage at least, also where the answer before was slow.
+        let mut tally = Tally::new(Duration::from_secs(1));
+        for (second, state, took) in
+            [(0, Up, 1_800), (1, Down, 10), (2, Down, 10), (3, Down, 10), (4, Up, 10)]
+        {
+            tally.asked(Duration::from_secs(second), (START + second) * 1_000_000, asked(state, took));
+        }
+        tally.end(|_| {});
+        assert_eq!(tally.outages[0].lasted, Duration::from_secs(3));
+        assert_eq!(tally.longest_gap, Duration::from_millis(3_010));
     }
 
     #[test]
@@ -415,10 +459,20 @@ mod tests {
             }
             prop_assert_eq!(seconds.len(), log.len());
             prop_assert_eq!(tally.good + tally.failed() + tally.unknown, states.len() as u64);
-            // As many outages as times that it failed first after it was good, or at the beginning.
-            let known: Vec<State> = states.iter().copied().filter(|state| *state != Unknown).collect();
-            let falls = known.iter().enumerate().filter(|(n, state)| **state == Down && (*n == 0 || known[n - 1] == Up));
-            prop_assert_eq!(tally.outage_count, falls.count() as u64);
+            // As many outages as times that it failed first, half a minute or more after it was good again.
+            let (mut outages, mut down, mut over) = (0, false, None);
+            for (n, state) in states.iter().enumerate() {
+                let at = every_ms * n as u64;
+                match state {
+                    Down if !down => {
+                        outages += u64::from(over.is_none_or(|over| at - over >= 30_000));
+                        down = true;
+                    }
+                    Up if down => (down, over) = (false, Some(at)),
+                    _ => {}
+                }
+            }
+            prop_assert_eq!(tally.outage_count, outages);
         }
     }
 }

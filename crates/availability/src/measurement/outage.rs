@@ -46,8 +46,8 @@ pub enum Milestone {
     Promoted,
     /// Traffic goes there.
     Rerouted,
-    /// The first second that was up again.
-    FirstSuccess,
+    /// The first second that was up again, whether somebody asked in it or not.
+    UpAgain,
     /// What else happened.
     Other,
 }
@@ -135,7 +135,7 @@ fn tell(outage: &mut Outage, series: &Series, events: &[(&str, &Noted)], related
         .map(|(vantage, event)| Moment {
             at_ms: event.at_ms,
             vantage: (*vantage).to_owned(),
-            what: milestone(&event.kind),
+            what: milestone(&event.kind, &event.why),
             kind: event.kind.clone(),
             subject: event.subject.clone(),
             why: event.why.clone(),
@@ -158,7 +158,7 @@ fn tell(outage: &mut Outage, series: &Series, events: &[(&str, &Noted)], related
         let moment = Moment {
             at_ms: second * 1000,
             vantage: String::new(),
-            what: Milestone::FirstSuccess,
+            what: Milestone::UpAgain,
             kind: "up".to_owned(),
             subject: outage.subject.name.clone(),
             why: "the first second that is up again".to_owned(),
@@ -170,8 +170,14 @@ fn tell(outage: &mut Outage, series: &Series, events: &[(&str, &Noted)], related
 }
 
 /// By the words of the daemon's events.
-fn milestone(kind: &str) -> Milestone {
+fn milestone(kind: &str, why: &str) -> Milestone {
+    // Of who serves: that too few do, or that there is somebody again.
+    let serves_again = || {
+        let again = [": healthy members serve", ": backups serve"];
+        again.iter().any(|end| why.ends_with(end)) || why.contains(" is the primary of term ")
+    };
     match kind {
+        "serving" if serves_again() => Milestone::Rerouted,
         "down" | "ejected" | "spared" | "conflict" | "serving" => Milestone::Detected,
         "takeover" | "refused" => Milestone::Decided,
         "taken" => Milestone::Promoted,

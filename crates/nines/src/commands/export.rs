@@ -76,6 +76,11 @@ struct Names {
 }
 
 impl About {
+    /// Whether there can be any of this kind.
+    fn has(&self, kind: &str) -> bool {
+        kind != "database" || self.names.as_ref().is_none_or(|names| !names.databases.is_empty())
+    }
+
     /// A selector: `nines_phase{job="nines",phase="serving"}`.
     fn of(&self, metric: &str, labels: &str) -> String {
         let comma = if labels.is_empty() { "" } else { "," };

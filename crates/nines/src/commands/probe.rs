@@ -24,6 +24,9 @@ const TARGETS: usize = 32;
 /// Questions that may be unanswered at one time.
 const IN_FLIGHT: f64 = 5_000.0;
 
+/// As a shell says of a program that Ctrl-C has ended.
+const INTERRUPTED: i32 = 130;
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// What to ask: `http://…`, `https://…`, `tcp://host:port`, `postgres://user@host/database` (its password: $PGPASSWORD)
@@ -145,13 +148,7 @@ async fn ask(
         Asker::new(target, rules.clone(), roots.clone())
     });
     let (stop, stopped) = watch::channel(false);
-    let mut signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::spawn(async move {
-        tokio::select! { _ = signals.0.recv() => {}, _ = signals.1.recv() => {} }
-        let _ = stop.send(true);
-        // Held, so that an end of this task is no other stop.
-        std::future::pending::<()>().await;
-    });
+    heed_signals(stop)?;
     let mut live = show::Live::new(args.json);
     let started = Instant::now();
     let pace = Pace { every: args.every, lasts: args.lasts };
@@ -186,6 +183,24 @@ async fn ask(
     }
     live.clear();
     Ok(started.elapsed())
+}
+
+/// The first one stops it, and gets its summary. Who asks twice does not want to wait, not even for a disk: so it has a thread of its own.
+fn heed_signals(stop: watch::Sender<bool>) -> anyhow::Result<()> {
+    let runtime = super::runtime()?;
+    let mut signals = {
+        let _within = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! { _ = signals.0.recv() => {}, _ = signals.1.recv() => {} }
+            let _ = stop.send(true);
+            tokio::select! { _ = signals.0.recv() => {}, _ = signals.1.recv() => {} }
+            std::process::exit(INTERRUPTED);
+        });
+    })?;
+    Ok(())
 }
 
 fn machine() -> String {

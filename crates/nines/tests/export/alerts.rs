@@ -41,6 +41,13 @@ fn healthy() -> Series {
                 "5000+600",
             );
             put(of("nines_measured_requests_total", host, &format!(r#"{subject},outcome="bad""#)), "0");
+            // Only who has the address knows.
+            for (state, at) in [("up", "lb1"), ("down", ""), ("unknown", "lb2")] {
+                let grows = if host == at { "0+60" } else { "0" };
+                let series =
+                    of("nines_measured_seconds_total", host, &format!(r#"{subject},state="{state}""#));
+                put(series, grows);
+            }
         }
         let address = r#"virtual_ip="front/10.0.0.100""#;
         for (state, at) in [("master", "lb1"), ("backup", "lb2"), ("off", "")] {
@@ -69,6 +76,11 @@ fn healthy() -> Series {
         // Only the primary knows of the others.
         put(of("nines_database_takeover_possible", host, name), if primary { "1" } else { "0" });
         put(of("nines_database_problems", host, name), "0");
+        let subject = r#"kind="database",subject="orders""#;
+        for (state, knows) in [("up", primary), ("down", false), ("unknown", !primary)] {
+            let series = of("nines_measured_seconds_total", host, &format!(r#"{subject},state="{state}""#));
+            put(series, if knows { "0+60" } else { "0" });
+        }
         put(of("nines_database_settled", host, name), "1");
         put(of("nines_database_term", host, name), "7");
         for member in ["db1", "db2", "db3"] {
@@ -129,11 +141,11 @@ fn in_order<'a>() -> Vec<Wrong<'a>> {
     let silent: &[(u32, &[&str])] = &[(5, &[]), (30, &[]), (70, &[])];
     vec![
         wrong("everything is in order", &[], silent),
-        wrong("nobody asks for anything", &[(&["nines_measured"], "7x90")], silent),
+        wrong("nobody asks for anything", &[(&["nines_measured_requests"], "7x90")], silent),
         wrong(
             "lb1 starts anew, once",
             &[
-                (&["nines_measured", "lb1", "http", "good"], "5000+600x9 0+600x80"),
+                (&["nines_measured_requests", "lb1", "http", "good"], "5000+600x9 0+600x80"),
                 (&["nines_uptime", "lb1"], "9000+60x9 0+60x80"),
                 (&["nines_phase", "lb1", "starting"], "0x9 1x1 0x79"),
                 (&["nines_listener_open", "lb1"], "1x9 0x1 1x79"),
@@ -148,7 +160,7 @@ fn in_order<'a>() -> Vec<Wrong<'a>> {
             &[
                 (&["nines_host_ready", "lb1"], OFF),
                 (&["nines_listener_open", "lb1"], OFF),
-                (&["nines_measured", "lb1", "http", "good"], "5000+600x9 10400x80"),
+                (&["nines_measured_requests", "lb1", "http", "good"], "5000+600x9 10400x80"),
                 (&["nines_virtual_ip_state", "lb1", "master"], OFF),
                 (&["nines_virtual_ip_state", "lb1", "backup"], ON),
                 (&["nines_virtual_ip_state", "lb2", "master"], ON),
@@ -200,6 +212,31 @@ fn one_by_one<'a>() -> Vec<Wrong<'a>> {
                 (11, &["NinesPoolServesNobody"]),
                 (13, &["NinesPoolServesNobody", "NinesPoolServesByAnotherRule"]),
             ],
+        ),
+        wrong(
+            "all members are dead, nobody asks, and everyone is the rule",
+            &[
+                (&["nines_measured_requests"], "7x90"),
+                (&["measured_seconds", "lb1", "http", r#"state="up""#], "0+60x9 540x80"),
+                (&["measured_seconds", "lb1", "http", r#"state="down""#], "0x9 0+60x80"),
+            ],
+            &[(10, &[]), (14, &["NinesMeasuredDown"])],
+        ),
+        wrong(
+            "the database is measured down by who had it",
+            &[
+                (&["measured_seconds", "db1", "orders", r#"state="up""#], "0+60x9 540x80"),
+                (&["measured_seconds", "db1", "orders", r#"state="down""#], "0x9 0+60x80"),
+            ],
+            &[(10, &[]), (14, &["NinesMeasuredDown"])],
+        ),
+        wrong(
+            "a listener is down for two minutes of five",
+            &[
+                (&["measured_seconds", "lb1", "http", r#"state="up""#], "0+60x9 540x2 600+60x77"),
+                (&["measured_seconds", "lb1", "http", r#"state="down""#], "0x9 60 120x79"),
+            ],
+            &[(11, &[]), (14, &[]), (30, &[])],
         ),
         wrong(
             "one load balancer sees too few members",
@@ -375,8 +412,13 @@ fn a_system_in_order_says_nothing_and_each_alert_is_told_alone() {
         if !named {
             promtool::test(&rules, &after_a_day());
         }
-        let days =
-            ["NinesDrainedForLong", "NinesMemberOutForLong", "NinesVersionsDiffer", "NinesBudgetBurns"];
+        let days = [
+            "NinesDrainedForLong",
+            "NinesMemberOutForLong",
+            "NinesVersionsDiffer",
+            "NinesBudgetBurns",
+            "NinesDatabaseBudgetBurns",
+        ];
         let tested: BTreeSet<&str> = told.into_iter().chain(days).collect();
         let alerts: BTreeSet<&str> =
             rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();

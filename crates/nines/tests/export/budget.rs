@@ -8,6 +8,12 @@ const PAGE_6H: &str = "NinesBudgetBurns/page/6h";
 const TICKET_1D: &str = "NinesBudgetBurns/ticket/1d";
 const TICKET_3D: &str = "NinesBudgetBurns/ticket/3d";
 
+fn requests(kind: &str, subject: &str, outcome: &str, instance: &str) -> String {
+    format!(
+        r#"nines_measured_requests_total{{job="nines",instance="{instance}",kind="{kind}",subject="{subject}",outcome="{outcome}"}}"#
+    )
+}
+
 /// Only one group of the rules: the others would be worked out again and again for nothing.
 fn group(rules: &str, name: &str) -> String {
     let groups = rules.split("\n- name: ").skip(1);
@@ -31,7 +37,9 @@ fn each_pace_is_told_when_both_its_windows_show_it() {
                 format!("{good}x10"),
             )
         });
-        Case { name: name.to_owned(), series: series.collect(), questions: vec![alerts("5m", told)] }
+        let mut series: Series = series.collect();
+        series.insert(requests("listener", "front/http-80", "bad", "lb1"), "0+60x10".to_owned());
+        Case { name: name.to_owned(), series, questions: vec![alerts("5m", told)] }
     };
     let cases = [
         case("page within an hour", &[("1h", "1.5"), ("5m", "1.5")], &[PAGE_1H]),
@@ -81,6 +89,60 @@ fn an_outage_is_told_within_minutes_and_not_for_longer_than_it_is_news() {
     let rules = export("prometheus-rules", true);
     let rules = rules.split("\n- name: nines-symptoms").next().unwrap();
     promtool::test(rules, &[Case { name: "an outage".to_owned(), series, questions }]);
+}
+
+#[test]
+fn a_few_failures_at_night_wake_nobody_and_some_more_do() {
+    if !promtool::is_here() {
+        return;
+    }
+    // A good request a minute, and of late some that fail within a minute.
+    let case = |name: &str, bad: u32, told: &[&str]| Case {
+        name: name.to_owned(),
+        series: [
+            (requests("listener", "front/http-80", "good", "lb1"), "0+1x160".to_owned()),
+            (requests("listener", "front/http-80", "bad", "lb1"), format!("0x120 {bad}x39")),
+        ]
+        .into(),
+        questions: vec![alerts("119m", &[]), alerts("123m", told)],
+    };
+    let rules = export("prometheus-rules", true);
+    let rules = rules.split("\n- name: nines-symptoms").next().unwrap();
+    let all = [PAGE_1H, PAGE_6H, TICKET_1D, TICKET_3D];
+    promtool::test(rules, &[case("one", 1, &[]), case("three", 3, &[]), case("a dozen", 12, &all)]);
+}
+
+#[test]
+fn a_database_whose_gate_turns_clients_away_has_a_budget_too() {
+    if !promtool::is_here() {
+        return;
+    }
+    let series = [
+        (requests("database", "orders", "good", "db1"), "0+60x120 7200x40".to_owned()),
+        (requests("database", "orders", "bad", "db1"), "0x120 0+60x40".to_owned()),
+    ];
+    let name = |rest: &str| format!("NinesDatabaseBudgetBurns/{rest}");
+    let all = ["page/1h", "page/6h", "ticket/1d", "ticket/3d"].map(name);
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let questions = vec![alerts("119m", &[]), alerts("130m", &all)];
+    let rules = export("prometheus-rules", true);
+    let rules = rules.split("\n- name: nines-symptoms").next().unwrap();
+    promtool::test(rules, &[Case { name: "a gate".to_owned(), series: series.into(), questions }]);
+    // Who has no database has no rules about them.
+    let folder = tempfile::tempdir().unwrap();
+    let file = FILE
+        .split("[databases.orders]")
+        .next()
+        .unwrap()
+        .replace(", { bind = \":5432\", database = \"orders\" }", "");
+    std::fs::write(folder.path().join("f.toml"), file).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_nines"))
+        .args(["export", "prometheus-rules", "f.toml"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let rules = String::from_utf8(output.stdout).unwrap();
+    assert!(rules.contains("NinesBudgetBurns") && !rules.contains("database:nines_good"), "{rules}");
 }
 
 #[test]

@@ -90,11 +90,13 @@ fn sample() -> Status {
         events: BTreeMap::new(),
         objective_fraction: 0.999,
         not_kept: None,
-        measured: vec![MeasuredStatus {
-            kind: "listener".to_owned(),
-            name: "front/http-1".to_owned(),
-            ..MeasuredStatus::default()
-        }],
+        measured: [("listener", "front/http-1"), ("database", "orders")]
+            .map(|(kind, name)| MeasuredStatus {
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+                ..MeasuredStatus::default()
+            })
+            .into(),
     }
 }
 

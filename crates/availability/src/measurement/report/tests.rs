@@ -152,8 +152,26 @@ fn an_outage_has_its_timeline_and_its_reason() {
     assert!(!outage.began_unseen && !outage.ended_unseen && !outage.lasts);
     assert_eq!(outage.cause.as_deref(), Some("web/app1: silent"));
     let told: Vec<Milestone> = outage.timeline.iter().map(|moment| moment.what).collect();
-    let wanted = [Milestone::Detected, Milestone::Decided, Milestone::Rerouted, Milestone::FirstSuccess];
+    let wanted = [Milestone::Detected, Milestone::Decided, Milestone::Rerouted, Milestone::UpAgain];
     assert_eq!(told, wanted);
+}
+
+#[test]
+fn that_members_serve_again_is_no_detection() {
+    let mut one =
+        measured("lb1", HOUR, |offset| if (600..610).contains(&offset) { State::Down } else { State::Up });
+    let mut say = |offset_ms: u64, why: &str| {
+        let at_ms = BEGIN * 1000 + offset_ms;
+        one.history.note(Noted { at_ms, kind: "serving".into(), subject: "web".into(), why: why.into() });
+    };
+    say(590_000, "2 of 2 members healthy: healthy members serve");
+    say(601_000, "0 of 2 members healthy, below 50 %: all members serve");
+    say(609_500, "1 of 2 members healthy: healthy members serve");
+    let report = Report::of(&[one], 0, &usual_windows(), None).unwrap();
+    let outage = &report.subjects[0].outages[0];
+    let told: Vec<Milestone> = outage.timeline.iter().map(|moment| moment.what).collect();
+    assert_eq!(told, [Milestone::Detected, Milestone::Rerouted, Milestone::UpAgain]);
+    assert_eq!(outage.cause.as_deref(), Some("web: 0 of 2 members healthy, below 50 %: all members serve"));
 }
 
 #[test]

@@ -6,12 +6,17 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use nines_availability::measurement::FEW;
 use nines_availability::nines::{AlertSeverity, BURN_ALERTS, BurnAlert};
 
 use super::{About, symptoms};
 
 /// What clients did wrong themselves.
 pub(super) const CLIENTS_OWN: &str = "bad-request|client-timeout|no-route";
+
+/// What has a budget, as `kind` of what is measured and as the label that its name gets.
+const SUBJECTS: [&str; 2] = ["listener", "database"];
+const BAD: &str = r#",outcome="bad""#;
 
 /// Over these the counters themselves are asked.
 const SHORT: [&str; 5] = ["5m", "30m", "1h", "2h", "6h"];
@@ -45,25 +50,31 @@ pub(super) fn text(about: &About) -> String {
     );
     group(&mut out, "nines-shares", None);
     record(&mut out, about, "nines:objective:ratio", &format!("vector({})", about.objective.fraction()));
-    record(&mut out, about, "listener:nines_asked:rate5m", &asked(about, "5m"));
-    record(&mut out, about, "listener:nines_failed:rate5m", &failed(about, "5m"));
-    for window in SHORT {
-        record(&mut out, about, &good(window), &share(about, window));
+    let subjects: Vec<&str> = SUBJECTS.into_iter().filter(|kind| about.has(kind)).collect();
+    for kind in &subjects {
+        record(&mut out, about, &format!("{kind}:nines_asked:rate5m"), &asked(about, kind, "5m"));
+        record(&mut out, about, &format!("{kind}:nines_failed:rate5m"), &failed(about, kind, "5m"));
+        for window in SHORT {
+            record(&mut out, about, &good(kind, window), &share(about, kind, window));
+        }
     }
     // Not rarer than Prometheus forgets a sample: five minutes.
     group(&mut out, "nines-long-shares", Some("2m"));
-    for window in LONG {
-        record(&mut out, about, &good(window), &share(about, window));
+    for kind in &subjects {
+        for window in LONG {
+            record(&mut out, about, &good(kind, window), &share(about, kind, window));
+        }
+        record(&mut out, about, &good(kind, MONTH), &share_of_month(about, kind));
+        let month = about.of(&good(kind, MONTH), "");
+        let left = format!("1 - (1 - {month}) / {}", plain(about.objective.unavailability()));
+        record(&mut out, about, &format!("{kind}:nines_budget_left:ratio30d"), &left);
     }
-    record(&mut out, about, &good(MONTH), &share_of_month(about));
-    let left =
-        format!("1 - (1 - {}) / {}", about.of(&good(MONTH), ""), plain(about.objective.unavailability()));
-    record(&mut out, about, "listener:nines_budget_left:ratio30d", &left);
     group(&mut out, "nines-budget", None);
     for burn in &BURN_ALERTS {
-        match burns(about, burn) {
-            Some(told) => alert(&mut out, about, &told),
-            None => {
+        let told: Vec<Alert> = subjects.iter().filter_map(|kind| burns(about, kind, burn)).collect();
+        match told.is_empty() {
+            false => told.iter().for_each(|told| alert(&mut out, about, told)),
+            true => {
                 let _ = writeln!(
                     out,
                     "  # {} over {} is left out: with this objective not even a total failure spends the budget so fast.",
@@ -80,57 +91,55 @@ pub(super) fn text(about: &About) -> String {
     out
 }
 
-pub(super) fn good(window: &str) -> String {
-    format!("listener:nines_good:ratio_rate{window}")
+pub(super) fn good(kind: &str, window: &str) -> String {
+    format!("{kind}:nines_good:ratio_rate{window}")
 }
 
-/// What was asked of each listener by second, and ended so (`nines report` counts the same): requests, and of TCP listeners connections.
-/// What is the client's own doing is not in it.
-fn ended(about: &About, outcome: &str, window: &str) -> String {
-    let labels = format!(r#"kind="listener"{outcome}"#);
-    let rate = format!("rate({}[{window}])", about.of("nines_measured_requests_total", &labels));
-    format!(r#"sum by (job, listener) (label_replace({rate}, "listener", "$1", "subject", "(.+)"))"#)
+/// What was asked of each subject of a kind, by a function of its counters, and ended so (`nines report` counts the same): requests, of TCP
+/// listeners connections, of databases connections to their gates. What is the client's own doing is not in it.
+fn ended(about: &About, kind: &str, outcome: &str, function: &str, window: &str) -> String {
+    let labels = format!(r#"kind="{kind}"{outcome}"#);
+    let rate = format!("{function}({}[{window}])", about.of("nines_measured_requests_total", &labels));
+    format!(r#"sum by (job, {kind}) (label_replace({rate}, "{kind}", "$1", "subject", "(.+)"))"#)
 }
 
-fn asked(about: &About, window: &str) -> String {
-    format!("{} > 0", ended(about, "", window))
+fn asked(about: &About, kind: &str, window: &str) -> String {
+    format!("{} > 0", ended(about, kind, "", "rate", window))
 }
 
-fn failed(about: &About, window: &str) -> String {
-    ended(about, r#",outcome="bad""#, window)
+fn failed(about: &About, kind: &str, window: &str) -> String {
+    ended(about, kind, BAD, "rate", window)
 }
 
-fn share(about: &About, window: &str) -> String {
-    format!("1 - (\n  {}\n  / ({})\n)", failed(about, window), asked(about, window))
+fn share(about: &About, kind: &str, window: &str) -> String {
+    format!("1 - (\n  {}\n  / ({})\n)", failed(about, kind, window), asked(about, kind, window))
 }
 
 /// Each minute counts by what was asked in it.
-fn share_of_month(about: &About) -> String {
-    let sum = |name: &str| format!("sum_over_time({}[{MONTH}])", about.of(name, ""));
-    format!(
-        "1 - (\n  {}\n  / ({} > 0)\n)",
-        sum("listener:nines_failed:rate5m"),
-        sum("listener:nines_asked:rate5m")
-    )
+fn share_of_month(about: &About, kind: &str) -> String {
+    let sum = |name: &str| format!("sum_over_time({}[{MONTH}])", about.of(&format!("{kind}:{name}"), ""));
+    format!("1 - (\n  {}\n  / ({} > 0)\n)", sum("nines_failed:rate5m"), sum("nines_asked:rate5m"))
 }
 
-fn burns(about: &About, burn: &BurnAlert) -> Option<Alert> {
+fn burns(about: &About, kind: &str, burn: &BurnAlert) -> Option<Alert> {
     let allowed = about.objective.unavailability();
     if burn.rate * allowed >= 1.0 {
         return None;
     }
     let (long, short) = (span(burn.long), span(burn.short));
     let limit = format!("{} * {}", burn.rate, plain(allowed));
-    let over = |window: &str| format!("1 - {} > {limit}", about.of(&good(window), ""));
+    let over = |window: &str| format!("1 - {} > {limit}", about.of(&good(kind, window), ""));
+    // At night a single one may be all that is asked.
+    let several = format!("{} > {FEW}", ended(about, kind, BAD, "increase", &short));
     let objective = about.objective.as_stated();
     let spent = Duration::from_secs_f64(30.0 * 86_400.0 / burn.rate);
     Some(Alert {
-        name: "NinesBudgetBurns",
-        expr: format!("({})\nand\n({})", over(&long), over(&short)),
+        name: if kind == "database" { "NinesDatabaseBudgetBurns" } else { "NinesBudgetBurns" },
+        expr: format!("({})\nand\n({})\nand\n({several})", over(&long), over(&short)),
         lasts: "0s",
         severity: burn.severity,
         summary: format!(
-            "{{{{ $labels.listener }}}}: {{{{ $value | humanizePercentage }}}} of what was asked over {long} failed"
+            "{{{{ $labels.{kind} }}}}: {{{{ $value | humanizePercentage }}}} of what was asked over {long} failed"
         ),
         description: format!(
             "The objective is {objective}. Over {long} and over {short} failures spend what it allows at least {} times as fast as it \
@@ -138,9 +147,17 @@ fn burns(about: &About, burn: &BurnAlert) -> Option<Alert> {
             burn.rate,
             span(spent)
         ),
-        action: "Type `nines status` on the load balancers to see who can't serve, and `nines events` for what changed first. If a \
+        action: match kind {
+            "database" => {
+                "Type `nines status` on the database's hosts: it says why a gate lets nobody in or cuts connections, and `nines events` what \
+                 changed first."
+            }
+            _ => {
+                "Type `nines status` on the load balancers to see who can't serve, and `nines events` for what changed first. If a \
                  release did it, take it back; if one member did it, `nines drain MEMBER`."
-            .to_owned(),
+            }
+        }
+        .to_owned(),
         labels: vec![("long", long), ("short", short)],
     })
 }

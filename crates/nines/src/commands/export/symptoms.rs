@@ -10,10 +10,12 @@ use super::{About, databases};
 
 pub(super) fn all(about: &About) -> Vec<Alert> {
     let mut all = instances(about);
+    all.push(measured_down(about));
     all.extend(listeners(about));
     all.extend(pools(about));
     all.extend(members(about));
     all.extend(virtual_ips(about));
+    all.extend(restless_virtual_ips(about));
     all.extend(databases::all(about));
     all.extend(nines_itself(about));
     all
@@ -82,6 +84,24 @@ fn instances(about: &About) -> Vec<Alert> {
             ],
         ),
     ]
+}
+
+/// Also where nobody asks, and where all members are dead and get requests all the same.
+fn measured_down(about: &About) -> Alert {
+    let seconds = |state: &str| {
+        let labels = format!(r#"kind=~"listener|database",{state}"#);
+        format!(
+            "sum by (job, kind, subject) (rate({}[5m]))",
+            about.of("nines_measured_seconds_total", &labels)
+        )
+    };
+    let expr = format!("{}\n/ ({} > 0)\n> 0.5", seconds(r#"state="down""#), seconds(r#"state=~"up|down""#));
+    let text = [
+        "{{ $labels.kind }} {{ $labels.subject }} was down for {{ $value | humanizePercentage }} of the latest five minutes",
+        "As its hosts measure it: requests fail or get no answer, or nobody could serve one that came. What nobody can know does not count.",
+        "Type `nines report` on its hosts for since when and why, `nines status` for who can't serve, and `nines events` for what changed first.",
+    ];
+    told("NinesMeasuredDown", Page, "0s", expr, text)
 }
 
 fn listeners(about: &About) -> Vec<Alert> {
@@ -209,7 +229,7 @@ fn virtual_ips(about: &About) -> Vec<Alert> {
     ];
     let at = |name: &str| format!(r#"virtual_ip="{name}","#);
     let standing = "sum by (job, virtual_ip)";
-    let mut all = match &about.names {
+    match &about.names {
         Some(names) => {
             let named = names.virtual_ips.iter().map(|(name, _)| name.as_str());
             let paired =
@@ -238,13 +258,19 @@ fn virtual_ips(about: &About) -> Vec<Alert> {
                 told("NinesVirtualAddressWithoutBackup", Ticket, "10m", expr, alone),
             ]
         }
-    };
-    all.extend([
+    }
+}
+
+/// Two have it, something is wrong with it, or it moves and moves.
+fn restless_virtual_ips(about: &About) -> Vec<Alert> {
+    let master = about.of("nines_virtual_ip_state", r#"state="master""#);
+    let standing = "sum by (job, virtual_ip)";
+    vec![
         told(
             "NinesVirtualAddressWithTwoMasters",
             Page,
             "1m",
-            format!("{standing} ({}) > 1", master("")),
+            format!("{standing} ({master}) > 1"),
             [
                 "{{ $labels.virtual_ip }}: {{ $value }} hosts answer on this virtual address",
                 "They don't hear each other. Clients reach the one or the other; connections may break as neighbours change their minds.",
@@ -273,8 +299,7 @@ fn virtual_ips(about: &About) -> Vec<Alert> {
                 "Type `nines events` on its hosts: each move says why.",
             ],
         ),
-    ]);
-    all
+    ]
 }
 
 fn nines_itself(about: &About) -> Vec<Alert> {

@@ -128,7 +128,7 @@ impl Keeper {
     pub(super) fn told(&mut self, subject: &Subject, told: &Told) {
         let (at_us, kind, why) = match told {
             Told::Seconds(of) => return self.settled(subject, of),
-            Told::Down(of) => (of.from_us, "down", format!("{}: {}", of.first, of.why)),
+            Told::Down(of) => (of.from_us, "down", of.first.with(&of.why)),
             Told::Up(of) => {
                 (of.to_us.unwrap_or(of.from_us), "up", format!("answered again after {:?}", of.lasted))
             }
@@ -160,6 +160,9 @@ impl Keeper {
             self.ticked = monotonic;
             let step = self.axis.tick(monotonic, wall()).step;
             self.stepped(step);
+            if monotonic.as_secs().is_multiple_of(MINUTE) {
+                self.history.trim(self.axis.name(monotonic));
+            }
         }
         if now.saturating_duration_since(self.written) >= WRITE {
             self.written = now;

@@ -47,7 +47,7 @@ impl Live {
         self.latest = match (&asked.outcome, asked.tried.last()) {
             (Outcome::Good, Some((address, _))) => format!("{} from {address}", duration(ms)),
             (Outcome::Good, None) => duration(ms),
-            (Outcome::Failed(failure, why), _) => format!("{failure}: {why}"),
+            (Outcome::Failed(failure, why), _) => failure.with(why),
             (Outcome::Unknown(why), _) => why.clone(),
         };
     }
@@ -57,7 +57,7 @@ impl Live {
             Told::Seconds(_) => return,
             Told::Down(of) => {
                 let at = terminal::timestamp(of.from_us);
-                format!("{at}  {} is down: {}: {}", subject.name, of.first, of.why)
+                format!("{at}  {} is down: {}", subject.name, of.first.with(&of.why))
             }
             Told::Up(of) => {
                 let at = terminal::timestamp(of.to_us.unwrap_or(of.from_us));
@@ -148,7 +148,7 @@ pub(super) fn summary(about: &About, seen: &[Seen], json: Option<&Measured>) -> 
 }
 
 fn rows(about: &About, tally: &Tally) -> Vec<Vec<Cell>> {
-    let mut rows: Vec<(&str, String, anstyle::Style)> = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     let (failed, all) = (tally.failed(), tally.good + tally.failed());
     rows.push((
         "  asked",
@@ -197,6 +197,16 @@ fn rows(about: &About, tally: &Tally) -> Vec<Vec<Cell>> {
         let reasons = tally.unknown_for.iter().map(|(why, count)| format!("{} {why}", thousands(*count)));
         rows.push(("  unknown", list(reasons.collect()), UNSURE));
     }
+    rows.extend(answers(tally));
+    rows.extend(outages(tally));
+    rows.into_iter().map(|(what, text, style)| vec![Cell::new(what, PLAIN), Cell::new(text, style)]).collect()
+}
+
+type Row = (&'static str, String, anstyle::Style);
+
+/// How long it took, and who answered.
+fn answers(tally: &Tally) -> Vec<Row> {
+    let mut rows = Vec::new();
     rows.push(("  longest gap", span(tally.longest_gap), PLAIN));
     if let Some(slowest) = tally.slowest {
         let at = |share: f64| micros(tally.latency.value_at_quantile(share));
@@ -216,6 +226,11 @@ fn rows(about: &About, tally: &Tally) -> Vec<Vec<Cell>> {
             PLAIN,
         ));
     }
+    rows
+}
+
+fn outages(tally: &Tally) -> Vec<Row> {
+    let mut rows = Vec::new();
     let hidden = tally.outage_count.saturating_sub(OUTAGES as u64);
     if hidden > 0 {
         rows.push(("  outages", format!("{} earlier ones are not listed", thousands(hidden)), PLAIN));
@@ -226,15 +241,14 @@ fn rows(about: &About, tally: &Tally) -> Vec<Vec<Cell>> {
             None => format!("since {}", terminal::timestamp(outage.from_us)),
         };
         let text = format!(
-            "{when}, {}, {} failed: {}: {}",
+            "{when}, {}, {} failed: {}",
             span(outage.lasted),
             thousands(outage.failed),
-            outage.first,
-            outage.why
+            outage.first.with(&outage.why)
         );
         rows.push(("  outage", text, BAD));
     }
-    rows.into_iter().map(|(what, text, style)| vec![Cell::new(what, PLAIN), Cell::new(text, style)]).collect()
+    rows
 }
 
 fn as_json(about: &About, one: &Seen) -> Value {

@@ -223,7 +223,7 @@ pub(super) fn milestone(what: Milestone) -> &'static str {
         Milestone::Decided => "decided",
         Milestone::Promoted => "promoted",
         Milestone::Rerouted => "rerouted",
-        Milestone::FirstSuccess => "first success",
+        Milestone::UpAgain => "up again",
         Milestone::Other => "",
     }
 }

@@ -38,9 +38,11 @@ fn rate(by: &str, metric: &str, labels: &str) -> String {
 pub(super) fn all(about: &About) -> Vec<Panel> {
     let mut all = objective(about);
     all.extend(requests());
-    all.extend(pools());
+    all.extend(members_of_pools());
+    all.extend(rules_of_pools());
     all.extend(virtual_ips());
-    all.extend(databases());
+    all.extend(primaries());
+    all.extend(gates());
     all.extend(hosts());
     all
 }
@@ -161,8 +163,7 @@ fn requests() -> Vec<Panel> {
     ]
 }
 
-fn pools() -> Vec<Panel> {
-    let not_healthy = of("nines_pool_serving", r#"serving!="healthy""#);
+fn members_of_pools() -> Vec<Panel> {
     let slowest = format!(
         "histogram_quantile(0.99, sum by (pool, member, le) (rate({}[$__rate_interval])))",
         of("nines_member_duration_seconds_bucket", "")
@@ -215,6 +216,12 @@ fn pools() -> Vec<Panel> {
             8,
             [(slowest, "{{pool}} {{member}}")],
         ),
+    ]
+}
+
+fn rules_of_pools() -> Vec<Panel> {
+    let not_healthy = of("nines_pool_serving", r#"serving!="healthy""#);
+    vec![
         panel(
             "Further tries",
             "After a failure, after silence, and those not made because the budget was empty.",
@@ -287,7 +294,7 @@ fn virtual_ips() -> Vec<Panel> {
     ]
 }
 
-fn databases() -> Vec<Panel> {
+fn primaries() -> Vec<Panel> {
     let serves = of("nines_database_serves", "");
     let primarys = |metric: &str| {
         format!("max by (database) ({} and on (job, instance, database) {serves} == 1)", of(metric, ""))
@@ -332,6 +339,11 @@ fn databases() -> Vec<Panel> {
             8,
             [(primarys("nines_database_bytes_at_risk"), "{{database}}")],
         ),
+    ]
+}
+
+fn gates() -> Vec<Panel> {
+    vec![
         panel(
             "Clients at the gate",
             "Connections now; those cut because the gate shut, by second.",

@@ -256,7 +256,7 @@ fn an_outage_is_told_once_with_all_that_was_down_who_saw_it_and_why() {
         "lb1, lb2",
         "No space left on device",
         "made of the others",
-        "first success",
+        "up again",
     ] {
         assert!(text.contains(said), "{said} in {text}");
     }
