@@ -147,6 +147,11 @@ fn most_together(service: &Service, hosts: &[usize]) -> Vec<usize> {
     zone.map(|zone| within(zone).collect()).unwrap_or_default()
 }
 
+fn new_address(hosts: &[usize]) -> Address {
+    let name = "a virtual address".into();
+    Address { name, hosts: hosts.to_vec(), notice: SILENCE, second: SILENCE, group: None }
+}
+
 fn entry(service: &Service, at: usize, add: Add<'_>) {
     let entry = &service.entries[at];
     let zones = service.zones_of(&entry.hosts);
@@ -155,19 +160,19 @@ fn entry(service: &Service, at: usize, add: Add<'_>) {
         let (host, zone) = new_host(&mut changed, &zones);
         changed.entries[at].hosts.push(host);
         changed.entries[at].addresses.iter_mut().for_each(|address| address.hosts.push(host));
-        add(format!("a second host for {} in zone {zone}", entry.name), changed);
+        let mut text = format!("a second host for {} in zone {zone}", entry.name);
+        if !changed.is_led(at) {
+            let address = new_address(&changed.entries[at].hosts);
+            changed.entries[at].addresses.push(address);
+            text.push_str(", and a virtual address");
+        }
+        add(text, changed);
     } else if zones.len() == 1 && service.stand_ins(at).is_empty() {
         spread(service, &entry.hosts, &entry.name, add);
     }
     if !service.is_led(at) {
         let mut changed = service.clone();
-        changed.entries[at].addresses.push(Address {
-            name: "a virtual address".into(),
-            hosts: entry.hosts.clone(),
-            notice: SILENCE,
-            second: SILENCE,
-            group: None,
-        });
+        changed.entries[at].addresses.push(new_address(&entry.hosts));
         add(format!("a virtual address for {}", entry.name), changed);
     }
     if entry.addresses.iter().any(|address| address.hosts.len() < entry.hosts.len()) {
