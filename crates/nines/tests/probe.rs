@@ -453,7 +453,7 @@ fn what_was_seen_is_kept_and_what_was_not_stays_unknown() {
         .unwrap();
     let report = json(&report);
     let subject = &report["subjects"][0];
-    assert_eq!((&subject["kind"], &subject["name"]), (&"url".into(), &url.into()), "{report}");
+    assert_eq!((&subject["kind"], &subject["name"]), (&"url".into(), &url.clone().into()), "{report}");
     assert_eq!(subject["vantages"], serde_json::json!(["home", "office"]));
 
     // Who sees it from elsewhere does not go on in it.
