@@ -209,7 +209,7 @@ pub fn in_words(seconds: u64) -> String {
         0..MINUTE => format!("{seconds} s"),
         MINUTE..HOUR => format!("{} min", seconds / MINUTE),
         HOUR..DAY => format!("{} h", seconds / HOUR),
-        ..=63_072_000 => format!("{} d", seconds / DAY),
+        DAY..=63_072_000 => format!("{} d", seconds / DAY),
         _ => format!("{} years and {} d", seconds / DAY / 365, seconds / DAY % 365),
     }
 }

@@ -7,6 +7,8 @@ use super::{History, Kind, Minute, Series, Subject};
 
 /// All seconds of a minute.
 const ALL: u64 = (1 << super::MINUTE) - 1;
+/// Minutes of silence, in all, for which a vantage's parts are taken to be there: as long as anything is kept.
+const SILENT: u64 = 400 * 1440;
 
 /// A subject as all who know of it see it together.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,8 +62,13 @@ fn silences(history: &History, last: u64) -> BTreeMap<&Subject, Series> {
     let mut out = vec![Series::default(); parts.len()];
     let mut there = vec![false; parts.len()];
     let mut next = None;
-    let whole = |out: &mut [Series], there: &[bool], minutes: std::ops::Range<u64>| {
+    let mut left = SILENT;
+    let mut whole = |out: &mut [Series], there: &[bool], minutes: std::ops::Range<u64>| {
         for number in minutes {
+            if left == 0 {
+                return;
+            }
+            left -= 1;
             for (series, _) in out.iter_mut().zip(there).filter(|(_, there)| **there) {
                 series.put(number, Minute::default().with_unsure(ALL));
             }

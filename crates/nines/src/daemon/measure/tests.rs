@@ -41,7 +41,7 @@ async fn begun(directory: &std::path::Path, wall: fn() -> Duration, now: Instant
 }
 
 fn look(measure: &mut Measure, now: Instant) -> Vec<Told> {
-    let look = Look { on_duty: true, able: true, good: 0, bad: 0 };
+    let look = Look { on_duty: true, able: true, good: 0, bad: 0, waiting: 0 };
     measure.look(&Looks::from([(subject(), look)]), &[], now)
 }
 
