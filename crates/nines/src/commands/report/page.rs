@@ -44,7 +44,7 @@ pub(super) fn page(report: &Report, around: &Around<'_>) -> String {
     let left_out = subjects.len().saturating_sub(SUBJECTS);
     subjects.truncate(SUBJECTS);
     // In the order in which people look for them.
-    subjects.sort_by(|one, other| one.subject().cmp(&other.subject()));
+    subjects.sort_by_key(|one| one.subject());
     let series = series(report, around.all);
     let card = |of: &SubjectReport| {
         let series = series.get(&of.subject())?;
