@@ -467,22 +467,20 @@ fn what_nobody_leads_and_nobody_notices_is_told_of_each_host() {
 }
 
 #[test]
-fn the_capacity_of_a_thousand_members_is_worked_out_at_once() {
+fn the_capacity_of_very_many_members_is_worked_out_in_one_pass() {
     let mut service = shop();
     let pool = &mut service.pools[0];
-    (pool.needed, pool.stated) = (950, true);
-    pool.members = (0..1000).map(|at| crate::service::Member::new(format!("m{at}"), 8 + at)).collect();
-    service.hosts.extend((0..1000).map(|at| Host {
+    (pool.needed, pool.stated) = (19_000, true);
+    pool.members = (0..20_000).map(|at| crate::service::Member::new(format!("m{at}"), 8 + at)).collect();
+    service.hosts.extend((0..20_000).map(|at| Host {
         name: format!("h{at}"),
         zone: at % 3,
         ..Host::default()
     }));
-    let begun = std::time::Instant::now();
+    // The cube of it would take days.
     let of = super::capacity(&service, &service.pools[0]).unwrap();
-    // The cube of it took twenty seconds.
-    assert!(begun.elapsed() < Duration::from_secs(2));
     let left: Vec<(usize, bool)> = of.after.iter().map(|left| (left.members, left.enough)).collect();
-    assert_eq!(left, [(999, true), (999, true), (666, false)]);
+    assert_eq!(left, [(19_999, true), (19_999, true), (13_333, false)]);
 }
 
 /// A thousand hosts in twenty zones, in five pools and behind two load balancers.
