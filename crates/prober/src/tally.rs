@@ -407,7 +407,7 @@ mod tests {
         {
             tally.asked(Duration::from_secs(second), (START + second) * 1_000_000, asked(state, took));
         }
-        tally.end(|_| {});
+        tally.end((START + 5) * 1_000_000, |_| {});
         assert_eq!(tally.outages[0].lasted, Duration::from_secs(3));
         assert_eq!(tally.longest_gap, Duration::from_millis(3_010));
     }
