@@ -106,7 +106,7 @@ fn a_mistake_comes_with_what_to_do() {
             "it is taken to last 4h: say how long",
         ),
         (
-            "[assumptions]\nhost = { every = \"90d\", repair = \"10d\" }\n[shared.sw1]\nhosts = [\"db1\"]\nfailures = { every = \"30min\" }",
+            "[assumptions]\nhost = { every = \"90d\", repair = \"10d\" }\n[shared.sw1]\nhosts = [\"db1\"]\nfailures = { every = \"1h\" }",
             "a failure lasts longer than from one to the next",
             "it is taken to last 2h",
         ),
