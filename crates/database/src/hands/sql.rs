@@ -22,6 +22,8 @@ pub(super) enum Trouble {
     Starting,
     /// Not in time.
     Silent,
+    /// Somebody else uses what was to be changed.
+    InUse,
     Failed(String),
 }
 
@@ -31,6 +33,7 @@ impl fmt::Display for Trouble {
             Self::Absent => f.write_str("PostgreSQL is not there"),
             Self::Starting => f.write_str("PostgreSQL is starting up or shutting down"),
             Self::Silent => f.write_str("PostgreSQL doesn't answer"),
+            Self::InUse => f.write_str("somebody else uses it at the moment"),
             Self::Failed(why) => f.write_str(why),
         }
     }
@@ -48,6 +51,9 @@ impl From<tokio_postgres::Error> for Trouble {
             let starting = [SqlState::CANNOT_CONNECT_NOW, SqlState::ADMIN_SHUTDOWN];
             if starting.contains(said.code()) {
                 return Self::Starting;
+            }
+            if *said.code() == SqlState::OBJECT_IN_USE {
+                return Self::InUse;
             }
             return Self::Failed(format!("{} ({})", said.message(), said.code().code()));
         }

@@ -7,7 +7,7 @@ use nines_control::failover::{Failure, Term};
 
 use super::body::Body;
 use super::config;
-use super::sql::{self, Session};
+use super::sql::{self, Session, Trouble};
 use super::{REPLICATOR, lock};
 
 /// Creating a database, or a checkpoint, may take so long.
@@ -65,9 +65,8 @@ pub(super) async fn make_slots(body: &Body, session: &Session) -> Result<(), Fai
         return Ok(());
     }
     let names = names.join(", ");
-    let lost = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots \
-                WHERE NOT active AND slot_name LIKE 'nines\\_%' AND";
-    session.run(&format!("{lost} (wal_status = 'lost' OR slot_name NOT IN ({names}))")).await?;
+    drop_unused(session, &format!("NOT active AND (wal_status = 'lost' OR slot_name NOT IN ({names}))"))
+        .await?;
     let missing = format!(
         "SELECT pg_create_physical_replication_slot(name, true) FROM unnest(ARRAY[{names}]) AS name \
          WHERE NOT EXISTS (SELECT 1 FROM pg_replication_slots WHERE slot_name = name)"
@@ -78,9 +77,20 @@ pub(super) async fn make_slots(body: &Body, session: &Session) -> Result<(), Fai
 
 /// A standby's own would keep its log for nobody.
 pub(super) async fn drop_slots(session: &Session) -> Result<(), Failure> {
-    let all = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots \
-               WHERE NOT active AND slot_name LIKE 'nines\\_%'";
-    Ok(session.run(all).await?)
+    drop_unused(session, "true").await
+}
+
+/// One at a time: who uses one, or comes to use it just now, keeps it, and no other has to stay for that.
+async fn drop_unused(session: &Session, which: &str) -> Result<(), Failure> {
+    let ours = "SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE 'nines\\_%' AND";
+    for row in session.rows(&format!("{ours} {which}")).await? {
+        let Some(slot) = row.into_iter().next().flatten() else { continue };
+        match session.run(&format!("SELECT pg_drop_replication_slot({})", sql::string(&slot))).await {
+            Ok(()) | Err(Trouble::InUse) => {}
+            Err(trouble) => return Err(trouble.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Its password is what it is on all hosts now.
