@@ -38,8 +38,8 @@ fn main() {
         Err(error) => println!("{error}"),
     }
     let years = std::env::args().nth(1).and_then(|years| years.parse().ok()).unwrap_or(10_000);
-    let plant =
-        Plant { tree, top, behaviours, failovers: Vec::new(), crews: Vec::new(), maintenance: Vec::new() };
+    let (failovers, sharing, crews, maintenance) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let plant = Plant { tree, top, behaviours, failovers, sharing, crews, maintenance };
     let simulation = Simulation::new(plant);
     let todo: Vec<(u64, u32)> = Simulation::blocks(years).collect();
     let next = AtomicUsize::new(0);

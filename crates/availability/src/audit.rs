@@ -254,7 +254,7 @@ fn prediction(
     for (kind, importance) in model.kinds.iter().zip(analysis.importance(&model.q)) {
         *causes.entry(kind.label(service)).or_default() += importance.criticality * by_failures;
     }
-    for (kind, share) in model.by_partial_losses() {
+    for (kind, share) in model.by_partial_losses(analysis) {
         *causes.entry(kind.label(service)).or_default() += share * MINUTES_PER_YEAR;
     }
     let away = model.by_maintenance(analysis).into_iter().map(|(_, share)| share).sum::<f64>();

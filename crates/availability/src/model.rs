@@ -9,7 +9,7 @@ use crate::assumptions::{Assumptions, Case, Failing, Rates};
 use crate::bounds::Interval;
 use crate::distribution::Hours;
 use crate::service::{Access, Database, Quorum, Service};
-use crate::simulation::{Behaviour, Failover, Plant};
+use crate::simulation::{Behaviour, Failover, Plant, Sharing};
 use crate::structure::{Analysis, EventId, Limits, NodeId, TooLarge, Tree};
 
 pub use alternatives::Alternatives;
@@ -89,6 +89,8 @@ pub struct ActivePassive {
     /// To notice where the second host takes over, which the prediction goes by.
     pub second: f64,
     pub takes_over: f64,
+    /// Whether the first takes it back as soon as it can; else whoever took over keeps it.
+    pub taken_back: bool,
     /// Whether its time was rehearsed, and not worked out.
     pub measured: bool,
 }
@@ -112,6 +114,7 @@ pub struct Model {
     partial: Vec<f64>,
     behaviours: Vec<Behaviour>,
     failovers: Vec<Failover>,
+    sharing: Vec<Sharing>,
     crews: Vec<usize>,
 }
 
@@ -147,6 +150,7 @@ impl Model {
                 partial: Vec::new(),
                 behaviours: Vec::new(),
                 failovers: Vec::new(),
+                sharing: Vec::new(),
                 crews: assumptions.crew.into_iter().collect(),
             },
             hosts: Vec::new(),
@@ -193,6 +197,7 @@ impl Model {
             top: self.top,
             behaviours: self.behaviours.clone(),
             failovers: self.failovers.clone(),
+            sharing: self.sharing.clone(),
             crews: self.crews.clone(),
             maintenance: self.maintained.iter().map(Maintained::schedule).collect(),
         }
@@ -340,6 +345,7 @@ impl Builder<'_> {
                 notice: address.notice.as_secs_f64(),
                 second: address.second.as_secs_f64(),
                 takes_over: ANNOUNCE,
+                taken_back: address.preempt,
                 measured: false,
             };
             let gone = self.gone(&address.hosts);
@@ -403,6 +409,7 @@ impl Builder<'_> {
                 notice: database.notice().as_secs_f64(),
                 second: database.notice().as_secs_f64(),
                 takes_over: self.rates.promotion() * 3600.0,
+                taken_back: false,
                 measured: false,
             };
             if let Some((over, missed)) = self.failover(group) {
@@ -474,6 +481,7 @@ impl Builder<'_> {
             by_hand,
             coverage,
             returns: true,
+            prefers_first: group.taken_back,
         });
         self.model.groups.push(group);
         Some((over, hand))
@@ -481,9 +489,26 @@ impl Builder<'_> {
 
     /// How often an hour the active one is lost while another one may take over, and for how long it then is.
     fn active_fails(&self, group: &ActivePassive) -> Vec<(f64, Hours)> {
+        let of_first = self.fails_as_active(group, group.hosts[0]);
+        let Some(&second) = group.hosts.get(1).filter(|_| !group.taken_back) else { return of_first };
+        // Whoever took over keeps it: the first two have it by turns, each for as long as it lasts.
+        let of_second = self.fails_as_active(group, second);
+        let sum = |causes: &[(f64, Hours)]| causes.iter().map(|(rate, _)| rate).sum::<f64>();
+        let (first, second) = (sum(&of_first), sum(&of_second));
+        if first + second <= 0.0 {
+            return Vec::new();
+        }
+        let times = |causes: Vec<(f64, Hours)>, share: f64| {
+            causes.into_iter().map(move |(rate, repair)| (rate * share, repair))
+        };
+        let by_turns = times(of_first, second / (first + second));
+        by_turns.chain(times(of_second, first / (first + second))).collect()
+    }
+
+    /// The same of one of its hosts.
+    fn fails_as_active(&self, group: &ActivePassive, first: usize) -> Vec<(f64, Hours)> {
         let of = self.rates.of;
         let service = self.service;
-        let first = group.hosts[0];
         let database = group.database.map(|at| &service.databases[at]);
         let survives = |falls: &dyn Fn(usize) -> bool| {
             group.hosts.iter().any(|&host| !falls(host))

@@ -112,6 +112,8 @@ pub struct Address {
     pub notice: Duration,
     /// The same until the second one does, which is nearly always the one.
     pub second: Duration,
+    /// Whether a preferred host that has come back takes it from one that serves.
+    pub preempt: bool,
     /// Addresses of one group move together.
     pub group: Option<String>,
 }
@@ -370,6 +372,7 @@ pub(crate) mod tests {
                     hosts: vec![0, 1],
                     notice: Duration::from_millis(326),
                     second: Duration::from_millis(326),
+                    preempt: true,
                     group: None,
                 }],
                 serves: vec![("http-80".into(), 0)],

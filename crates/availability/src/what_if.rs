@@ -104,7 +104,10 @@ pub struct Begun {
     pub seed: u64,
     /// Outages that it began: what failed last before the service was down. Of a group of hosts: in which it was lost.
     pub outages_per_year: f64,
+    /// Of these outages, and of requests that it took along while the service was up.
     pub minutes_per_year: f64,
+    /// Of these the latter, as such a part of them.
+    pub in_part: f64,
     pub share_of_downtime: f64,
     /// The share of years with none of them, one, two, and more.
     pub years_with: [f64; 4],
@@ -171,7 +174,8 @@ impl WhatIf {
                 let shares: Vec<f64> = importance.iter().map(|of| of.criticality).collect();
                 let of_group = || of_group(service, &model, subject, analysis);
                 let own = subject.is_group().then(of_group).flatten();
-                account(service, &model, subject, &shares, minutes, own)
+                let parts = model.by_partial_losses(analysis);
+                account(service, &model, subject, (&shares, minutes), &parts, own)
             }),
             given: analysis.as_ref().zip(repair_hours).map(|(analysis, hours)| {
                 let mut q = model.q.clone();
@@ -253,18 +257,24 @@ fn of_group(service: &Service, model: &Model, subject: &Subject, analysis: &Anal
     Some(share * MINUTES_PER_YEAR)
 }
 
-/// `shares`: of the downtime, by event; `of_group`: minutes of a group of hosts.
+/// `shares`: of the downtime, which is so many `minutes`, by event; `parts`: of the time, what is lost while the service is up;
+/// `of_group`: minutes of a group of hosts.
 fn account(
     service: &Service,
     model: &Model,
     subject: &Subject,
-    shares: &[f64],
-    minutes: f64,
+    (shares, minutes): (&[f64], f64),
+    parts: &[(&Kind, f64)],
     of_group: Option<f64>,
 ) -> Account {
     let own: BTreeSet<EventId> = subject.own(service, model).into_iter().collect();
     let of_events = || own.iter().map(|event| shares[event.index()]).sum();
-    let share: f64 = of_group.map_or_else(of_events, |of| of / minutes.max(f64::MIN_POSITIVE));
+    // What it takes along while the service is up counts as well.
+    let in_part = |kind: &Kind| own.iter().any(|event| model.kinds[event.index()] == *kind);
+    let along: f64 = parts.iter().filter(|(kind, _)| in_part(kind)).map(|(_, share)| share).sum();
+    let along = if subject.is_group() && !matches!(subject, Subject::Pool(_)) { 0.0 } else { along };
+    let minutes = minutes.max(f64::MIN_POSITIVE);
+    let share: f64 = of_group.map_or_else(of_events, |of| of / minutes) + along * MINUTES_PER_YEAR / minutes;
     let mut above: Vec<f64> =
         (0..shares.len()).filter(|&at| !own.contains(&EventId(at as u32))).map(|at| shares[at]).collect();
     above.retain(|other| *other > share);
@@ -323,8 +333,16 @@ impl Begun {
             }
             false => own.iter().filter_map(|event| year.begun_by.get(event)).fold((0, 0.0), sum),
         });
-        let begun: Vec<(u64, f64)> = begun.collect();
-        let all: f64 = years.iter().flat_map(|year| year.begun_by.values()).map(|(_, minutes)| minutes).sum();
+        // Only members of pools take requests along.
+        let takes_along = !subject.is_group() || matches!(subject, Subject::Pool(_));
+        let in_part = |year: &Block| -> f64 {
+            own.iter().filter(|_| takes_along).filter_map(|event| year.in_part.get(event)).sum()
+        };
+        let begun: Vec<(u64, f64)> = begun
+            .zip(years)
+            .map(|((outages, minutes), year): ((u64, f64), _)| (outages, minutes + in_part(year)))
+            .collect();
+        let all: f64 = years.iter().flat_map(|year| &year.minutes).sum();
         let sum: f64 = begun.iter().map(|(_, minutes)| minutes).sum();
         let mut minutes: Vec<f64> = begun.iter().map(|(_, minutes)| *minutes).collect();
         minutes.sort_by(f64::total_cmp);
@@ -341,6 +359,7 @@ impl Begun {
             seed,
             outages_per_year: begun.iter().map(|(outages, _)| outages).sum::<u64>() as f64 / n,
             minutes_per_year: sum / n,
+            in_part: years.iter().map(in_part).sum::<f64>() / n,
             share_of_downtime: if all > 0.0 { sum / all } else { 0.0 },
             years_with: [with(0..=0), with(1..=1), with(2..=2), with(3..=u64::MAX)],
             median: percentile(0.5),

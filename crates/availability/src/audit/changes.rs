@@ -149,7 +149,7 @@ fn most_together(service: &Service, hosts: &[usize]) -> Vec<usize> {
 
 fn new_address(hosts: &[usize]) -> Address {
     let name = "a virtual address".into();
-    Address { name, hosts: hosts.to_vec(), notice: SILENCE, second: SILENCE, group: None }
+    Address { name, hosts: hosts.to_vec(), notice: SILENCE, second: SILENCE, preempt: true, group: None }
 }
 
 fn entry(service: &Service, at: usize, add: Add<'_>) {

@@ -130,6 +130,7 @@ impl Builder<'_> {
                     coverage,
                     // It does, but clients that have moved meanwhile ask elsewhere.
                     returns: false,
+                    prefers_first: true,
                 });
                 down.extend([node, hand]);
             }

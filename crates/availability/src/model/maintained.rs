@@ -48,13 +48,8 @@ impl Model {
 
     fn add_others(&self, analysis: &Analysis, down: Interval) -> Interval {
         let more: f64 = self.by_maintenance(analysis).iter().map(|(_, share)| share).sum();
-        let partial: f64 = self.partial.iter().sum();
+        let partial: f64 = self.by_partial_losses(analysis).iter().map(|(_, share)| share).sum();
         down.map(|share| (share + more + partial).min(1.0))
-    }
-
-    /// The share of time that clients lose by each event though the service is up.
-    pub(crate) fn by_partial_losses(&self) -> impl Iterator<Item = (&Kind, f64)> {
-        self.kinds.iter().zip(self.partial.iter().copied()).filter(|(_, share)| *share > 0.0)
     }
 
     /// The share of time that the maintenance of each host adds.

@@ -2,6 +2,7 @@
 
 mod surroundings;
 mod worse;
+mod years;
 
 use std::time::Duration;
 

@@ -77,6 +77,7 @@ fn address(of: &VirtualIp) -> Address {
         hosts: of.hosts.iter().map(|candidate| candidate.host.index()).collect(),
         notice: notice(last),
         second: notice(priorities().nth(1).unwrap_or(last)),
+        preempt: of.preempt.is_some(),
         group: of.group.clone(),
     }
 }

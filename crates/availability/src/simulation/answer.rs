@@ -24,8 +24,12 @@ pub struct Answer {
     /// The share of years without any.
     pub spotless: f64,
     pub outages_per_year: f64,
+    /// Between which bounds that lies at 95 %, also where there was none: then no mean of minutes says anything.
+    pub outages: Interval,
     /// In minutes.
     pub longest_outage: f64,
+    /// Minutes a year that are lost in part, as such a part of them: they are in the mean and in every year, and are no outages.
+    pub in_part: f64,
     /// The share of years that keep the objective, with its bounds at 95 %.
     pub kept: Interval,
     #[serde(skip)]
@@ -33,11 +37,12 @@ pub struct Answer {
     pub events: u64,
 }
 
-/// What began outages together, and what that cost.
+/// What began outages together, or took a part of the requests along, and what that cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cause {
     /// Empty: all that were too many to tell apart.
     pub events: Vec<EventId>,
+    pub in_part: bool,
     pub outages_per_year: f64,
     pub minutes_per_year: f64,
 }
@@ -61,6 +66,7 @@ impl Answer {
         let allowed = objective.minutes_per_year() * (1.0 + 1e-12);
         let broken = minutes.iter().filter(|&&year| year > allowed).count() as u64;
         let bounds = clopper_pearson(broken, years as u64, 0.95);
+        let outages = blocks.iter().map(|block| block.outages).sum::<u64>();
         Self {
             years,
             mean: Interval { low: (mean - half).max(0.0), likely: mean, high: mean + half },
@@ -70,8 +76,11 @@ impl Answer {
             worst_of_100: percentile(0.99),
             worst: minutes.last().copied().unwrap_or(0.0),
             spotless: minutes.iter().filter(|&&year| year == 0.0).count() as f64 / n,
-            outages_per_year: blocks.iter().map(|block| block.outages).sum::<u64>() as f64 / n,
+            outages_per_year: outages as f64 / n,
+            outages: clopper_pearson(outages, (n * MINUTES_PER_YEAR) as u64, 0.95)
+                .map(|of_minutes| of_minutes * MINUTES_PER_YEAR),
             longest_outage: blocks.iter().map(|block| block.longest).fold(0.0, f64::max),
+            in_part: blocks.iter().flat_map(|block| block.in_part.values()).sum::<f64>() / n,
             kept: Interval { low: 1.0 - bounds.high, likely: 1.0 - bounds.likely, high: 1.0 - bounds.low },
             causes: causes(&blocks, n),
             events: blocks.iter().map(|block| block.events).sum(),
@@ -95,10 +104,21 @@ fn causes(blocks: &[Block], years: f64) -> Vec<Cause> {
         .into_iter()
         .map(|(events, (outages, minutes))| Cause {
             events: events.to_vec(),
+            in_part: false,
             outages_per_year: outages as f64 / years,
             minutes_per_year: minutes / years,
         })
         .collect();
+    let mut in_part: BTreeMap<EventId, f64> = BTreeMap::new();
+    for (event, minutes) in blocks.iter().flat_map(|block| &block.in_part) {
+        *in_part.entry(*event).or_default() += minutes;
+    }
+    causes.extend(in_part.into_iter().map(|(event, minutes)| Cause {
+        events: vec![event],
+        in_part: true,
+        outages_per_year: 0.0,
+        minutes_per_year: minutes / years,
+    }));
     causes.sort_by(|a, b| b.minutes_per_year.total_cmp(&a.minutes_per_year));
     causes
 }

@@ -5,6 +5,7 @@
 //! count anew, so that a failure costs what it touches, not what there is.
 
 mod answer;
+mod part;
 mod run;
 
 use std::collections::BTreeMap;
@@ -49,6 +50,17 @@ pub struct Failover {
     pub coverage: f64,
     /// Whether the member that was lost serves again as soon as it is back, if nobody else does yet.
     pub returns: bool,
+    /// Whether the first that can takes the work back from the one that serves, without loss. Else that one keeps it.
+    pub prefers_first: bool,
+}
+
+/// Members that share work, and get their part of it for a while though they are gone: that part is lost meanwhile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sharing {
+    /// Each with its weight.
+    pub members: Vec<(NodeId, u64)>,
+    /// Hours until one that is gone gets nothing any more. `None`: until it is back.
+    pub lasts: Option<f64>,
 }
 
 /// A component that is taken out on purpose now and then, after its work was given to others. It is put off while the
@@ -72,9 +84,18 @@ pub struct Plant {
     /// Of each event, by its index. Events without one never happen.
     pub behaviours: Vec<Behaviour>,
     pub failovers: Vec<Failover>,
+    pub sharing: Vec<Sharing>,
     /// How many each crew can repair at one time; the others wait in their order.
     pub crews: Vec<usize>,
     pub maintenance: Vec<Maintenance>,
+}
+
+/// Something that looks at a node, by its place in the plant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watcher {
+    Failover(u32),
+    /// The member of this one, among those that share work.
+    Sharing(u32, u32),
 }
 
 /// A plant made ready to be run, on as many threads as there are.
@@ -90,9 +111,11 @@ pub struct Simulation {
     /// The gates above node n are `above[from[n]..from[n + 1]]`.
     from: Vec<u32>,
     above: Vec<u32>,
-    /// Which failovers look at a node.
-    watchers: BTreeMap<u32, Vec<u32>>,
+    /// Who looks at a node.
+    watchers: BTreeMap<u32, Vec<Watcher>>,
     watched: Vec<bool>,
+    /// Which failover each event is the time of.
+    failover_of: BTreeMap<u32, u32>,
     /// Events whose lives are exponential are drawn all together: whichever comes next.
     memoryless: Option<Weighted>,
     /// Events whose lives have a memory, each with a time of its own.
@@ -107,15 +130,22 @@ impl Simulation {
         let mut parents: Vec<Vec<u32>> = vec![Vec::new(); nodes.len()];
         let needed = plant.tree.beneath(&[plant.top]);
         let mut watched = vec![false; nodes.len()];
-        let mut watchers: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        let mut watchers: BTreeMap<u32, Vec<Watcher>> = BTreeMap::new();
+        let mut watch = |node: NodeId, watcher| {
+            watched[node.index()] = true;
+            watchers.entry(node.0).or_default().push(watcher);
+        };
+        let mut failover_of = BTreeMap::new();
         for (at, failover) in plant.failovers.iter().enumerate() {
-            for member in &failover.members {
-                watched[member.index()] = true;
-                watchers.entry(member.0).or_default().push(at as u32);
+            failover.members.iter().for_each(|&member| watch(member, Watcher::Failover(at as u32)));
+            failover_of.extend([failover.failing_over, failover.missed].map(|event| (event.0, at as u32)));
+        }
+        for (at, sharing) in plant.sharing.iter().enumerate() {
+            for (place, (member, _)) in sharing.members.iter().enumerate() {
+                watch(*member, Watcher::Sharing(at as u32, place as u32));
             }
         }
-        let mut members: Vec<NodeId> =
-            plant.failovers.iter().flat_map(|failover| failover.members.iter().copied()).collect();
+        let mut members: Vec<NodeId> = watchers.keys().map(|&node| NodeId(node)).collect();
         members.extend(plant.maintenance.iter().flat_map(|maintenance| &maintenance.waits_for));
         let looked_at = plant.tree.beneath(&members);
         for (at, node) in nodes.iter().enumerate() {
@@ -154,6 +184,7 @@ impl Simulation {
             above,
             watchers,
             watched,
+            failover_of,
             memoryless: rates.iter().any(|&rate| rate > 0.0).then(|| Weighted::new(&rates)),
             aging: aging.map(|at| EventId(at as u32)).collect(),
             plant,

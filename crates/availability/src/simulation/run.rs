@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
-use super::{Maintenance, Simulation};
+use super::part::Parts;
+use super::{Maintenance, Simulation, Watcher};
 use crate::distribution::Hours;
 use crate::nines::HOURS_PER_YEAR;
 use crate::random::Random;
@@ -27,6 +28,8 @@ pub struct Block {
     pub causes: BTreeMap<Vec<EventId>, (u64, f64)>,
     /// The same by the one event that came last before it: whatever else had failed, this began it.
     pub begun_by: BTreeMap<EventId, (u64, f64)>,
+    /// Minutes that were lost in part while the service was up, as such a part of them, by the event that took the members.
+    pub in_part: BTreeMap<EventId, f64>,
     /// What happened in all: for measuring speed.
     pub events: u64,
     /// Maintenance that was put off at least once because the service would have gone down.
@@ -50,6 +53,8 @@ enum What {
     End(u32, u32),
     Maintain(u32),
     Maintained(u32),
+    /// Nobody is sent any more to this member of those that share work, if it is still gone since then.
+    Noticed(u32, u32, u32),
 }
 
 struct Run<'a> {
@@ -71,6 +76,11 @@ struct Run<'a> {
     lost: Vec<Option<(usize, EventId)>>,
     /// Failovers one of whose members changed in this step.
     touched: Vec<u32>,
+    /// Members that share work and went or came back in this step.
+    moved: Vec<(u32, u32)>,
+    parts: Parts,
+    /// Until when what is lost in part is counted.
+    counted: f64,
     pending: Vec<u32>,
     down_since: Option<(f64, Vec<EventId>)>,
     /// What failed last by itself, and what began the outage that lasts.
@@ -97,6 +107,9 @@ impl Simulation {
             active: vec![None; plant.failovers.len()],
             lost: vec![None; plant.failovers.len()],
             touched: Vec::new(),
+            moved: Vec::new(),
+            parts: Parts::of(&plant.sharing),
+            counted: 0.0,
             pending: Vec::new(),
             down_since: None,
             last: None,
@@ -108,6 +121,7 @@ impl Simulation {
                 longest: 0.0,
                 causes: BTreeMap::new(),
                 begun_by: BTreeMap::new(),
+                in_part: BTreeMap::new(),
                 events: 0,
                 put_off: 0,
             },
@@ -160,6 +174,7 @@ impl Run<'_> {
             return false;
         }
         self.now = next;
+        self.count_parts(next);
         self.block.events += 1;
         if drawn < planned {
             if let Some(all) = memoryless {
@@ -196,6 +211,7 @@ impl Run<'_> {
                 self.plan(hours.max(TRY_AGAIN), What::Maintain(at));
                 self.settle(true);
             }
+            What::Noticed(sharing, member, since) => self.parts.noticed(sharing, member, since),
         }
     }
 
@@ -239,6 +255,8 @@ impl Run<'_> {
             self.plan_begin(event);
         }
         self.recover_node(self.of.event_nodes[event as usize]);
+        // Who is preferred may have waited for the end of a failover.
+        self.touched.extend(self.of.failover_of.get(&event));
         self.settle(true);
     }
 
@@ -258,6 +276,7 @@ impl Run<'_> {
             }
             self.recover_node(self.of.event_nodes[event]);
             self.touched.clear();
+            self.moved.clear();
         }
         self.block.put_off += 1;
         self.plan(TRY_AGAIN, What::Maintain(at));
@@ -295,22 +314,35 @@ impl Run<'_> {
 
     fn touch(&mut self, node: u32) {
         if self.of.watched[node as usize] {
-            self.touched.extend(self.of.watchers.get(&node).into_iter().flatten());
+            for watcher in self.of.watchers.get(&node).into_iter().flatten() {
+                match *watcher {
+                    Watcher::Failover(at) => self.touched.push(at),
+                    Watcher::Sharing(at, member) => self.moved.push((at, member)),
+                }
+            }
         }
     }
 
     /// Failovers that what happened calls for, and then whether the service is down.
     fn settle(&mut self, planned: bool) {
+        self.share_anew(planned);
         while let Some(at) = self.touched.pop() {
             let of = self.of;
             let failover = &of.plant.failovers[at as usize];
             self.return_of_the_lost(at as usize);
             let was = self.active[at as usize];
-            if was.is_some_and(|active| !self.down(failover.members[active])) {
+            let serves = was.is_some_and(|active| !self.down(failover.members[active]));
+            let under_way = [failover.failing_over, failover.missed]
+                .into_iter()
+                .any(|event| self.conditions[event.index()] == Condition::Failed);
+            if serves && (!failover.prefers_first || under_way) {
                 continue;
             }
             let next = failover.members.iter().position(|&member| !self.down(member));
             self.active[at as usize] = next;
+            if serves {
+                continue;
+            }
             // Who returns when nobody is left serves at once; who is asked to take over in health does so unnoticed.
             if was.is_none() || next.is_none() || planned {
                 continue;
@@ -362,21 +394,54 @@ impl Run<'_> {
         }
     }
 
-    /// Counts an outage that ends now, in each year that it was in.
-    fn close(&mut self, end: f64) {
-        let Some((start, cause)) = self.down_since.take() else { return };
+    /// Adds such a share of this time to the downtime of each year that it is in.
+    fn spend(&mut self, start: f64, end: f64, share: f64) {
         let mut from = start;
         while from < end {
             let year = (from / HOURS_PER_YEAR) as usize;
             let until = end.min((year + 1) as f64 * HOURS_PER_YEAR);
             if let Some(minutes) = self.block.minutes.get_mut(year) {
-                *minutes += (until - from) * 60.0;
+                *minutes += (until - from) * 60.0 * share;
             }
             if until <= from {
                 break;
             }
             from = until;
         }
+    }
+
+    /// Counts what has been lost in part since the last time: while the service is down, all is lost anyway.
+    fn count_parts(&mut self, until: f64) {
+        let from = std::mem::replace(&mut self.counted, until);
+        if self.down_since.is_some() {
+            return;
+        }
+        let Some((share, at)) = self.parts.worst() else { return };
+        self.spend(from, until, share);
+        let minutes = (until - from) * 60.0;
+        for (event, share) in self.parts.lost_by(at) {
+            *self.block.in_part.entry(event).or_default() += minutes * share;
+        }
+    }
+
+    /// Members that share work and have gone or are back: whoever goes on purpose gets nothing any more before that.
+    fn share_anew(&mut self, planned: bool) {
+        while let Some((at, place)) = self.moved.pop() {
+            let sharing = &self.of.plant.sharing[at as usize];
+            let gone = self.down(sharing.members[place as usize].0);
+            let by = self.last.filter(|_| gone && !planned);
+            if let Some(since) = self.parts.changed(at, place, gone, by)
+                && let Some(hours) = sharing.lasts
+            {
+                self.plan(hours, What::Noticed(at, place, since));
+            }
+        }
+    }
+
+    /// Counts an outage that ends now, in each year that it was in.
+    fn close(&mut self, end: f64) {
+        let Some((start, cause)) = self.down_since.take() else { return };
+        self.spend(start, end, 1.0);
         let minutes = (end - start) * 60.0;
         self.block.outages += 1;
         self.block.longest = self.block.longest.max(minutes);
@@ -410,6 +475,7 @@ impl Run<'_> {
     }
 
     fn finish(mut self) -> Block {
+        self.count_parts(self.end);
         self.close(self.end);
         self.block
     }

@@ -26,7 +26,15 @@ fn maintenance(event: EventId, every: f64, takes: f64) -> Maintenance {
 }
 
 fn plain(tree: Tree, top: NodeId, behaviours: Vec<Behaviour>) -> Plant {
-    Plant { tree, top, behaviours, failovers: Vec::new(), crews: Vec::new(), maintenance: Vec::new() }
+    Plant {
+        tree,
+        top,
+        behaviours,
+        failovers: Vec::new(),
+        sharing: Vec::new(),
+        crews: Vec::new(),
+        maintenance: Vec::new(),
+    }
 }
 
 fn answer(plant: &Plant, seed: u64, years: u32) -> Answer {
@@ -59,7 +67,9 @@ fn pair(of: Pair) -> Plant {
             by_hand: Hours::Exponential { mean: of.by_hand },
             coverage: of.coverage,
             returns: of.returns,
+            prefers_first: false,
         }],
+        sharing: Vec::new(),
         crews: vec![of.crews],
         maintenance: Vec::new(),
         tree,

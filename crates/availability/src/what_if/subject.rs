@@ -3,7 +3,7 @@
 use crate::audit::{Change, ComponentKind};
 use crate::model::{ActivePassive, Kind, Model};
 use crate::service::{Service, Voter};
-use crate::structure::EventId;
+use crate::structure::{EventId, NodeId};
 
 /// A component of a service. Those that are several hosts are lost when all of them are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,7 +180,19 @@ impl Subject {
         match self {
             Self::Entry(at) => {
                 let entry = &service.entries[*at];
-                all_gone(&entry.hosts) || entry.addresses.iter().any(|of| all_gone(&of.hosts))
+                let mut others = model.alternatives.iter().filter(|of| of.entries.contains(at)).peekable();
+                if others.peek().is_none() {
+                    return all_gone(&entry.hosts) || entry.addresses.iter().any(|of| all_gone(&of.hosts));
+                }
+                // Its clients have others to go to: what they lose beside that is not its doing.
+                others.any(|of| {
+                    let name = &service.names[of.name].name;
+                    let moves = happens(&Kind::Moving(name.clone())) || happens(&Kind::Missed(name.clone()));
+                    let lost = |&node: &NodeId| model.tree.fails(node, |event| set.contains(&event));
+                    moves && of.entries[0] == *at
+                        || happens(&Kind::CommonCause(name.clone()))
+                        || of.lasting.iter().all(lost)
+                })
             }
             Self::Pool(at) => !service.pools[*at].serves(|member| !gone(member.host)),
             Self::Database(at) => {

@@ -162,3 +162,65 @@ fn a_failover_is_begun_by_the_host_that_was_active() {
     assert!(lb1.outages_per_year + lb2.outages_per_year > 0.8 * per_year, "{lb1:?} {lb2:?}");
     assert!(lb1.minutes_per_year > 0.0);
 }
+
+/// Two load balancers in two datacentres, and the database's hosts in both and in a third place.
+fn two_datacentres() -> Service {
+    let mut service = shop();
+    let mut south = service.entries[0].clone();
+    (south.name, south.hosts, south.addresses[0].hosts) = ("south".into(), vec![1], vec![1]);
+    service.entries.push(south);
+    (service.entries[0].hosts, service.entries[0].addresses[0].hosts) = (vec![0], vec![0]);
+    service.names.push(crate::service::Name {
+        name: "shop.example".into(),
+        entries: vec![0, 1],
+        ttl: std::time::Duration::from_secs(60),
+        checked: Some(std::time::Duration::from_secs(10)),
+        retry: false,
+    });
+    service
+}
+
+#[test]
+fn a_load_balancer_that_has_a_stand_in_costs_no_more_than_moving_there_and_losing_both() {
+    let service = two_datacentres();
+    let options = Options::default();
+    let account = |name: &str| {
+        let subject = Subject::named(&service, name).unwrap();
+        (what_if(&service, &subject).account.unwrap().own, begun(&service, &options, &subject, 4_000))
+    };
+    let model = Model::of(&service, &options.assumptions, Case::Likely);
+    let minutes = |kind: Kind| {
+        let event = model.event(&kind).unwrap();
+        model.q[event.index()] * MINUTES_PER_YEAR
+    };
+    let name = || "shop.example".to_owned();
+    let moves = minutes(Kind::Moving(name())) + minutes(Kind::Missed(name()));
+    let (first, begun_by_first) = account("front");
+    // Moves, and what both have in common, and both of them at once; and not the majority that is lost with a zone and another one.
+    let common = 0.01 * 0.001 * MINUTES_PER_YEAR;
+    assert!((moves + common..moves + common + 2.5).contains(&first), "{first} of {moves} and {common}");
+    assert!((0.7..1.4).contains(&(begun_by_first.minutes_per_year / first)), "{first}: {begun_by_first:?}");
+    let (second, begun_by_second) = account("south");
+    assert!(
+        second < common + 2.5 && begun_by_second.minutes_per_year < 2.0 * common,
+        "{second}: {begun_by_second:?}"
+    );
+}
+
+#[test]
+fn what_a_member_takes_along_is_on_its_account() {
+    let mut service = shop();
+    let pool = &mut service.pools[0];
+    (pool.tries, pool.notice, pool.failures) = (1, None, None);
+    // A third of the requests for a thousandth of the year.
+    let wanted = 0.001 * MINUTES_PER_YEAR / 3.0;
+    let own = what_if(&service, &named("app1")).account.unwrap().own;
+    assert!((wanted * 0.98..wanted + 2.0).contains(&own), "{own} is not {wanted}");
+    let begun = begun(&service, &Options::default(), &named("app1"), 2_000);
+    assert!(
+        (begun.in_part / wanted - 1.0).abs() < 0.1 && begun.minutes_per_year >= begun.in_part,
+        "{begun:?}"
+    );
+    let pool = what_if(&service, &named("web")).account.unwrap().own;
+    assert!(pool > 2.9 * wanted, "{pool}");
+}
