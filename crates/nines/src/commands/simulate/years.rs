@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use nines_availability::assumptions::{Assumptions, Case};
+use nines_availability::bounds::Interval;
 use nines_availability::model::Model;
 use nines_availability::service::Service;
-use nines_availability::simulation::{Answer, Block, Simulation};
+use nines_availability::simulation::{Answer, Block, Cause, Simulation};
 use serde_json::{Value, json};
 
 use super::super::audit::read;
@@ -17,6 +18,8 @@ use crate::terminal::{BOLD, Cell, DIM, PLAIN, line, table, thousands, width};
 
 /// Causes that are shown.
 const CAUSES: usize = 12;
+/// With fewer outages the mean's bounds, which take its error for normal, say too much.
+const FEW: f64 = 30.0;
 
 pub(super) fn run(args: &Args, file: &Path) -> anyhow::Result<ExitCode> {
     let (system, service) = match read(file, &args.needs) {
@@ -38,9 +41,13 @@ pub(super) fn run(args: &Args, file: &Path) -> anyhow::Result<ExitCode> {
     if args.json {
         let mut value = serde_json::to_value(&answer)?;
         value["seed"] = args.seed.into();
-        value["causes"] = causes.iter().map(|(cause, outages, minutes)| {
-            json!({ "cause": cause, "outages_per_year": outages, "minutes_per_year": minutes })
-        }).collect::<Vec<Value>>().into();
+        let one = |(name, of): &(String, &Cause)| {
+            json!({
+                "cause": name, "in_part": of.in_part,
+                "outages_per_year": of.outages_per_year, "minutes_per_year": of.minutes_per_year,
+            })
+        };
+        value["causes"] = causes.iter().map(one).collect::<Vec<Value>>().into();
         writeln!(out, "{value:#}")?;
     } else {
         for line in text(&service, &answer, &causes) {
@@ -51,18 +58,21 @@ pub(super) fn run(args: &Args, file: &Path) -> anyhow::Result<ExitCode> {
     Ok(if kept { ExitCode::SUCCESS } else { EXIT_BAD.into() })
 }
 
-/// In words, with outages and minutes a year.
-fn causes(service: &Service, model: &Model, answer: &Answer) -> Vec<(String, f64, f64)> {
-    let name = |events: &[nines_availability::structure::EventId]| {
+/// Each in words.
+fn causes<'a>(service: &Service, model: &Model, answer: &'a Answer) -> Vec<(String, &'a Cause)> {
+    let name = |of: &Cause| {
         let names: Vec<String> =
-            events.iter().map(|event| model.kinds[event.index()].label(service)).collect();
-        if names.is_empty() { "others".to_owned() } else { names.join(" and ") }
+            of.events.iter().map(|event| model.kinds[event.index()].label(service)).collect();
+        match (names.as_slice(), of.in_part) {
+            ([], _) => "others".to_owned(),
+            (names, true) => format!("{}, with its part of the requests", names.join(" and ")),
+            (names, false) => names.join(" and "),
+        }
     };
-    let causes = answer.causes.iter();
-    causes.map(|of| (name(&of.events), of.outages_per_year, of.minutes_per_year)).collect()
+    answer.causes.iter().map(|of| (name(of), of)).collect()
 }
 
-fn text(service: &Service, answer: &Answer, causes: &[(String, f64, f64)]) -> Vec<String> {
+fn text(service: &Service, answer: &Answer, causes: &[(String, &Cause)]) -> Vec<String> {
     let objective = service.objective;
     let mut out = vec![
         format!(
@@ -96,22 +106,79 @@ fn text(service: &Service, answer: &Answer, causes: &[(String, f64, f64)]) -> Ve
     let row = |(what, minutes): (&str, f64)| {
         let mut cells = vec![Cell::new(what, PLAIN), Cell::number(format!("{minutes:.1}"))];
         if what == "mean" && answer.years > 1 {
-            let bounds = format!("between {:.1} and {:.1} (95 %)", answer.mean.low, answer.mean.high);
-            cells.push(Cell::new(bounds, DIM));
+            cells.push(Cell::new(bounds(answer), DIM));
         }
         cells
     };
     out.extend(table(&rows.into_iter().map(row).collect::<Vec<_>>(), width()));
     out.push(format!("{:.1} % of years have none", answer.spotless * 100.0));
+    if answer.in_part > 0.0 {
+        out.push(format!(
+            "{:.1} of the mean are a part of the requests for a longer time, while the rest was answered",
+            answer.in_part
+        ));
+    }
+    if causes.is_empty() {
+        return out;
+    }
     out.push(String::new());
     out.push(line(&[Cell::new("What began the outages: outages and minutes a year", BOLD)], None));
-    let rows = causes.iter().take(CAUSES).map(|(cause, outages, minutes)| {
+    let rows = causes.iter().take(CAUSES).map(|(name, of)| {
+        let outages = if of.in_part { String::new() } else { format!("{:.3}", of.outages_per_year) };
         vec![
-            Cell::number(format!("{outages:.3}")),
-            Cell::number(format!("{minutes:.2}")),
-            Cell::new(cause.clone(), PLAIN),
+            Cell::number(outages),
+            Cell::number(format!("{:.2}", of.minutes_per_year)),
+            Cell::new(name.clone(), PLAIN),
         ]
     });
     out.extend(table(&rows.collect::<Vec<_>>(), width()));
     out
+}
+
+/// How sure the mean is. What hardly ever happened, or never, may yet cost much.
+fn bounds(answer: &Answer) -> String {
+    let Interval { low, high, .. } = answer.mean;
+    let outages = (answer.outages_per_year * answer.years as f64).round();
+    if answer.mean.likely == 0.0 {
+        return format!("no outage: fewer than {:.2} a year (95 %)", answer.outages.high);
+    }
+    let few = if outages < FEW { format!("; only {outages} outages, so hardly sure") } else { String::new() };
+    format!("between {low:.1} and {high:.1} (95 %{few})")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// A single load balancer's host, and what it leads to on the same host.
+    fn told(years: u32, failures: &str) -> Vec<String> {
+        let text = format!(
+            "name = \"t\"\nhosts = {{ a = \"10.0.0.1\" }}\n\
+             [load_balancers.front]\nhosts = [\"a\"]\nlisteners = [{{ bind = \":80\", pool = \"web\" }}]\n\
+             [pools.web]\nmembers = [\"a:1\"]\n\
+             [assumptions]\n{failures}\n"
+        );
+        let system = nines_system::parse("t", &text).unwrap();
+        let service = Service::of(&system, &BTreeMap::new());
+        let model = Model::of(&service, &Assumptions::of(&system), Case::Likely);
+        let blocks = Simulation::new(model.plant()).run(1, years);
+        let answer = Answer::of(blocks, service.objective);
+        super::text(&service, &answer, &causes(&service, &model, &answer))
+    }
+
+    #[test]
+    fn years_in_which_nothing_happened_prove_no_more_than_that() {
+        let rare = ["host", "zone", "change"].map(|of| format!("{of} = {{ every = \"30000d\" }}\n")).concat();
+        let mean = |lines: &[String]| lines.iter().find(|line| line.starts_with("mean")).unwrap().clone();
+        let none = told(2, &rare);
+        // Three in two years: with more of them 19 of 20 would have had one.
+        assert!(mean(&none).ends_with("no outage: fewer than 1.84 a year (95 %)"), "{none:#?}");
+        assert!(none.iter().all(|line| !line.contains("What began")), "{none:#?}");
+        let few = told(100, &rare);
+        assert!(mean(&few).contains("outages, so hardly sure"), "{few:#?}");
+        let many = told(2000, "");
+        assert!(mean(&many).ends_with("(95 %)") && !mean(&many).contains("sure"), "{many:#?}");
+    }
 }
