@@ -118,6 +118,18 @@ fn daemon(page: &mut Page<'_>, status: &Status) -> fmt::Result {
         "Longest time since a worker last turned its loop",
         [(vec![], status.statistics.worker_stall_ms as f64 / 1e3)],
     )?;
+    page.gauge(
+        "nines_host_slow",
+        "1 while the host stands still again and again, and leaves its virtual addresses to others",
+        [(vec![], flag(status.slow))],
+    )?;
+    let turns = status.statistics.turns;
+    page.counter(
+        "nines_worker_turns",
+        "Turns that the workers set a timer for, by whether they came in time",
+        [("no", turns.all.saturating_sub(turns.late)), ("yes", turns.late)]
+            .map(|(late, count)| (vec![("late", late)], count)),
+    )?;
     page.counter(
         "nines_events",
         "What changed, by kind",

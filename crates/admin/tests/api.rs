@@ -18,7 +18,7 @@ use nines_control::status::{
     Standing, Status, VirtualIpStatus, Wish,
 };
 use nines_control::traffic::Failure;
-use nines_control::vrrp::Cause;
+use nines_control::vrrp::{Cause, Turns};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
@@ -180,10 +180,12 @@ fn sample() -> Status {
             }],
             worker_stall_ms: 2,
             workers: 2,
+            turns: Turns { all: 50, late: 8 },
         },
         events: BTreeMap::from([(Kind::Ejected, 3)]),
         objective_fraction: 0.9999,
         not_kept: Some("a full disk".to_owned()),
+        slow: true,
         measured: vec![MeasuredStatus {
             kind: "listener".to_owned(),
             name: "front/http-80".to_owned(),
@@ -425,6 +427,9 @@ async fn metrics_are_well_formed_and_count() {
         (r#"nines_request_duration_seconds_sum{pool="web"}"#, 200.0),
         (r#"nines_request_duration_seconds_bucket{le="0.001",pool="web"}"#, 1000.0),
         (r#"nines_request_duration_seconds_bucket{le="+Inf",pool="web"}"#, 1005.0),
+        ("nines_host_slow", 1.0),
+        (r#"nines_worker_turns_total{late="yes"}"#, 8.0),
+        (r#"nines_worker_turns_total{late="no"}"#, 42.0),
         (r#"nines_events_total{kind="ejected"}"#, 3.0),
         (r#"nines_events_total{kind="up"}"#, 0.0),
         ("nines_uptime_seconds", 60.0),

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use serde::{Deserialize, Serialize};
 
+use crate::vrrp::Turns;
+
 /// A counter or a gauge that one thread alone writes, and any number read: a plain load and store, without a lock prefix.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
@@ -38,6 +40,9 @@ pub struct Statistics {
     /// Longest time since a worker last turned its loop, in milliseconds.
     pub worker_stall_ms: u64,
     pub workers: usize,
+    /// Turns that the workers set a timer for, and of those the ones that came late.
+    #[serde(default)]
+    pub turns: Turns,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

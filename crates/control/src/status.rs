@@ -44,6 +44,9 @@ pub struct Status {
     /// Why what is measured now would not outlive the daemon. `None`: it does.
     #[serde(default)]
     pub not_kept: Option<String>,
+    /// Whether the host stands still again and again, so that clients are better served elsewhere.
+    #[serde(default)]
+    pub slow: bool,
 }
 
 /// What was measured of a subject, in figures; `nines report` has all of it. None where nothing is known.

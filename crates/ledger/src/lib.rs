@@ -8,10 +8,12 @@
 //! The format is our own for one reason: a daemon that serves must not end because of what stands in a file about the past. The
 //! embedded store that fits best answers some damaged pages with a panic; here every byte is looked at as if a stranger had sent it.
 //!
-//! Everything blocks; who must not wait has a thread for it.
+//! Everything blocks; who must not wait has a [`Keeper`], which has a thread for it.
 
 mod calendar;
 mod directory;
+mod keeper;
 mod piece;
 
 pub use directory::{Batch, Ledger, LedgerError, Opened, owner, read};
+pub use keeper::{Answer, Heard, Keeper};

@@ -9,7 +9,8 @@ use nines_control::statistics::{
 };
 use nines_control::traffic::Failure;
 
-use crate::waits::Waits;
+use crate::first_words::Beginnings;
+use crate::waits::{self, Waits};
 
 #[derive(Debug, Default)]
 pub(crate) struct Histogram {
@@ -43,6 +44,9 @@ pub(crate) struct ListenerCounts {
     pub(crate) good: Count,
     pub(crate) bad: Count,
     pub(crate) waits: Waits,
+    /// Of TCP connections, for their first words to be answered.
+    pub(crate) silences: Waits,
+    pub(crate) beginnings: Beginnings,
     pub(crate) bytes_in: Count,
     pub(crate) bytes_out: Count,
 }
@@ -58,6 +62,7 @@ pub(crate) struct PoolCounts {
     pub(crate) good: Count,
     pub(crate) bad: Count,
     pub(crate) waits: Waits,
+    pub(crate) silences: Waits,
     pub(crate) latency: Histogram,
 }
 
@@ -158,6 +163,8 @@ fn sum_listener(names: &Names, name: &str) -> ListenerStatistics {
         sum.bytes_in += counts.bytes_in.get();
         sum.bytes_out += counts.bytes_out.get();
     }
+    let silences = || names.listeners.each(name).map(|counts| &counts.silences);
+    sum.waiting = sum.waiting.max(waits::of_several(silences, now));
     sum.refused = Refused::ALL.into_iter().zip(refused).collect();
     sum
 }
@@ -176,6 +183,8 @@ fn sum_pool(names: &Names, pool: &nines_system::Pool) -> PoolStatistics {
         sum.waiting = sum.waiting.max(counts.waits.oldest(now));
         counts.latency.add_to(&mut sum.latency);
     }
+    let silences = || names.pools.each(&pool.name).map(|counts| &counts.silences);
+    sum.waiting = sum.waiting.max(waits::of_several(silences, now));
     sum.members = pool.members.iter().map(|member| sum_member(names, &pool.name, &member.name)).collect();
     sum
 }

@@ -19,6 +19,7 @@ mod count;
 mod database;
 mod error;
 mod filter;
+mod first_words;
 mod flow;
 mod forward;
 mod front;
@@ -212,6 +213,10 @@ impl DataPlane {
         let mut statistics = self.shared.counts.sum(names, plan.system.pools.iter());
         statistics.worker_stall_ms = u64::try_from(self.vitality.stall().as_millis()).unwrap_or(u64::MAX);
         statistics.workers = self.vitality.workers.len();
+        for turns in self.vitality.turns() {
+            statistics.turns.all += turns.all;
+            statistics.turns.late += turns.late;
+        }
         statistics
     }
 

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::access_log::{Record, now_us};
 use crate::attempt::Outgoing;
+use crate::first_words::FirstWords;
 use crate::front::Front;
 use crate::http1::{Asked, Limits, Method};
 use crate::kit::Kit;
@@ -47,10 +48,7 @@ pub(crate) async fn serve(served: Served, stream: TcpStream, peer: SocketAddr) {
     };
     // Boxed, so that a connection that is established does not carry what it took to establish it.
     let (ended, member) = match Box::pin(session.connect()).await {
-        Ok((_place, connection)) => {
-            front.count_outcome(Some(pool), true);
-            session.relay(connection, accepted.window).await
-        }
+        Ok((_place, connection)) => session.relay(connection, accepted.window).await,
         Err((cause, member)) => {
             front.count_refused(cause);
             front.count_outcome(Some(pool), false);
@@ -126,11 +124,26 @@ impl Session<'_> {
         };
         let close_at = || member.close_at.get().unwrap_or(self.received + FAR);
         let ended = {
-            let relayed = pin!(relay.run(self.kit.timers.sleep(close_at)));
+            let mut relayed = pin!(relay.run(self.kit.timers.sleep(close_at)));
+            // Boxed, so that a connection that has begun does not carry it.
+            let words = FirstWords {
+                front: self.front,
+                pool: self.pool,
+                moved: &self.moved,
+                timers: &self.kit.timers,
+            };
             if self.pool.is_postgres() {
-                postgres::watched(&connection.stream, relayed, || member.failed(Failure::TurnedAway)).await
+                let turned_away = || member.failed(Failure::TurnedAway);
+                let mut watched = pin!(postgres::watched(&connection.stream, relayed, turned_away));
+                match Box::pin(words.pass(watched.as_mut())).await {
+                    Some(ended) => ended,
+                    None => watched.await,
+                }
             } else {
-                relayed.await
+                match Box::pin(words.pass(relayed.as_mut())).await {
+                    Some(ended) => ended,
+                    None => relayed.await,
+                }
             }
         };
         if matches!(ended, Ended::Closed) && self.moved.to_client.get() == 0 && self.pool.is_postgres() {

@@ -31,10 +31,24 @@ impl Waits {
 
     /// Whole seconds.
     pub(crate) fn oldest(&self, now: Instant) -> u64 {
-        let second = now.saturating_duration_since(self.started).as_secs();
-        let waits = |ago: &u64| self.began[((second + SECONDS - ago) % SECONDS) as usize].get() > 0;
-        (0..SECONDS).rev().find(waits).unwrap_or(0)
+        (0..SECONDS).rev().find(|ago| self.began(*ago, now) > 0).unwrap_or(0)
     }
+
+    /// How many of those who wait began so many seconds ago.
+    fn began(&self, ago: u64, now: Instant) -> u64 {
+        let second = now.saturating_duration_since(self.started).as_secs();
+        self.began[((second + SECONDS - ago) % SECONDS) as usize].get()
+    }
+}
+
+/// Whole seconds that the oldest but one of them all has waited: what a single one waits for may be its own doing.
+pub(crate) fn of_several<'a, I: Iterator<Item = &'a Waits>>(all: impl Fn() -> I, now: Instant) -> u64 {
+    let mut waiting = 0;
+    let several = |ago: &u64| {
+        waiting += all().map(|waits| waits.began(*ago, now)).sum::<u64>();
+        waiting > 1
+    };
+    (0..SECONDS).rev().find(several).unwrap_or(0)
 }
 
 /// Somebody waits, on a listener and on a pool, until this is dropped.
@@ -69,11 +83,15 @@ mod tests {
         let second = Waiting::since(at(103), &listener, &pool);
         let others: Vec<Waiting<'_>> = (0..9).map(|_| Waiting::since(at(104), &listener, &pool)).collect();
         assert_eq!((listener.oldest(at(107)), listener.oldest(at(163))), (7, 63));
+        let (only, both) = (|| [&listener].into_iter(), || [&pool, &listener].into_iter());
+        assert_eq!((of_several(only, at(107)), of_several(both, at(107))), (4, 7));
         drop(first);
         assert_eq!(listener.oldest(at(107)), 4);
         drop(second);
         assert_eq!(listener.oldest(at(107)), 3);
+        assert_eq!(of_several(only, at(107)), 3);
         drop(others);
+        assert_eq!(of_several(both, at(107)), 0);
         assert_eq!((listener.oldest(at(107)), pool.oldest(at(107))), (0, 0));
     }
 }

@@ -163,3 +163,82 @@ fn a_tcp_member_that_accepts_only_to_reset_is_reported_each_time() {
     let reset = nines_control::traffic::Traffic::Failed(nines_control::traffic::Failure::Reset);
     assert_eq!(plane.reported(), [(nines_control::view::MemberKey(0), reset); 3]);
 }
+
+/// What the listener counts, and the pool too: good, bad, and for how long nobody is answered.
+fn counted(plane: &Plane) -> (u64, u64, u64) {
+    let all = plane.statistics();
+    let (listener, pool) = (&all.listeners[0], &all.pools[0]);
+    (listener.good.min(pool.good), listener.bad.min(pool.bad), listener.waiting.min(pool.waiting))
+}
+
+#[test]
+fn members_that_take_connections_and_answer_none_are_seen_to_hang() {
+    for greets in [false, true] {
+        let stage = Stage::new();
+        let plane = Plane::start(&[stage.address], TCP, "");
+        drop(stage.accept());
+        eventually("of the first one nothing was known", || counted(&plane) == (1, 0, 0));
+        let mut before = 1;
+        for _ in 0..3 {
+            let (mut client, mut member) = (plane.connect(), stage.accept());
+            if !greets {
+                client.send("ask");
+                assert_eq!(member.exactly(3), b"ask");
+            }
+            member.send("words");
+            assert_eq!(client.exactly(5), b"words");
+            before += 1;
+            eventually("it counts once it is answered", || counted(&plane) == (before, 0, 0));
+        }
+        // From now on the member is frozen: the kernel takes connections for it.
+        let begin = || {
+            let (mut client, member) = (plane.connect(), stage.accept());
+            if !greets {
+                client.send("ask");
+            }
+            (client, member)
+        };
+        let first = begin();
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        assert_eq!(counted(&plane), (before, 0, 0), "a single one may have its reasons");
+        let mut second = begin();
+        eventually("two of them say something", || counted(&plane).2 >= 1);
+        // One has had enough of it; the other is answered in the end.
+        socket2::SockRef::from(&first.0.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        drop(first);
+        eventually("it counts against us", || counted(&plane) == (before, 1, 0));
+        second.1.send("late words");
+        assert_eq!(second.0.exactly(10), b"late words");
+        eventually("and this does not", || counted(&plane) == (before + 1, 1, 0));
+    }
+}
+
+#[test]
+fn members_that_never_say_anything_are_not_taken_to_hang() {
+    let stage = Stage::new();
+    let plane = Plane::start(&[stage.address], TCP, "");
+    drop(stage.accept());
+    let mut before = 1;
+    eventually("the wait for the listener", || counted(&plane).0 == before);
+    for _ in 0..2 {
+        let (mut client, mut member) = (plane.connect(), stage.accept());
+        before += 1;
+        eventually("it counts as soon as it is taken", || counted(&plane) == (before, 0, 0));
+        client.send("a line of a log");
+        client.stream.shutdown(Shutdown::Write).unwrap();
+        member.rest();
+        drop(member);
+        assert!(client.is_closed());
+    }
+    // Once one was answered, others are not waited for either.
+    let (mut client, mut member) = (plane.connect(), stage.accept());
+    client.send("?");
+    member.send("!");
+    assert_eq!(client.exactly(1), b"!");
+    let open: Vec<_> =
+        (0..3).map(|_| (plane.connect().send("a line").stream.try_clone(), stage.accept())).collect();
+    eventually("all are good", || counted(&plane) == (before + 4, 0, 0));
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    assert_eq!(counted(&plane), (before + 4, 0, 0));
+    drop(open);
+}

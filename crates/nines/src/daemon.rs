@@ -119,7 +119,7 @@ enum Happening {
     /// A second has passed: what is up?
     Look,
     /// By whoever keeps what was measured.
-    Said(measure::Said),
+    Said(nines_ledger::Answer),
     Hangup,
     /// The databases have said whether they could go by the file that was read for the reload of this number.
     Checked {
@@ -553,6 +553,7 @@ impl Daemon {
             objective_fraction: self.part.system.objective.fraction,
             measured: self.measure.figures(Instant::now()),
             not_kept: self.measure.not_kept(),
+            slow: self.slowness.is_slow(),
         }
     }
 }

@@ -162,10 +162,12 @@ fn sample() -> Status {
             }],
             worker_stall_ms: 1,
             workers: 2,
+            ..Statistics::default()
         },
         events: BTreeMap::new(),
         objective_fraction: 0.9999,
         not_kept: None,
+        slow: false,
         measured: Vec::new(),
     }
 }

@@ -62,6 +62,11 @@ impl History {
         series.count(tick.to, good, bad);
     }
 
+    /// Of the seconds `from..to` those that somebody looked at were down after all: it was known late. How many were taken for up.
+    pub fn correct(&mut self, subject: &Subject, from: Second, to: Second) -> u64 {
+        self.series.get_mut(subject).map_or(0, |series| series.correct(from, to))
+    }
+
     pub fn put_minute(&mut self, subject: &Subject, number: u64, minute: super::Minute) {
         if let Some(series) = self.entry(subject) {
             series.put(number, minute);

@@ -57,6 +57,15 @@ impl Minute {
         }
     }
 
+    /// Of these seconds those that somebody looked at were down after all. How many were taken for up.
+    pub(super) fn correct(&mut self, from: u64, to: u64) -> u64 {
+        let seconds = self.part(from, to);
+        self.down |= seconds.up | seconds.unsure;
+        self.unsure &= !seconds.unsure;
+        self.up &= !seconds.up;
+        seconds.up()
+    }
+
     pub fn count(&mut self, good: u64, bad: u64) {
         self.good = self.good.saturating_add(good);
         self.bad = self.bad.saturating_add(bad);

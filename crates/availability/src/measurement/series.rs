@@ -43,6 +43,21 @@ impl Series {
         }
     }
 
+    /// Of the seconds `from..to` those that somebody looked at were down after all. How many were taken for up.
+    pub fn correct(&mut self, from: Second, to: Second) -> u64 {
+        let mut were_up = 0;
+        for number in from / MINUTE..to.max(from).div_ceil(MINUTE) {
+            let begin = number * MINUTE;
+            let seconds = (from.saturating_sub(begin), to.saturating_sub(begin).min(MINUTE));
+            let mut minute = self.minute(number);
+            were_up += minute.correct(seconds.0, seconds.1);
+            if !minute.is_empty() {
+                self.put(number, minute);
+            }
+        }
+        were_up
+    }
+
     /// In the place of what was known of this minute (its number since 1970).
     pub fn put(&mut self, number: u64, minute: Minute) {
         self.change(number, |there| *there = minute);

@@ -2,8 +2,8 @@
 //!
 //! With requests, they decide: a second is down if fewer than half of what was answered in it was good. Without, what they last said holds on for a
 //! little while, for an outage doesn't end because clients pause; and then whether the subject could have served. Where requests wait
-//! and none is answered, it is down as well: a request counts only once it has ended. The load
-//! balancer that holds no address, the host that doesn't have the primary, don't know.
+//! and none is answered, it is down as well: a request counts only once it has ended. That is known late, and true from the second in
+//! which the first of them came. The load balancer that holds no address, the host that doesn't have the primary, don't know.
 
 use super::{Second, State};
 
@@ -40,6 +40,8 @@ pub struct Watch {
     good_at: Option<Second>,
     /// The wait that was last taken for a hang, while it lasts.
     hung: Option<u64>,
+    /// The first second of a hang that was found with the latest look.
+    hung_since: Option<Second>,
     /// A wait that was none, and when that was seen.
     patience: Option<(u64, Second)>,
 }
@@ -74,7 +76,14 @@ impl Watch {
         (state, good, bad)
     }
 
+    /// Where the latest look was the first to find that nothing is answered: since which second that is so. What was said of the seconds
+    /// since then is to be corrected.
+    pub fn hung_since(&self) -> Option<Second> {
+        self.hung_since
+    }
+
     fn hangs(&mut self, now: Second, waiting: u64, good: u64, bad: u64) -> bool {
+        self.hung_since = None;
         if good > 0 {
             self.good_at = Some(now);
             if let Some(waited) = self.hung.take().filter(|_| bad == 0) {
@@ -87,6 +96,10 @@ impl Watch {
         let answered_lately = self.good_at.is_some_and(|then| now.saturating_sub(then) < patience);
         let hangs = waiting >= patience && !answered_lately;
         if hangs {
+            if self.hung.is_none() {
+                let answered = self.good_at.map_or(0, |then| then + 1);
+                self.hung_since = Some(now.saturating_sub(waiting).max(answered).min(now));
+            }
             self.hung = Some(waiting.max(self.hung.unwrap_or(0)));
         } else if bad > 0 || waiting == 0 {
             self.hung = None;
@@ -144,6 +157,32 @@ mod tests {
         for second in 200..250 {
             assert_eq!(watch.look(second, look(second - 200, second, 0)).0, State::Up);
         }
+    }
+
+    #[test]
+    fn a_hang_is_told_once_from_the_second_in_which_it_began() {
+        let mut watch = Watch::default();
+        let look = |waiting, good, bad| Look { on_duty: true, able: true, good, bad, waiting };
+        // Others are answered while the oldest waits already.
+        for second in 100..103 {
+            watch.look(second, look(second - 98, second, 0));
+        }
+        let told: Vec<(u64, u64)> = (103..120)
+            // Clients that give up meanwhile change nothing of when it began.
+            .filter_map(|now| {
+                watch.look(now, look(now - 98, 102, now - 103));
+                Some((now, watch.hung_since()?))
+            })
+            .collect();
+        assert_eq!(told, [(107, 103)]);
+        // It is over, and comes again; what was answered meanwhile was up.
+        watch.look(120, look(0, 103, 17));
+        assert_eq!(watch.hung_since(), None);
+        let mut again = (121..140).filter_map(|now| {
+            watch.look(now, look(now - 121, 103, 17));
+            Some((now, watch.hung_since()?))
+        });
+        assert_eq!(again.next(), Some((126, 121)));
     }
 
     #[test]

@@ -12,6 +12,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 /// A timer that goes off later than this after its time is late. Above the 100 ms in which Linux deals out the shares of
 /// processors that containers may have.
 pub const LATE: Duration = Duration::from_millis(100);
@@ -28,7 +30,7 @@ const TOO_MANY: usize = 8;
 const FEW: usize = 1;
 
 /// Of one thread, since it began: how often its timer went off, and how often late.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Turns {
     pub all: u64,
     pub late: u64,

@@ -2,7 +2,7 @@
 //!
 //! Looking costs the loop some numbers that it has already; keeping them is a thread's, which may be as slow as the disk.
 
-mod keeper;
+mod figures;
 mod looks;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,45 +10,26 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nines_availability::measurement::{
-    Axis, FEW, HOUR, History, Limits, MINUTE, Measured, Noted, Second, State, Step, Subject, Totals, Watch,
-    in_words,
+    Axis, HOUR, History, Limits, MINUTE, Measured, Noted, Second, Step, Subject, Watch, in_words,
 };
-use nines_availability::nines::{Availability, Objective};
 use nines_control::event::Event;
-use nines_control::status::{MeasuredStatus, MeasuredWindow};
-use nines_ledger::Batch;
+use nines_control::status::MeasuredStatus;
+use nines_ledger::{Answer, Heard, Keeper};
+use tokio::sync::mpsc;
 
-pub(super) use keeper::Said;
-use keeper::{Job, Keeper};
+use figures::Counted;
 pub(super) use looks::{Looks, Sight, related};
 
 /// Between two times that something is kept.
 const KEEP: Duration = Duration::from_secs(5);
 /// How long what was measured before is waited for. A disk that takes longer is done without.
 const OPEN: Duration = Duration::from_secs(10);
-/// Minutes that are brought again after a disk was full.
-const BEHIND: u64 = 2 * 1440;
-/// Events that wait to be kept.
-const EVENTS: usize = 1_000;
+/// How long the end waits for a disk.
+const END: Duration = Duration::from_secs(1);
 /// As long as this a clock that is behind what was measured is not believed: after a boot it may still be set right.
 const DOUBT: Duration = Duration::from_secs(600);
 /// Sentences of what went wrong that are kept.
 const PROBLEMS: usize = 20;
-/// As long as this, figures for status and metrics are not worked out again.
-const FRESH: Duration = Duration::from_secs(5);
-/// What figures are worked out for: those of the report, and those of the burn rates besides.
-const WINDOWS: [(&str, u64); 9] = [
-    ("5m", 300),
-    ("30m", 1_800),
-    ("1h", 3_600),
-    ("2h", 7_200),
-    ("6h", 21_600),
-    ("1d", 86_400),
-    ("3d", 259_200),
-    ("30d", 2_592_000),
-    ("365d", 31_536_000),
-];
-const OBJECTIVE_WINDOW: Duration = Duration::from_secs(2_592_000);
 
 /// Of which system, and what is aimed at.
 #[derive(Debug, Clone)]
@@ -71,41 +52,22 @@ pub(super) struct Measure {
     axis: Option<Axis>,
     watches: BTreeMap<Subject, Watch>,
     /// Since the daemon started.
-    counted: BTreeMap<Subject, Totals>,
+    counted: BTreeMap<Subject, Counted>,
     /// What there is to look at now.
     present: BTreeSet<Subject>,
     noted: u64,
     keeper: Keeper,
+    /// What its thread has to say.
+    answers: mpsc::UnboundedReceiver<Answer>,
+    /// When something was brought to it.
+    kept: Instant,
     directory: PathBuf,
     /// Why nothing is kept, or what of it was lost.
     problems: Vec<String>,
     doubt: Option<Doubt>,
     /// The second of the look before.
     looked: Option<Second>,
-    keeping: Keeping,
     figures: Option<(Instant, Vec<MeasuredStatus>)>,
-}
-
-/// What is kept, and what is not yet.
-struct Keeping {
-    /// The first minute that is not known to be kept.
-    from: u64,
-    /// What the one that is under way covers: up to this minute, and so many events.
-    under_way: Option<UnderWay>,
-    last: Instant,
-    events: Vec<Noted>,
-    /// Why not.
-    failing: Option<String>,
-    /// The latest job's number.
-    job: u64,
-    /// Something that was kept is there no more, and is to be written from memory.
-    restore: bool,
-}
-
-struct UnderWay {
-    job: u64,
-    minute: u64,
-    events: usize,
 }
 
 /// The clock says that it is long before what was measured last. Nothing is given up for that: it is measured in memory for a while.
@@ -128,6 +90,8 @@ pub(super) enum Told {
 impl Measure {
     /// `directory`: where it is kept.
     pub(super) fn start(host: &str, directory: PathBuf, about: About, now: Instant) -> Self {
+        // Bounded by the orders: each is answered twice at most.
+        let (says, answers) = mpsc::unbounded_channel();
         Self {
             host: host.to_owned(),
             wall,
@@ -139,70 +103,54 @@ impl Measure {
             counted: BTreeMap::new(),
             present: BTreeSet::new(),
             noted: 0,
-            keeper: Keeper::start(directory.clone(), host),
+            keeper: Keeper::start(directory.clone(), host, move |answer| says.send(answer).is_ok()),
+            answers,
+            kept: now,
             directory,
             problems: Vec::new(),
             doubt: None,
             looked: None,
-            keeping: Keeping {
-                from: 0,
-                under_way: None,
-                last: now,
-                events: Vec::new(),
-                failing: None,
-                job: 0,
-                restore: false,
-            },
             figures: None,
             about,
         }
     }
 
-    /// What the thread has to say.
-    pub(super) async fn said(&mut self) -> Said {
-        self.keeper.said().await
+    /// What the thread has to say; nothing, once it has ended.
+    pub(super) async fn said(&mut self) -> Answer {
+        match self.answers.recv().await {
+            Some(answer) => answer,
+            None => std::future::pending().await,
+        }
     }
 
-    pub(super) fn hear(&mut self, said: Said, now: Instant) -> Vec<Told> {
-        match said {
+    pub(super) fn hear(&mut self, answer: Answer, now: Instant) -> Vec<Told> {
+        match self.keeper.hear(answer) {
             // It came too late: what is measured since must not be mixed with what was before.
-            Said::Opened(..) if self.axis.is_some() => Vec::new(),
-            Said::Opened(history, told) => {
+            Heard::Opened(..) if self.axis.is_some() => Vec::new(),
+            Heard::Opened(history, told) => {
                 self.history = *history;
                 self.problems.clone_from(&told);
-                self.keeper.send(Job::Describe(Box::new(self.measured(0))));
                 let mut all: Vec<Told> = told.into_iter().map(Told::Wrong).collect();
                 all.extend(self.begin(now));
+                self.keeper.describe(self.measured(0));
                 all
             }
-            Said::NotOpened(why) => {
+            Heard::NotOpened(error) => {
+                let why = format!("what is measured can't be kept: {error}");
                 self.problems.push(why.clone());
                 let mut all =
                     vec![Told::Wrong(format!("{why}: measured in memory alone, until the daemon ends"))];
                 all.extend(self.begin(now));
                 all
             }
-            Said::Kept(job) => {
-                // An older one says nothing of the one that is under way.
-                if let Some(done) = self.keeping.under_way.take_if(|one| one.job == job) {
-                    self.keeping.from = self.keeping.from.max(done.minute);
-                    self.keeping.events.drain(..done.events.min(self.keeping.events.len()));
-                }
-                let again = self.keeping.failing.take();
-                again.map(|_| Told::Fine("measurements are kept again".to_owned())).into_iter().collect()
-            }
-            Said::NotKept(why) => {
-                self.keeping.under_way = None;
-                let why = format!("measurements can't be kept now, and stay in memory until they can: {why}");
-                let first = self.keeping.failing.replace(why.clone()).is_none();
-                first.then_some(Told::Wrong(why)).into_iter().collect()
-            }
-            Said::Lost(troubles) => {
-                self.keeping.restore = true;
+            Heard::KeptAgain => vec![Told::Fine("measurements are kept again".to_owned())],
+            Heard::Failing(why) => vec![Told::Wrong(failing(&why))],
+            Heard::Lost(troubles) => {
                 let room = PROBLEMS.saturating_sub(self.problems.len());
                 self.problems.extend(troubles.iter().take(room).cloned());
                 troubles.into_iter().map(Told::Wrong).collect()
             }
+            Heard::Nothing => Vec::new(),
         }
     }
 
@@ -210,7 +158,7 @@ impl Measure {
         let monotonic = now.duration_since(self.started);
         let last = self.history.presence().map(|(_, last)| last);
         let (axis, step) = Axis::start(monotonic, (self.wall)(), last);
-        self.keeping.from = axis.name(monotonic) / MINUTE;
+        self.keeper.begin(axis.name(monotonic) / MINUTE);
         self.axis = Some(axis);
         self.next = self.after(now);
         step.map(|step| self.stepped(step, now))
@@ -250,8 +198,8 @@ impl Measure {
                 tick = right.tick(monotonic, wall);
                 self.axis = Some(right);
                 self.history = doubt.before;
-                self.keeping.events.clear();
-                self.keeping.from = tick.to / MINUTE;
+                self.keeper.forget_events();
+                self.keeper.begin(tick.to / MINUTE);
                 told.push(Told::Fine("the clock was set right: measurements are kept again".to_owned()));
             } else {
                 told.push(self.stepped(step, now));
@@ -264,19 +212,19 @@ impl Measure {
         let missed = self.looked.filter(|_| !stepped).map_or(0, |last| tick.from.saturating_sub(last + 1));
         let (first, last) = (self.looked.filter(|_| !stepped), tick.to);
         self.looked = Some(last);
+        // A second that is looked at twice is one.
+        let seconds = tick.to + 1 - tick.from.max(first.map_or(0, |first| first + 1)).min(tick.to + 1);
         for (subject, look) in looks {
-            let (state, good, bad) = self.watches.entry(subject.clone()).or_default().look(tick.to, *look);
-            self.history.record(subject, &tick, state, good, bad);
+            let watch = self.watches.entry(subject.clone()).or_default();
+            let (state, good, bad) = watch.look(tick.to, *look);
             let counted = self.counted.entry(subject.clone()).or_default();
-            // A second that is looked at twice is one.
-            let seconds = tick.to + 1 - tick.from.max(first.map_or(0, |first| first + 1)).min(tick.to + 1);
-            counted.seconds += seconds + if self.present.contains(subject) { missed } else { 0 };
-            match state {
-                State::Up => counted.up += seconds,
-                State::Down => counted.down += seconds,
-                State::Unknown => {}
+            if let Some(since) = watch.hung_since() {
+                counted.decide(self.history.correct(subject, since, tick.from));
+                self.keeper.again_from(since / MINUTE);
             }
-            (counted.good, counted.bad) = (counted.good + good, counted.bad + bad);
+            self.history.record(subject, &tick, state, good, bad);
+            let missed = if self.present.contains(subject) { missed } else { 0 };
+            counted.add((seconds, missed), state, look, (good, bad));
         }
         // What a reload took away is told no more. It may come back, and its counters with it.
         if !looks.keys().eq(&self.present) {
@@ -291,7 +239,7 @@ impl Measure {
         if tick.to.is_multiple_of(MINUTE) {
             self.history.trim(tick.to);
         }
-        if now.duration_since(self.keeping.last) >= KEEP {
+        if now.duration_since(self.kept) >= KEEP {
             self.keep(tick.to, now);
         }
         told
@@ -309,37 +257,15 @@ impl Measure {
             subject: event.subject.clone(),
             why: event.why.clone(),
         };
-        if self.keeping.events.len() < EVENTS {
-            self.keeping.events.push(noted.clone());
-        }
+        self.keeper.note(noted.clone());
         self.history.note(noted);
     }
 
     fn keep(&mut self, second: Second, now: Instant) {
-        if self.keeping.under_way.is_some() || self.doubt.is_some() {
-            return;
-        }
-        if self.keeping.restore && self.keeper.send(Job::Restore(Box::new(self.history.clone()))) {
-            self.keeping.restore = !self.keeper.send(Job::Describe(Box::new(self.measured(0))));
-        }
-        let minute = second / MINUTE;
-        let from = self.keeping.from.max(minute.saturating_sub(BEHIND));
-        let of = |(subject, series): (&Subject, &nines_availability::measurement::Series)| {
-            series
-                .minutes(from..minute + 1)
-                .map(|(number, of)| (subject.clone(), number, of))
-                .collect::<Vec<_>>()
-        };
-        let batch = Batch {
-            minutes: self.history.subjects().flat_map(of).collect(),
-            events: self.keeping.events.clone(),
-        };
-        self.keeping.last = now;
-        let events = batch.events.len();
-        self.keeping.job += 1;
-        let job = self.keeping.job;
-        if self.keeper.send(Job::Keep(job, Box::new(batch))) {
-            self.keeping.under_way = Some(UnderWay { job, minute, events });
+        if self.doubt.is_none() {
+            self.kept = now;
+            let about = self.measured(0);
+            self.keeper.keep(&self.history, || about, second);
         }
     }
 
@@ -355,7 +281,7 @@ impl Measure {
                     in_words(by),
                     DOUBT.as_secs() / 60
                 );
-                self.keeping.under_way = None;
+                self.keeper.begin(to / MINUTE);
                 match &mut self.doubt {
                     Some(doubt) => {
                         self.history.forget_from(to);
@@ -382,8 +308,8 @@ impl Measure {
             series.days().for_each(|(number, day)| self.history.put_day(subject, number, &day));
         }
         since.events().for_each(|event| self.history.note(event.clone()));
-        self.keeping.from = doubt.from / MINUTE;
-        self.keeper.send(Job::ForgetFrom(doubt.from));
+        self.keeper.begin(doubt.from / MINUTE);
+        self.keeper.forget_from(doubt.from);
         Some(Told::Wrong(
             "the clock is taken for right: what was measured under times that are still to come is set aside, as ….later".to_owned(),
         ))
@@ -391,38 +317,39 @@ impl Measure {
 
     /// Why what is measured is not kept, or what was lost of it.
     pub(super) fn problems(&self) -> Vec<String> {
-        let now = self.doubt.iter().map(|doubt| &doubt.why).chain(&self.keeping.failing);
-        self.problems.iter().chain(now).cloned().collect()
+        let now = self.doubt.iter().map(|doubt| doubt.why.clone()).chain(self.keeper.failing().map(failing));
+        self.problems.iter().cloned().chain(now).collect()
     }
 
     /// Why what is measured now would not outlive the daemon.
     pub(super) fn not_kept(&self) -> Option<String> {
-        let why = self.doubt.as_ref().map(|doubt| &doubt.why).or(self.keeping.failing.as_ref());
-        let why = why.or(self.problems.last()).cloned();
+        let why = self.doubt.as_ref().map(|doubt| doubt.why.clone());
+        let why = why.or(self.keeper.failing().map(failing)).or(self.problems.last().cloned());
         (!self.is_kept())
             .then(|| why.unwrap_or_else(|| format!("{} is still being read", self.directory.display())))
     }
 
     /// Whether what is measured now outlives the daemon.
     pub(super) fn is_kept(&self) -> bool {
-        self.keeper.is_open() && self.doubt.is_none() && self.keeping.failing.is_none()
+        self.keeper.is_kept() && self.doubt.is_none()
     }
 
     /// The objective, the relations and the name may be others after a reload.
     pub(super) fn reload(&mut self, about: About) {
         self.about = about;
         self.figures = None;
-        self.keeper.send(Job::Describe(Box::new(self.measured(0))));
+        self.keeper.describe(self.measured(0));
     }
 
     /// The last thing: what is not kept yet.
     pub(super) async fn end(&mut self, now: Instant) {
-        if let Some(axis) = &self.axis {
+        if let Some(axis) = self.axis.as_ref().filter(|_| self.doubt.is_none()) {
             let second = axis.name(now.duration_since(self.started));
-            self.keeping.under_way = None;
-            self.keep(second, now);
+            let about = self.measured(0);
+            self.keeper.end(&self.history, || about, second, false);
         }
-        self.keeper.end().await;
+        self.keeper.close();
+        let _ = tokio::time::timeout(END, async { while self.answers.recv().await.is_some() {} }).await;
     }
 
     /// Everything that was measured in this time up to now; 0: nothing of it, only what it is about.
@@ -446,64 +373,10 @@ impl Measure {
             history,
         }
     }
+}
 
-    /// For status and metrics.
-    pub(super) fn figures(&mut self, now: Instant) -> Vec<MeasuredStatus> {
-        if let Some((at, figures)) = &self.figures
-            && now.duration_since(*at) < FRESH
-        {
-            return figures.clone();
-        }
-        let second = self.axis.as_ref().map_or(0, |axis| axis.name(now.duration_since(self.started)));
-        let objective =
-            Objective { target: Availability::from_fraction(self.about.objective), window: OBJECTIVE_WINDOW };
-        let present = self.counted.iter().filter(|(subject, _)| self.present.contains(subject));
-        let figures: Vec<MeasuredStatus> =
-            present.map(|(subject, since)| self.figure(subject, since, &objective, second)).collect();
-        self.figures = Some((now, figures.clone()));
-        figures
-    }
-
-    fn figure(
-        &self,
-        subject: &Subject,
-        since: &Totals,
-        objective: &Objective,
-        now: Second,
-    ) -> MeasuredStatus {
-        let series = self.history.series(subject);
-        let totals = |seconds: u64| {
-            series.map(|series| series.totals(now.saturating_sub(seconds), now + 1)).unwrap_or_default()
-        };
-        let window = |(window, seconds): (&str, u64)| {
-            let of = totals(seconds);
-            let by_time = of.by_time().map(|by| by.likely);
-            let by_request = of.by_request().map(|by| by.likely);
-            MeasuredWindow {
-                window: window.to_owned(),
-                by_time: by_time.map(Availability::fraction),
-                by_request: by_request.map(Availability::fraction),
-                burn_by_time: of.burn_by_time(objective, seconds),
-                burn_by_request: of
-                    .burn_by_request(objective, seconds)
-                    .filter(|_| of.bad == 0 || of.bad > FEW),
-            }
-        };
-        let month = totals(OBJECTIVE_WINDOW.as_secs());
-        let budget = nines_availability::measurement::Budget::of(objective, &month);
-        MeasuredStatus {
-            kind: subject.kind.word().to_owned(),
-            name: subject.name.clone(),
-            windows: WINDOWS.into_iter().map(window).collect(),
-            budget_left_by_time: month.by_time().map(|_| budget.left_by_time),
-            budget_left_by_request: budget.left_by_request,
-            up: since.up,
-            down: since.down,
-            unknown: since.unknown(),
-            good: since.good,
-            bad: since.bad,
-        }
-    }
+fn failing(why: &str) -> String {
+    format!("measurements can't be kept now, and stay in memory until they can: {why}")
 }
 
 /// Since 1970.

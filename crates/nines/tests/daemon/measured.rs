@@ -154,6 +154,40 @@ fn a_pool_without_a_member_is_an_outage_with_its_reason() {
     });
 }
 
+#[test]
+fn a_hang_is_down_from_its_first_second() {
+    let members = crate::members(1);
+    let file = File::new(&members);
+    let daemon = Daemon::serving(&file);
+    let port = file.listeners[0];
+    assert_eq!(get(port, "/").unwrap().status, 200);
+    eventually("it is up", || (number(&totals(&asked(&daemon), "pool")["up"]) > 3).then_some(()));
+    let client = std::thread::spawn(move || get(port, "/slow?ms=9000").unwrap().status);
+    for kind in ["listener", "pool"] {
+        let report = eventually("it is seen to hang", || {
+            Some(asked(&daemon)).filter(|report| number(&totals(report, kind)["down"]) > 0)
+        });
+        // It is not known before the fifth second, and true of those before.
+        assert!(number(&totals(&report, kind)["down"]) >= 5, "{report}");
+        let outage = &of(&report, kind)["outages"][0];
+        assert_eq!(
+            (&outage["lasts"], &of(&report, kind)["outage_count"]),
+            (&true.into(), &1.into()),
+            "{outage}"
+        );
+    }
+    assert_eq!(client.join().unwrap(), 200);
+    let state = daemon.directory.path().join("state");
+    eventually("what was kept before is kept anew", || {
+        kept(&state).filter(|report| number(&totals(report, "listener")["down"]) >= 8)
+    });
+    let down = "nines_measured_seconds_total{kind=\"pool\",subject=\"web\",state=\"down\"} ";
+    let metrics = metrics(&daemon);
+    let counted = metrics.lines().find_map(|line| line.strip_prefix(down)).unwrap_or("0");
+    let reported = number(&totals(&asked(&daemon), "pool")["down"]);
+    assert!(counted.parse::<u64>().unwrap().abs_diff(reported) <= 1, "{counted} of {reported}");
+}
+
 fn metrics(daemon: &Daemon) -> String {
     let mut stream = UnixStream::connect(daemon.socket()).unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: nines\r\nconnection: close\r\n\r\n").unwrap();

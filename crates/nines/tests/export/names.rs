@@ -90,6 +90,7 @@ fn sample() -> Status {
         events: BTreeMap::new(),
         objective_fraction: 0.999,
         not_kept: None,
+        slow: false,
         measured: [("listener", "front/http-1"), ("database", "orders")]
             .map(|(kind, name)| MeasuredStatus {
                 kind: kind.to_owned(),

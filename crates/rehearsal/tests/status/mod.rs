@@ -17,6 +17,7 @@ pub(crate) fn status(members: Vec<MemberStatus>) -> Status {
         objective: "99.99 %".to_owned(),
         objective_fraction: 0.9999,
         not_kept: None,
+        slow: false,
         measured: Vec::new(),
         host: "lb1".to_owned(),
         program: String::new(),

@@ -296,3 +296,21 @@ fn what_a_subject_costs_is_as_the_documentation_says() {
     let all = [busy.bytes(), idle.bytes(), awful.bytes()];
     assert!(all[0] < 2_400_000 && all[1] < 62_000 && all[2] < 18_000_000, "{all:?}");
 }
+
+#[test]
+fn what_is_corrected_was_down_where_somebody_looked() {
+    let midnight = 20_000 * DAY;
+    let mut series = Series::default();
+    (midnight - 70..midnight - 5).for_each(|second| series.record(second, State::Up));
+    (midnight - 5..midnight).for_each(|second| series.record(second, State::Unknown));
+    // For three seconds nobody looks.
+    (midnight + 3..midnight + 10).for_each(|second| series.record(second, State::Up));
+    series.count(midnight - 60, 7, 1);
+    assert_eq!(series.correct(midnight - 65, midnight + 5), 62);
+    let totals = series.totals(midnight - 70, midnight + 10);
+    assert_eq!((totals.up, totals.down, totals.unknown()), (5 + 5, 60 + 5 + 2, 3));
+    assert_eq!((totals.good, totals.bad), (7, 1));
+    assert_eq!(series.state(midnight + 1), State::Unknown);
+    assert_eq!(series.correct(midnight + 5, midnight + 5), 0);
+    assert_eq!(series.correct(midnight - 65, midnight + 5), 0);
+}

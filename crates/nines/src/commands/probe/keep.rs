@@ -1,33 +1,20 @@
 //! What was seen, second by second: in memory, and in a ledger where one is named.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nines_availability::measurement::{
-    Axis, History, Limits, MINUTE, Measured, Noted, Second, Step, Subject, Tick, in_words,
+    Axis, History, Limits, MINUTE, Measured, Noted, Step, Subject, Tick, in_words,
 };
 use nines_availability::nines::Availability;
-use nines_ledger::{Batch, Ledger};
+use nines_ledger::{Answer, Heard};
 use nines_prober::{Settled, Told};
 
 use crate::terminal::tell;
 
 /// Between two times that something is written.
 const WRITE: Duration = Duration::from_secs(5);
-/// Batches that a slow disk may be behind; what doesn't fit is brought again later.
-const BEHIND: usize = 16;
-
-enum Order {
-    Write(Batch),
-    Forget(Second),
-    Restore(Box<History>),
-    Describe(Box<Measured>),
-}
 
 pub(super) struct Keeper {
     axis: Axis,
@@ -35,15 +22,16 @@ pub(super) struct Keeper {
     /// The monotonic clock, as the axis counts it.
     ticked: Duration,
     history: History,
-    /// Minutes that the disk doesn't have as they are.
-    dirty: BTreeSet<(Subject, u64)>,
     written: Instant,
-    /// The disk is waited for on a thread of its own, so that nobody is asked late for it.
-    ledger: Option<(SyncSender<Order>, JoinHandle<()>)>,
-    /// Something of what was kept is there no more.
-    lost: Arc<AtomicBool>,
-    kept_in: Option<PathBuf>,
+    ledger: Option<Kept>,
     about: Measured,
+}
+
+/// The disk is waited for on a thread of its own, so that nobody is asked late for it.
+struct Kept {
+    keeper: nines_ledger::Keeper,
+    /// Bounded by the orders: each is answered twice at most.
+    answers: Receiver<Answer>,
 }
 
 fn wall() -> Duration {
@@ -59,7 +47,6 @@ impl Keeper {
     ) -> anyhow::Result<Self> {
         let mut history = History::new(vantage, Limits::default());
         let mut ledger = None;
-        let lost = Arc::new(AtomicBool::new(false));
         if let Some(directory) = directory {
             let place = directory.display();
             if let Some((of, by)) =
@@ -69,9 +56,18 @@ impl Keeper {
                     "{place} has what {by} saw of {of}, and this would be what {vantage} sees of {system}: name another directory, or say `--vantage {by} --system {of}`"
                 );
             }
-            let opened = Ledger::open(directory, vantage, Limits::default())?;
-            opened.told.iter().for_each(|told| tell(format_args!("nines: {told}")));
-            history = opened.history;
+            let (says, answers) = channel();
+            let says = move |answer| says.send(answer).is_ok();
+            let mut keeper = nines_ledger::Keeper::start(directory.to_owned(), vantage, says);
+            let Ok(answer) = answers.recv() else { anyhow::bail!("{place} can't be opened") };
+            match keeper.hear(answer) {
+                Heard::NotOpened(error) => return Err(error.into()),
+                Heard::Opened(there, told) => {
+                    told.iter().for_each(|told| tell(format_args!("nines: {told}")));
+                    history = *there;
+                }
+                _ => {}
+            }
             let last = history.presence().map(|(_, last)| last);
             if let (_, Some(Step::Back { by, .. })) = Axis::start(Duration::ZERO, wall(), last) {
                 anyhow::bail!(
@@ -79,12 +75,7 @@ impl Keeper {
                     in_words(by)
                 );
             }
-            let (send, orders) = sync_channel(BEHIND);
-            let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn({
-                let lost = Arc::clone(&lost);
-                move || write(opened.ledger, orders.into_iter(), &lost)
-            })?;
-            ledger = Some((send, thread));
+            ledger = Some(Kept { keeper, answers });
         }
         let (axis, step) = Axis::start(Duration::ZERO, wall(), history.presence().map(|(_, last)| last));
         let about = Measured {
@@ -99,21 +90,21 @@ impl Keeper {
             related: Default::default(),
             history: History::new(vantage, Limits::default()),
         };
-        let mut keeper = Self {
+        let mut this = Self {
             axis,
             began: Instant::now(),
             ticked: Duration::ZERO,
             history,
-            dirty: BTreeSet::new(),
             written: Instant::now(),
             ledger,
-            lost,
-            kept_in: directory.map(Path::to_owned),
             about,
         };
-        keeper.stepped(step);
-        keeper.order(Order::Describe(Box::new(keeper.about.clone())));
-        Ok(keeper)
+        this.stepped(step);
+        if let Some(Kept { keeper, .. }) = &mut this.ledger {
+            keeper.begin(this.axis.name(Duration::ZERO) / MINUTE);
+            keeper.describe(this.about.clone());
+        }
+        Ok(this)
     }
 
     fn since(&self, at: Instant) -> Duration {
@@ -143,15 +134,17 @@ impl Keeper {
             let rest = Tick { from: of.from + 1, to: of.to, step: None };
             self.history.record(subject, &rest, of.state, 0, 0);
         }
-        if self.ledger.is_some() {
-            self.dirty.extend((of.from / MINUTE..=of.to / MINUTE).map(|minute| (subject.clone(), minute)));
+        if let Some(Kept { keeper, .. }) = &mut self.ledger {
+            keeper.again_from(of.from / MINUTE);
         }
     }
 
     /// Something of note, for the ledger's reader.
     fn note(&mut self, event: Noted) {
         self.history.note(event.clone());
-        self.order(Order::Write(Batch { events: vec![event], ..Batch::default() }));
+        if let Some(Kept { keeper, .. }) = &mut self.ledger {
+            keeper.note(event);
+        }
     }
 
     pub(super) fn turn(&mut self, now: Instant) {
@@ -166,12 +159,29 @@ impl Keeper {
         }
         if now.saturating_duration_since(self.written) >= WRITE {
             self.written = now;
-            if self.lost.swap(false, Ordering::Relaxed) {
-                let again = self.order(Order::Restore(Box::new(self.history.clone())))
-                    && self.order(Order::Describe(Box::new(self.about.clone())));
-                self.lost.fetch_or(!again, Ordering::Relaxed);
+            self.hear();
+            let now = self.axis.name(monotonic);
+            if let Some(Kept { keeper, .. }) = &mut self.ledger {
+                keeper.keep(&self.history, || self.about.clone(), now);
             }
-            self.write();
+        }
+    }
+
+    /// Tells whoever watches what became of what was to be kept.
+    fn hear(&mut self) {
+        let Some(Kept { keeper, answers }) = &mut self.ledger else { return };
+        let place = self.about.kept_in.as_deref().unwrap_or_default();
+        while let Ok(answer) = answers.try_recv() {
+            match keeper.hear(answer) {
+                Heard::Failing(why) => tell(format_args!(
+                    "nines: what was seen can't be kept in {place} now, and stays in memory until it can: {why}"
+                )),
+                Heard::KeptAgain => tell(format_args!("nines: what was seen is kept in {place} again")),
+                Heard::Lost(troubles) => {
+                    troubles.iter().for_each(|trouble| tell(format_args!("nines: {trouble}")));
+                }
+                Heard::Opened(..) | Heard::NotOpened(_) | Heard::Nothing => {}
+            }
         }
     }
 
@@ -182,33 +192,9 @@ impl Keeper {
                 in_words(by)
             ));
             self.history.forget_from(to);
-            self.dirty.retain(|(_, minute)| minute * MINUTE < to);
-            self.order(Order::Forget(to));
-        }
-    }
-
-    fn write(&mut self) {
-        let minute = |(subject, number): &(Subject, u64)| {
-            Some((subject.clone(), *number, self.history.series(subject)?.minute(*number)))
-        };
-        let minutes: Vec<_> = self.dirty.iter().filter_map(minute).collect();
-        if minutes.is_empty() || self.order(Order::Write(Batch { minutes, ..Batch::default() })) {
-            self.dirty.clear();
-        }
-    }
-
-    /// Whether it was taken.
-    fn order(&self, order: Order) -> bool {
-        match &self.ledger {
-            Some((send, _)) => match send.try_send(order) {
-                Ok(()) => true,
-                // What must not be lost is waited for; minutes come again.
-                Err(TrySendError::Full(order @ (Order::Forget(_) | Order::Describe(_)))) => {
-                    send.send(order).is_ok()
-                }
-                Err(_) => false,
-            },
-            None => true,
+            if let Some(Kept { keeper, .. }) = &mut self.ledger {
+                keeper.forget_from(to);
+            }
         }
     }
 
@@ -217,49 +203,15 @@ impl Keeper {
         let (now, began) = (self.since(Instant::now()), self.axis.name(Duration::ZERO));
         self.about.now = self.axis.name(now);
         self.about.ahead = self.axis.ahead(now, wall());
-        let describe = Order::Describe(Box::new(self.about.clone()));
-        let minute = |(subject, number): &(Subject, u64)| {
-            Some((subject.clone(), *number, self.history.series(subject)?.minute(*number)))
-        };
-        let minutes = self.dirty.iter().filter_map(minute).collect();
-        if let Some((send, thread)) = self.ledger.take() {
-            let kept = send
-                .send(Order::Write(Batch { minutes, ..Batch::default() }))
-                .and_then(|()| send.send(describe));
-            drop(send);
-            if kept.is_err() || thread.join().is_err() {
-                let directory = self.kept_in.as_deref().unwrap_or(Path::new("")).display().to_string();
-                tell(format_args!("nines: the last minutes could not be kept in {directory}"));
-            }
+        if let Some(Kept { keeper, .. }) = &mut self.ledger {
+            keeper.describe(self.about.clone());
+            keeper.end(&self.history, || self.about.clone(), self.about.now, true);
+        }
+        self.hear();
+        if self.ledger.as_ref().is_some_and(|kept| kept.keeper.is_busy() || !kept.keeper.is_kept()) {
+            let place = self.about.kept_in.as_deref().unwrap_or_default();
+            tell(format_args!("nines: the last minutes could not be kept in {place}"));
         }
         Measured { history: self.history.since(began), ..self.about }
     }
-}
-
-fn write(mut ledger: Ledger, orders: impl Iterator<Item = Order>, lost: &AtomicBool) {
-    let mut told = false;
-    for order in orders {
-        let done = match order {
-            Order::Write(batch) => ledger.write(&batch),
-            Order::Forget(to) => ledger.forget_from(to),
-            Order::Restore(history) => ledger.restore(&history),
-            Order::Describe(about) => ledger.describe(&about),
-        };
-        for trouble in ledger.troubles() {
-            tell(format_args!("nines: {trouble}"));
-            lost.store(true, Ordering::Relaxed);
-        }
-        match done {
-            Ok(()) => told = false,
-            Err(error) if !told => {
-                told = true;
-                tell(format_args!(
-                    "nines: what was seen can't be kept in {}: {error}",
-                    ledger.directory().display()
-                ));
-            }
-            Err(_) => {}
-        }
-    }
-    let _ = ledger.sync();
 }

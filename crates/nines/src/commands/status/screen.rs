@@ -62,6 +62,10 @@ fn header(status: &Status, width: Option<usize>) -> Vec<String> {
         let text = format!("What is measured is in memory alone: {why}");
         lines.push(line(&[Cell::new(text, UNSURE)], width));
     }
+    if status.slow {
+        let text = "This host stands still again and again: too little of its processors is its own";
+        lines.push(line(&[Cell::new(text, UNSURE)], width));
+    }
     if let stall @ 1000.. = status.statistics.worker_stall_ms {
         let text = format!("A worker has not turned its loop for {}", duration(stall));
         lines.push(line(&[Cell::new(text, BAD)], width));

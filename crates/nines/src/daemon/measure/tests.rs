@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nines_availability::measurement::{DAY, Kind, Look, Minute};
-use nines_ledger::{Ledger, read};
+use nines_ledger::{Batch, Ledger, read};
 
 use super::*;
 
@@ -35,7 +35,7 @@ async fn begun(directory: &std::path::Path, wall: fn() -> Duration, now: Instant
     let mut measure = Measure::start("lb1", directory.to_owned(), about(), now);
     measure.wall = wall;
     let said = measure.said().await;
-    assert!(matches!(said, Said::Opened(..)));
+    assert!(matches!(said, Answer::Opened(..)));
     let told = measure.hear(said, now);
     (measure, told)
 }
@@ -47,7 +47,7 @@ fn look(measure: &mut Measure, now: Instant) -> Vec<Told> {
 
 /// Everything that is under way is done.
 async fn settle(measure: &mut Measure, now: Instant) {
-    while measure.keeping.under_way.is_some() {
+    while measure.keeper.is_busy() {
         let said = measure.said().await;
         measure.hear(said, now);
     }
@@ -131,25 +131,66 @@ async fn seconds_in_which_nobody_looked_are_counted_as_unknown() {
     for second in [1, 2, 9, 10] {
         look(&mut measure, start + Duration::from_secs(second));
     }
-    let counted = measure.counted[&subject()];
-    assert_eq!((counted.up, counted.down, counted.unknown()), (5, 0, 6));
+    let counted = *measure.counted[&subject()].totals();
+    // The latest second is not decided yet: somebody may have come in it who is not going to be answered.
+    assert_eq!((counted.up, counted.down, counted.unknown()), (4, 0, 6));
 }
 
 #[tokio::test]
-async fn an_older_answer_is_not_taken_for_that_of_the_job_under_way() {
+async fn what_cannot_be_kept_stays_in_memory_until_it_can() {
     let directory = tempfile::tempdir().unwrap();
     let start = Instant::now();
     let (mut measure, _) = begun(directory.path(), || Duration::from_secs(NOW), start).await;
     look(&mut measure, start);
-    measure.keep(NOW, start);
-    let first = measure.keeping.job;
-    // The clock was set back meanwhile: what is under way is no more.
-    measure.keeping.under_way = None;
-    measure.keep(NOW, start);
-    measure.hear(Said::Kept(first), start);
-    assert!(measure.keeping.under_way.is_some());
-    measure.hear(Said::NotKept("a full disk".into()), start);
+    assert_eq!(measure.not_kept(), None);
+    let told = measure.hear(Answer::NotKept("a full disk".into()), start);
+    assert!(matches!(&told[..], [Told::Wrong(why)] if why.contains("a full disk")), "{told:?}");
+    assert!(measure.hear(Answer::NotKept("a full disk".into()), start).is_empty(), "it is told once");
     assert!(measure.not_kept().unwrap().contains("a full disk") && measure.measured(0).kept_in.is_none());
-    measure.hear(Said::Kept(first), start);
+    measure.keep(NOW, start);
+    settle(&mut measure, start).await;
     assert_eq!((measure.not_kept(), measure.problems()), (None, Vec::new()));
+    assert_eq!(up(directory.path()), 1);
+}
+
+#[tokio::test]
+async fn a_hang_is_down_from_its_first_second_in_memory_on_disk_and_in_the_counters() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    // The minute ends meanwhile.
+    let wall = || Duration::from_secs(NOW + 10);
+    let (mut measure, _) = begun(directory.path(), wall, start).await;
+    let look = |measure: &mut Measure, second: u64, waiting: u64, good: u64| {
+        let look = Look { on_duty: true, able: true, good, bad: 0, waiting };
+        let now = start + Duration::from_secs(second);
+        measure.look(&Looks::from([(subject(), look)]), &[], now);
+        *measure.counted[&subject()].totals()
+    };
+    for second in 1..=6 {
+        look(&mut measure, second, 0, second);
+    }
+    // What was kept says up. Nobody says it aloud before it is known.
+    for second in 7..=11 {
+        let counted = look(&mut measure, second, second - 7, 6);
+        assert_eq!((counted.up, counted.down), (7, 0), "{second}");
+    }
+    settle(&mut measure, start).await;
+    measure.keep(NOW + 21, start);
+    settle(&mut measure, start).await;
+    assert_eq!(up(directory.path()), 12);
+    // Meanwhile more of it is being written.
+    measure.keep(NOW + 21, start);
+    let counted = look(&mut measure, 12, 5, 6);
+    assert_eq!((counted.up, counted.down, counted.unknown()), (7, 6, 0));
+    let totals = measure.history.series(&subject()).unwrap().totals(NOW, NOW + 60);
+    assert_eq!((totals.up, totals.down), (7, 6));
+    settle(&mut measure, start).await;
+    measure.keep(NOW + 22, start);
+    settle(&mut measure, start).await;
+    assert_eq!(up(directory.path()), 7);
+    // One that is answered was none.
+    look(&mut measure, 13, 0, 7);
+    assert_eq!(look(&mut measure, 15, 2, 7).up, 8);
+    let counted = look(&mut measure, 16, 0, 8);
+    assert_eq!((counted.up, counted.down, counted.unknown()), (11, 6, 0));
 }
