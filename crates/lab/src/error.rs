@@ -60,6 +60,9 @@ pub enum LabError {
     #[error("the link of host {host} cannot lose packets: {why}")]
     NoLoss { host: String, why: String },
 
+    #[error("hosts cannot be parted from all others together: {why}")]
+    NoIsland { why: String },
+
     #[error(
         "hosts {one} and {other} cannot be split: they are not on one segment, so the router lies between them"
     )]

@@ -268,6 +268,21 @@ impl Lab {
         self.network.lose(host.index(), self.name(host), one_in)
     }
 
+    /// Parts these hosts from all others: they hear each other, wherever they are, and nobody else. There is one such island at a
+    /// time; another one takes its place.
+    ///
+    /// # Errors
+    /// [`LabError::NoIsland`] where the kernel can't; [`crate::indivisible`] says so before.
+    pub fn part(&mut self, hosts: &[HostId]) -> Result<(), LabError> {
+        let hosts: Vec<usize> = hosts.iter().map(|host| host.index()).collect();
+        self.network.part(&self.plan, &hosts)
+    }
+
+    /// Undoes a [`Lab::part`]. No error if there was none.
+    pub fn join(&mut self) -> Result<(), LabError> {
+        self.network.join()
+    }
+
     /// Undoes every [`Lab::cut_off`], [`Lab::split`] and [`Lab::lose`] of a host.
     pub async fn heal(&mut self, host: HostId) -> Result<(), LabError> {
         self.network.lose_nothing(host.index(), self.name(host))?;

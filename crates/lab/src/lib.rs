@@ -31,8 +31,10 @@
 mod disks;
 mod enter;
 mod error;
+mod island;
 mod loss;
 mod network;
+mod nft;
 mod place;
 mod plan;
 mod processes;
@@ -45,6 +47,7 @@ mod lab;
 pub use disks::Furniture;
 pub use enter::{Entered, Inside, enter, enter_with_disks};
 pub use error::LabError;
+pub use island::indivisible;
 pub use lab::{Lab, ProcessId, SpawnOptions};
 pub use loss::lossless;
 pub use network::{Direction, never_mute};

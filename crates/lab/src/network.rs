@@ -14,9 +14,10 @@ use rtnetlink::{
 };
 
 use crate::error::{LabError, failed};
-use crate::loss::{self, Losses};
+use crate::nft::{self, Tables};
 use crate::place::Place;
 use crate::plan::{Plan, PlannedHost};
+use crate::{island, loss};
 
 /// Interface numbers are the lab's to choose, since all namespaces are its own.
 const LOOPBACK: u32 = 1;
@@ -39,8 +40,8 @@ pub enum Direction {
 /// The router's end of everything.
 pub(crate) struct Network {
     router: Handle,
-    /// Or why there is none.
-    losses: Result<Losses, String>,
+    /// Or why there are none.
+    tables: Result<Tables, String>,
 }
 
 fn bridge(segment: usize) -> u32 {
@@ -60,8 +61,8 @@ impl Network {
     pub(crate) async fn build(plan: &Plan, places: &[Place]) -> Result<Self, LabError> {
         let (connection, router, _) = rtnetlink::new_connection().map_err(failed("open a netlink socket"))?;
         tokio::spawn(connection);
-        let losses = Losses::open().map_err(|error| loss::why_not(&error));
-        let network = Self { router, losses };
+        let tables = Tables::open().map_err(|error| nft::why_not(&error));
+        let network = Self { router, tables };
         network.make_router(plan).await?;
         for (index, (host, place)) in plan.hosts.iter().zip(places).enumerate() {
             network.link(index, host, place).await?;
@@ -156,14 +157,27 @@ impl Network {
     /// Packets of a host are lost at random, either way.
     pub(crate) fn lose(&self, host: usize, name: &str, one_in: u32) -> Result<(), LabError> {
         let lossless = |why| LabError::NoLoss { host: name.to_owned(), why };
-        let losses = self.losses.as_ref().map_err(|why| lossless(why.clone()))?;
-        let done = losses.stop(port(host)).and_then(|()| losses.lose(port(host), one_in));
-        done.map_err(|error| lossless(loss::why_not(&error)))
+        let tables = self.tables.as_ref().map_err(|why| lossless(why.clone()))?;
+        let done = loss::stop(tables, port(host)).and_then(|()| loss::lose(tables, port(host), one_in));
+        done.map_err(|error| lossless(nft::why_not(&error)))
     }
 
     pub(crate) fn lose_nothing(&self, host: usize, name: &str) -> Result<(), LabError> {
-        let Ok(losses) = &self.losses else { return Ok(()) };
-        losses.stop(port(host)).map_err(failed(format!("have the link of host {name} lose nothing")))
+        let Ok(tables) = &self.tables else { return Ok(()) };
+        loss::stop(tables, port(host)).map_err(failed(format!("have the link of host {name} lose nothing")))
+    }
+
+    /// These hosts hear each other, and nobody else.
+    pub(crate) fn part(&self, plan: &Plan, hosts: &[usize]) -> Result<(), LabError> {
+        let tables = self.tables.as_ref().map_err(|why| LabError::NoIsland { why: why.clone() })?;
+        let ports: Vec<u32> = hosts.iter().map(|&host| port(host)).collect();
+        let done = island::cut(tables, &ports, &plan.all_virtual());
+        done.map_err(|error| LabError::NoIsland { why: nft::why_not(&error) })
+    }
+
+    pub(crate) fn join(&self) -> Result<(), LabError> {
+        let Ok(tables) = &self.tables else { return Ok(()) };
+        island::join(tables).map_err(failed("join hosts that were parted from all others"))
     }
 
     /// Undoes every cut, whichever there are.

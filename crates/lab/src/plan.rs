@@ -112,6 +112,10 @@ impl Plan {
         self.hosts.iter().flat_map(|host| &host.addresses).any(IpAddr::is_ipv6)
     }
 
+    pub(crate) fn all_virtual(&self) -> Vec<IpAddr> {
+        self.virtual_addresses.iter().map(|it| it.address).collect()
+    }
+
     /// The virtual addresses of a segment.
     pub(crate) fn virtual_on(&self, segment: usize) -> impl Iterator<Item = IpAddr> {
         self.virtual_addresses.iter().filter(move |it| it.segment == segment).map(|it| it.address)

@@ -334,6 +334,12 @@ impl Stage for LabStage {
             Fault::FreezeStore => self.lab.freeze_some(host, &self.one(host, Kind::Store)?)?,
             Fault::Switchover => self.switch_over(host, victim).await?,
             Fault::CutOff => self.lab.cut_off(host, Direction::Both).await?,
+            // All at one stroke, with the first.
+            Fault::Partition if victim.company.first().is_some_and(|first| first != victim.host) => {}
+            Fault::Partition => {
+                let company = victim.company.iter().map(|name| self.host(name));
+                self.lab.part(&company.collect::<Result<Vec<_>, _>>()?)?;
+            }
             Fault::CutIn => self.lab.cut_off(host, Direction::In).await?,
             Fault::CutOut => self.lab.cut_off(host, Direction::Out).await?,
             Fault::Slow => self.lab.slow_down(host, PULSE)?,
@@ -367,6 +373,7 @@ impl Stage for LabStage {
             Fault::FreezeNines => self.lab.thaw_some(host, &self.one(host, Kind::Nines)?)?,
             Fault::FreezeStore => self.lab.thaw_some(host, &self.one(host, Kind::Store)?)?,
             Fault::CutOff | Fault::CutIn | Fault::CutOut | Fault::Lossy => self.lab.heal(host).await?,
+            Fault::Partition => self.lab.join()?,
             Fault::Slow => self.lab.speed_up(host)?,
             Fault::KillMember => self.start_some(host, &|program| program.is_of(victim.members))?,
             Fault::FreezeMember => self.lab.thaw_some(host, &self.members(host, victim)?)?,

@@ -36,6 +36,8 @@ pub enum Fault {
     FreezeMember,
     /// The network link goes down: no FIN, no RST, no ICMP. Healed by bringing it up.
     CutOff,
+    /// Of several hosts: they hear each other and nobody else. Healed by joining them to all others again.
+    Partition,
     /// What others send does not reach it; what it sends arrives.
     CutIn,
     /// What it sends reaches nobody; what others send arrives.
@@ -61,7 +63,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Kill,
         Self::PowerOff,
         Self::Freeze,
@@ -74,6 +76,7 @@ impl Fault {
         Self::KillMember,
         Self::FreezeMember,
         Self::CutOff,
+        Self::Partition,
         Self::CutIn,
         Self::CutOut,
         Self::Slow,
@@ -100,36 +103,22 @@ impl Fault {
         Self::Restart,
     ];
 
-    /// What a load balancer's host meets that shares an address with another.
-    pub const OF_LOAD_BALANCERS: [Self; 12] = [
-        Self::Kill,
-        Self::PowerOff,
-        Self::Freeze,
-        Self::CutOff,
-        Self::CutIn,
-        Self::CutOut,
-        Self::Slow,
-        Self::Lossy,
-        Self::Split,
-        Self::Drain,
-        Self::Restart,
-        Self::Reload,
-    ];
+    /// What a load balancer's host meets besides that shares an address with another.
+    pub const OF_LOAD_BALANCERS: [Self; 3] = [Self::Split, Self::Drain, Self::Reload];
 
-    /// What a server meets.
-    pub const OF_SERVERS: [Self; 11] = [
-        Self::Kill,
-        Self::PowerOff,
-        Self::Freeze,
-        Self::CutOff,
-        Self::CutIn,
-        Self::CutOut,
-        Self::Slow,
-        Self::Lossy,
-        Self::Drain,
-        Self::Maintenance,
-        Self::Restart,
-    ];
+    /// What a server meets besides.
+    pub const OF_SERVERS: [Self; 2] = [Self::Drain, Self::Maintenance];
+
+    /// What a database's host meets besides.
+    pub const OF_DATABASES: [Self; 5] =
+        [Self::KillServer, Self::FreezeServer, Self::KillNines, Self::FreezeNines, Self::Reload];
+
+    /// What any host meets, and these: in the order of the report.
+    pub fn of_hosts_and(others: &[Self]) -> Vec<Self> {
+        let mut all = [&Self::OF_HOSTS, others].concat();
+        all.sort_unstable();
+        all
+    }
 
     /// Of a lossy link's packets, one in so many is lost.
     pub const LOSES_ONE_IN: u32 = 5;
@@ -150,6 +139,7 @@ impl Fault {
             Self::KillStore => "kill-store",
             Self::FreezeStore => "freeze-store",
             Self::CutOff => "cut-off",
+            Self::Partition => "partition",
             Self::CutIn => "cut-in",
             Self::CutOut => "cut-out",
             Self::KillMember => "kill-member",
@@ -203,6 +193,13 @@ impl fmt::Display for Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_hosts_meet_is_in_the_order_of_the_report() {
+        let all = Fault::of_hosts_and(&Fault::OF_SERVERS);
+        let words: Vec<_> = all.iter().map(|fault| fault.word()).collect();
+        assert_eq!(words[8..], ["drain", "maintenance", "restart"]);
+    }
 
     #[test]
     fn a_fault_has_one_word_everywhere() {

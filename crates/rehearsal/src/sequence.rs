@@ -196,7 +196,9 @@ impl<S: Stage> Rehearsal<S> {
         let hosts = self.meant(component).await?;
         let database = component.writes.as_ref().map(|writes| writes.database.as_str());
         let members = component.members.as_slice();
-        let victims: Vec<Victim<'_>> = hosts.iter().map(|host| Victim { host, database, members }).collect();
+        let company = hosts.as_slice();
+        let victims: Vec<Victim<'_>> =
+            hosts.iter().map(|host| Victim { host, database, members, company }).collect();
 
         let (fault_at, fault_time) = (Instant::now(), SystemTime::now());
         let mut notice = Notice::of(component, fault_time);

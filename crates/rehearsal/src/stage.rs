@@ -24,6 +24,8 @@ pub struct Victim<'a> {
     pub database: Option<&'a str>,
     /// The members that are meant, of all that run there, where the fault is one of members: `web/app1:8080`.
     pub members: &'a [String],
+    /// All hosts that are hit at the same stroke, itself among them: by a [`Fault::Partition`] they stay together.
+    pub company: &'a [String],
 }
 
 /// A running copy of a system. Dropping it takes everything down.

@@ -23,7 +23,7 @@ fn cases(plan: &Plan) -> Vec<String> {
 #[test]
 fn every_host_meets_every_fault_and_what_is_more_than_a_host_is_lost_as_a_whole() {
     let plan = Plan::of(&pair());
-    assert_eq!(cases(&plan).len(), 3 * 11 + 2 * 12 + 2 * 2 + 1 + 2 + 2);
+    assert_eq!(cases(&plan).len(), 3 * 11 + 2 * 12 + 2 * 3 + 1 + 2 + 2);
     let faults = |of: &str| {
         let of_it = plan.cases.iter().filter(|case| case.component.name == of);
         of_it.map(|case| case.fault.word()).collect::<Vec<_>>().join(" ")
@@ -360,7 +360,10 @@ fn a_database_is_broken_by_role_and_etcd_by_its_leader_and_as_a_whole() {
     for zone in ["zone a", "zone b", "zone c"] {
         let cases = of(&plan, zone);
         assert!(cases.iter().all(|case| case.promise == five), "{cases:?}");
-        assert_eq!(cases.iter().map(|case| case.fault).collect::<Vec<_>>(), [Fault::PowerOff, Fault::CutOff]);
+        // In zone c there is one host, which has nobody to be left with.
+        let most = if zone == "zone c" { 2 } else { 3 };
+        let faults: Vec<_> = cases.iter().map(|case| case.fault).collect();
+        assert_eq!(faults, [Fault::PowerOff, Fault::CutOff, Fault::Partition][..most], "{zone}");
     }
     assert_eq!(of(&plan, "zone a")[0].component.hosts, ["lb1", "app1", "db1"]);
     let faults = |label: &str| of(&plan, label).iter().map(|case| case.fault.to_string()).collect::<Vec<_>>();

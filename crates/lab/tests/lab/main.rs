@@ -5,6 +5,7 @@
 
 mod disks;
 mod inside;
+mod island;
 mod outside;
 mod shared;
 mod tools;
@@ -39,6 +40,15 @@ const TESTS: &[Case<Test>] = &[
     ("clients_follow_an_address_that_is_announced_elsewhere", Test::Inside(shared::moving_address)),
     ("split_hosts_dont_hear_each_other_and_all_others_reach_them", Test::Inside(shared::split)),
     ("a_host_without_power_says_no_goodbye_and_forgets_its_virtual_address", Test::Inside(shared::power_off)),
+    (
+        "hosts_parted_from_all_others_hear_each_other_through_the_router_too",
+        Test::Inside(island::from_all_others),
+    ),
+    ("hosts_are_parted_over_ipv6_as_well", Test::Inside(island::from_all_others_over_ipv6)),
+    (
+        "who_is_parted_from_clients_takes_no_address_from_who_is_not",
+        Test::Inside(island::who_holds_an_address),
+    ),
     ("link_local_addresses_are_usable_at_once", Test::Inside(shared::link_local)),
     ("a_hosts_interface_is_called_as_its_virtual_address_says", Test::Inside(shared::named_interface)),
     ("a_host_with_two_interfaces_is_refused_before_anything_is_made", Test::Inside(shared::two_interfaces)),

@@ -12,7 +12,7 @@ use crate::tools::{SILENCE, SOON, announce, at, echo, echo_from, hold, system, u
 
 const VIRTUAL: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 100);
 
-const PAIR: &str = r#"
+pub(crate) const PAIR: &str = r#"
     name = "test"
     zones = ["a", "b"]
     [hosts]
@@ -35,12 +35,12 @@ fn neighbour(place: &Place, address: Ipv4Addr) -> Option<String> {
 }
 
 /// As the lab gives them.
-fn hardware(host: HostId) -> [u8; 6] {
+pub(crate) fn hardware(host: HostId) -> [u8; 6] {
     [0x02, 0x99, 0, 0, 0, u8::try_from(host.index()).unwrap()]
 }
 
 /// The same of the router, in whose namespace the program is.
-fn router_sends_to(address: Ipv4Addr) -> Option<String> {
+pub(crate) fn router_sends_to(address: Ipv4Addr) -> Option<String> {
     let table = fs::read_to_string("/proc/net/arp").unwrap();
     let line = table.lines().find(|line| line.split_whitespace().next() == Some(&address.to_string()))?;
     line.split_whitespace().nth(3).map(str::to_owned)

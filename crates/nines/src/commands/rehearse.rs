@@ -43,10 +43,10 @@ pub(crate) struct Args {
     /// several times
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
-    /// Break components only in this way: kill, power-off, freeze, cut-off, cut-in, cut-out, slow, lossy, split, drain,
-    /// maintenance, restart, rolling-restart or reload; of single programs kill-member, freeze-member, kill-server,
-    /// freeze-server, kill-nines, freeze-nines, kill-store or freeze-store; of databases also switchover. May be given
-    /// several times
+    /// Break components only in this way: kill, power-off, freeze, cut-off, partition, cut-in, cut-out, slow, lossy,
+    /// split, drain, maintenance, restart, rolling-restart or reload; of single programs kill-member, freeze-member,
+    /// kill-server, freeze-server, kill-nines, freeze-nines, kill-store or freeze-store; of databases also switchover.
+    /// May be given several times
     #[arg(long, value_name = "FAULT", value_delimiter = ',')]
     fault: Vec<String>,
     /// Requests a second, half of them on new connections
@@ -207,6 +207,11 @@ fn possible(mut plan: Plan) -> Plan {
         && let Some(why) = nines_lab::lossless()
     {
         plan = plan.without(Fault::Lossy, &why);
+    }
+    if plan.has(Fault::Partition)
+        && let Some(why) = nines_lab::indivisible()
+    {
+        plan = plan.without(Fault::Partition, &why);
     }
     match nines_lab::never_mute() {
         Some(why) => plan.without(Fault::CutOut, &why),

@@ -18,45 +18,6 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 /// …while a primary hands over.
 const HANDED_OVER: Duration = Duration::from_millis(500);
 
-/// What a primary meets.
-const OF_PRIMARY: [Fault; 15] = [
-    Fault::Kill,
-    Fault::PowerOff,
-    Fault::Freeze,
-    Fault::KillServer,
-    Fault::FreezeServer,
-    Fault::KillNines,
-    Fault::FreezeNines,
-    Fault::CutOff,
-    Fault::CutIn,
-    Fault::CutOut,
-    Fault::Slow,
-    Fault::Lossy,
-    Fault::Switchover,
-    Fault::Restart,
-    Fault::Reload,
-];
-
-/// A primary that has no standby has nobody to hand over to.
-const OF_ONLY_ONE: [Fault; 14] = [
-    Fault::Kill,
-    Fault::PowerOff,
-    Fault::Freeze,
-    Fault::KillServer,
-    Fault::FreezeServer,
-    Fault::KillNines,
-    Fault::FreezeNines,
-    Fault::CutOff,
-    Fault::CutIn,
-    Fault::CutOut,
-    Fault::Slow,
-    Fault::Lossy,
-    Fault::Restart,
-    Fault::Reload,
-];
-
-const OF_STANDBY: [Fault; 14] = OF_ONLY_ONE;
-
 const OF_STANDBYS: [Fault; 2] = [Fault::Kill, Fault::CutOff];
 
 /// All of its hosts.
@@ -80,17 +41,14 @@ pub(super) fn cases(system: &System, id: DatabaseId) -> Result<Vec<Case>, String
         };
         faults.iter().map(case).collect()
     };
+    let of_any = Fault::of_hosts_and(&Fault::OF_DATABASES);
+    // One that has no standby has nobody to hand over to.
+    let of_primary = Fault::of_hosts_and(&[&Fault::OF_DATABASES[..], &[Fault::Switchover]].concat());
+    let several = || [all(Whom::Primary, &of_primary), all(Whom::Standby, &of_any)].concat();
     Ok(match database.hosts.len() {
-        0 | 1 => all(Whom::Primary, &OF_ONLY_ONE),
-        2 => [all(Whom::Primary, &OF_PRIMARY), all(Whom::Standby, &OF_STANDBY), all(Whom::Each, &OF_ALL)]
-            .concat(),
-        _ => [
-            all(Whom::Primary, &OF_PRIMARY),
-            all(Whom::Standby, &OF_STANDBY),
-            all(Whom::Standbys, &OF_STANDBYS),
-            all(Whom::Each, &OF_ALL),
-        ]
-        .concat(),
+        0 | 1 => all(Whom::Primary, &of_any),
+        2 => [several(), all(Whom::Each, &OF_ALL)].concat(),
+        _ => [several(), all(Whom::Standbys, &OF_STANDBYS), all(Whom::Each, &OF_ALL)].concat(),
     })
 }
 

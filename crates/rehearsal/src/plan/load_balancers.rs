@@ -15,20 +15,6 @@ const ADVERTISEMENTS: u32 = 5;
 /// No shorter gap is promised: the machine's own pauses are about as long.
 const SHORTEST: Duration = Duration::from_millis(150);
 
-/// What a host meets from which nobody takes over: all of it is seen.
-const OF_LONE_ONES: [Fault; 10] = [
-    Fault::Kill,
-    Fault::PowerOff,
-    Fault::Freeze,
-    Fault::CutOff,
-    Fault::CutIn,
-    Fault::CutOut,
-    Fault::Slow,
-    Fault::Lossy,
-    Fault::Restart,
-    Fault::Reload,
-];
-
 /// A load balancer's host, seen by those clients that come to its addresses.
 pub(super) fn cases(system: &System, host: HostId) -> Vec<Case> {
     if system.load_balancers_on(host).next().is_none() {
@@ -50,12 +36,10 @@ pub(super) fn cases(system: &System, host: HostId) -> Vec<Case> {
         component.members = members_on(system, |of| of == host);
     }
     let component = Arc::new(component);
-    let case = |&fault: &Fault| Case::new(&component, fault, promise(fault, host, &shared, &component.doors));
-    if shared.is_empty() {
-        OF_LONE_ONES.iter().map(case).collect()
-    } else {
-        Fault::OF_LOAD_BALANCERS.iter().map(case).collect()
-    }
+    let case = |fault: Fault| Case::new(&component, fault, promise(fault, host, &shared, &component.doors));
+    // Where nobody takes over, all of it is seen.
+    let others = if shared.is_empty() { &[Fault::Reload][..] } else { &Fault::OF_LOAD_BALANCERS };
+    Fault::of_hosts_and(others).into_iter().map(case).collect()
 }
 
 /// All hosts of a load balancer: killed at one stroke, and restarted one after the other.

@@ -12,12 +12,15 @@ use super::servers::{members_on, server_pools};
 use super::{Case, Component, ComponentKind, Promise, does_something, left, load_balancers};
 use crate::fault::Fault;
 
-const OF_PLACES: [Fault; 2] = [Fault::PowerOff, Fault::CutOff];
+/// Its power goes; its own network does, so that all of it is lost to all others and to itself; and its way to the world.
+const OF_PLACES: [Fault; 3] = [Fault::PowerOff, Fault::CutOff, Fault::Partition];
 
-/// What takes its hosts' network away when it fails, and what takes their power; as words of what a shared thing is.
-const OF_NETWORKS: [&str; 15] = [
-    "switch", "router", "uplink", "downlink", "link", "network", "vlan", "provider", "isp", "carrier",
-    "transit", "firewall", "gateway", "cable", "fibre",
+/// What takes its hosts' network away when it fails, from each other as well; what takes their way to all others; and what takes their
+/// power; as words of what a shared thing is.
+const OF_NETWORKS: [&str; 3] = ["switch", "network", "vlan"];
+const OF_WAYS: [&str; 12] = [
+    "router", "uplink", "downlink", "link", "provider", "isp", "carrier", "transit", "firewall", "gateway",
+    "cable", "fibre",
 ];
 const OF_POWER: [&str; 14] = [
     "power",
@@ -51,7 +54,8 @@ pub(super) fn cases(system: &System, left_out: &mut Vec<(String, String)>) -> Ve
         |name: String, kind: ComponentKind, faults: &[Fault], is_there: &dyn Fn(HostId) -> bool| {
             let hosts: Vec<HostId> = system.host_ids().filter(|&host| is_there(host)).collect();
             if let Some(component) = together(system, name, kind, &hosts) {
-                cases.extend(faults.iter().map(|&fault| lost(system, &component, &hosts, fault)));
+                let faults = faults.iter().filter(|&&fault| is_another(fault, &hosts));
+                cases.extend(faults.map(|&fault| lost(system, &component, &hosts, fault)));
             }
         };
     for zone in system.zone_ids().filter(|_| system.zones.len() > 1) {
@@ -81,10 +85,16 @@ fn shared(system: &System, thing: &Shared) -> Result<Vec<Case>, String> {
     }
     let component = together(system, format!("shared {}", thing.name), ComponentKind::Shared, &hosts);
     let component = component.ok_or("no client could see it")?;
-    Ok(faults.iter().map(|&fault| lost(system, &component, &hosts, fault)).collect())
+    let faults = faults.iter().filter(|&&fault| faults.len() == 1 || is_another(fault, &hosts));
+    Ok(faults.map(|&fault| lost(system, &component, &hosts, fault)).collect())
 }
 
-/// What failing means to the hosts, by what the thing is; both ways where that isn't said.
+/// A single host has nobody to be left with: it is cut off, and no more than that.
+fn is_another(fault: Fault, hosts: &[HostId]) -> bool {
+    fault != Fault::Partition || hosts.len() > 1
+}
+
+/// What failing means to the hosts, by what the thing is; all ways where that isn't said.
 fn ways(what: Option<&str>) -> Result<&'static [Fault], String> {
     let Some(what) = what else { return Ok(&OF_PLACES) };
     let words = what.to_lowercase();
@@ -99,6 +109,9 @@ fn ways(what: Option<&str>) -> Result<&'static [Fault], String> {
     }
     if is_among(&OF_NETWORKS) {
         return Ok(&[Fault::CutOff]);
+    }
+    if is_among(&OF_WAYS) {
+        return Ok(&[Fault::Partition]);
     }
     Err(format!(
         "how {what:?} fails can't be played: hosts can be cut off (as by a switch, a router, an uplink, a provider) and lose power"

@@ -29,7 +29,7 @@ pub(super) fn cases(system: &System, host: HostId) -> Result<Vec<Case>, String> 
     component.doors = doors;
     let component = Arc::new(component);
     let case = |fault| Case::new(&component, fault, weakened(promise, fault));
-    Ok(Fault::OF_SERVERS.map(case).to_vec())
+    Ok(Fault::of_hosts_and(&Fault::OF_SERVERS).into_iter().map(case).collect())
 }
 
 /// Members that are not all that runs on their host.

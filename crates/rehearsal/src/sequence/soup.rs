@@ -241,7 +241,7 @@ impl<S: Stage> Rehearsal<S> {
 }
 
 fn victim<'a>(soup: &'a Soup, host: &'a str) -> Victim<'a> {
-    Victim { host, database: Some(&soup.writes.database), members: &[] }
+    Victim { host, database: Some(&soup.writes.database), members: &[], company: &[] }
 }
 
 async fn judge(

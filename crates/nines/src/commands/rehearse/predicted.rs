@@ -122,7 +122,7 @@ fn repeatable(case: &Case) -> bool {
 fn harm(fault: Fault) -> Option<Harm> {
     Some(match fault {
         Fault::Kill | Fault::KillMember => Harm::Killed,
-        Fault::PowerOff | Fault::CutOff | Fault::CutOut => Harm::Silent,
+        Fault::PowerOff | Fault::CutOff | Fault::Partition | Fault::CutOut => Harm::Silent,
         Fault::Freeze | Fault::FreezeMember => Harm::Frozen,
         Fault::CutIn => Harm::Deaf,
         Fault::Split => Harm::Apart,

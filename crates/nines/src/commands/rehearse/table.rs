@@ -209,6 +209,7 @@ pub(super) fn how(result: &CaseReport) -> String {
         Fault::FreezeStore => "etcd frozen",
         Fault::Switchover => "switched over",
         Fault::CutOff => "cut off",
+        Fault::Partition => "partitioned",
         Fault::CutIn => "deaf",
         Fault::CutOut => "mute",
         Fault::KillMember => "member killed",

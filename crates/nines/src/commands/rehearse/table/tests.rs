@@ -154,6 +154,7 @@ fn each_fault_has_its_own_word() {
         "member killed",
         "member frozen",
         "cut off",
+        "partitioned",
         "deaf",
         "mute",
         "slow",
