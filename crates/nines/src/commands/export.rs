@@ -78,7 +78,11 @@ struct Names {
 impl About {
     /// Whether there can be any of this kind.
     fn has(&self, kind: &str) -> bool {
-        kind != "database" || self.names.as_ref().is_none_or(|names| !names.databases.is_empty())
+        self.names.as_ref().is_none_or(|names| match kind {
+            "database" => !names.databases.is_empty(),
+            "virtual_ip" => !names.virtual_ips.is_empty(),
+            _ => true,
+        })
     }
 
     /// A selector: `nines_phase{job="nines",phase="serving"}`.
