@@ -129,20 +129,15 @@ impl Asker {
     /// Over the connection that was kept; over a new one, kept from now on, if it has ended.
     async fn ask_again(&self, deadline: Instant, trail: &mut Trail) -> Result<(), Outcome> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mut kept) = kept {
-            trail.way.ended = !kept.line.is_open();
-            if !trail.way.ended {
-                trail.tried.push((kept.address, true));
-                match in_time(deadline, Failure::Timeout, self.over(&mut kept.line, true)).await? {
-                    // What a client of HTTP does by itself (RFC 9112, 9.3.1), and one of a database does not.
-                    Ended::Unanswered(_) if matches!(kept.line, Line::Http(_)) => {
-                        trail.way.ended = true;
-                        trail.tried.pop();
-                    }
-                    ended => return self.conclude(ended, Some(kept), deadline, trail).await,
-                }
+        if let Some(mut kept) = kept.filter(|kept| kept.line.is_open()) {
+            trail.tried.push((kept.address, true));
+            match in_time(deadline, Failure::Timeout, self.over(&mut kept.line, true)).await? {
+                // What a client of HTTP does by itself (RFC 9112, 9.3.1), and one of a database does not.
+                Ended::Unanswered(_) if matches!(kept.line, Line::Http(_)) => drop(trail.tried.pop()),
+                ended => return self.conclude(ended, Some(kept), deadline, trail).await,
             }
         }
+        trail.way.opened = true;
         self.ask_anew(deadline, trail, true).await
     }
 

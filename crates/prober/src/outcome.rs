@@ -101,8 +101,8 @@ pub struct Asked {
 pub struct Way {
     /// It was one for a client who keeps his connection.
     pub kept: bool,
-    /// The connection that was kept for it had ended, or ended before anything was answered.
-    pub ended: bool,
+    /// A new connection had to be opened for it: the first, or the one before had ended.
+    pub opened: bool,
     /// How often it was told to ask elsewhere.
     pub redirects: u64,
 }

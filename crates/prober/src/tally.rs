@@ -69,8 +69,8 @@ pub struct Tally {
     pub addresses: BTreeMap<IpAddr, (u64, u64)>,
     /// Good and failed, of those who keep their connection; they are among the others as well.
     pub kept: (u64, u64),
-    /// Connections that were kept and had ended.
-    pub ended: u64,
+    /// Connections that they needed.
+    pub connections: u64,
     /// Those that were told to ask elsewhere.
     pub redirected: u64,
     /// Good answers, in microseconds from when they were due.
@@ -125,7 +125,7 @@ impl Tally {
             unknown_for: BTreeMap::new(),
             addresses: BTreeMap::new(),
             kept: (0, 0),
-            ended: 0,
+            connections: 0,
             redirected: 0,
             latency: Histogram::new_with_bounds(1, LONGEST_US, 3)
                 .expect("bounds that the constructor allows"),
@@ -176,7 +176,7 @@ impl Tally {
             (true, Outcome::Failed(..)) => self.kept.1 += 1,
             _ => {}
         }
-        self.ended += u64::from(asked.way.ended);
+        self.connections += u64::from(asked.way.kept && asked.way.opened);
         self.redirected += u64::from(asked.way.redirects > 0);
         let last = asked.tried.len().saturating_sub(1);
         for (index, (address, _)) in asked.tried.iter().enumerate() {

@@ -21,7 +21,7 @@ struct Prometheus {
 
 impl Prometheus {
     /// `None`: there is none here.
-    fn start(folder: &Path, rules: &str, admin: u16) -> Option<Self> {
+    fn start(folder: &Path, rules: &str) -> Option<Self> {
         if Command::new("prometheus").arg("--version").output().is_err() {
             assert!(
                 std::env::var_os("CI").is_none(),
@@ -32,9 +32,12 @@ impl Prometheus {
         }
         let port = free_port();
         std::fs::write(folder.join("rules.yml"), rules).unwrap();
+        // Whom it asks stands in the rules, ready to use.
+        let asks = rules.lines().skip_while(|line| !line.ends_with("scrape_configs:"));
+        let asks: Vec<&str> = asks.map_while(|line| line.strip_prefix("#   ")).collect();
         let config = format!(
-            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: [rules.yml]\n\
-             scrape_configs: [{{ job_name: nines, static_configs: [{{ targets: [\"127.0.0.1:{admin}\"] }}] }}]\n"
+            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: [rules.yml]\n{}\n",
+            asks.join("\n")
         );
         std::fs::write(folder.join("prometheus.yml"), config).unwrap();
         let log = std::fs::File::create(folder.join("prometheus.log")).unwrap();
@@ -143,7 +146,7 @@ fn prometheus_records_what_the_report_says_and_alerts_begin_and_end() {
     daemon.until("it serves", |status| status.listeners.iter().all(|listener| listener.open));
     let folder = tempfile::tempdir().unwrap();
     let rules = export(&daemon, "prometheus-rules");
-    let Some(prometheus) = Prometheus::start(folder.path(), &rules, admin) else { return };
+    let Some(prometheus) = Prometheus::start(folder.path(), &rules) else { return };
     let asked = r#"nines_measured_requests_total{kind="listener"}"#;
     eventually("nothing was asked yet", || (prometheus.ask(asked).len() == 2).then_some(()));
 

@@ -180,11 +180,9 @@ fn a_real_database_is_asked_by_tls_to_read_and_to_write() {
     let written = || {
         let seen = ask("localhost", "?write", &["--keep-alive"]);
         assert!(good(&seen), "{seen}");
-        assert_eq!(
-            (&seen["kept_alive"]["good"], &seen["kept_alive"]["ended"]),
-            (&10.into(), &0.into()),
-            "{seen}"
-        );
+        let [kept, sessions] = ["good", "connections"].map(|what| seen["kept_alive"][what].as_u64().unwrap());
+        assert!(kept >= 5 && sessions < kept, "{seen}");
+        seen["good"].as_u64().unwrap()
     };
     let position = || {
         let mut psql = Command::new(programs().unwrap().join("psql"));
@@ -194,6 +192,6 @@ fn a_real_database_is_asked_by_tls_to_read_and_to_write() {
         said.trim().parse::<u64>().unwrap()
     };
     let before = position();
-    written();
-    assert!(position() - before >= 20, "each question is a transaction");
+    let answered = written();
+    assert!(position() - before > answered, "each question is a transaction");
 }

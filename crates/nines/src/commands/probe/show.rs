@@ -215,12 +215,12 @@ fn answers(tally: &Tally) -> Vec<Row> {
     let mut rows = Vec::new();
     rows.push(("  longest gap", span(tally.longest_gap), PLAIN));
     if tally.kept != (0, 0) {
-        let ((good, failed), ended) = (tally.kept, tally.ended);
+        let ((good, failed), connections) = (tally.kept, tally.connections);
         let text = format!(
-            "{} good and {} failed of those who keep their connection; it had ended {} times",
+            "{} good and {} failed of those who keep their connection; they needed {}",
             thousands(good),
             thousands(failed),
-            thousands(ended)
+            thousands(connections)
         );
         rows.push(("  kept alive", text, if failed > 0 { BAD } else { PLAIN }));
     }
@@ -297,7 +297,7 @@ fn as_json(about: &About, one: &Seen) -> Value {
         "seconds": { "up": up, "down": down, "unknown": unknown },
         "longest_gap_s": tally.longest_gap.as_secs_f64(),
         "answered": answered,
-        "kept_alive": { "good": tally.kept.0, "failed": tally.kept.1, "ended": tally.ended },
+        "kept_alive": { "good": tally.kept.0, "failed": tally.kept.1, "connections": tally.connections },
         "redirected": tally.redirected,
         "addresses": tally.addresses.iter().map(|(address, (good, bad))| (address.to_string(), json!({ "good": good, "failed": bad }))).collect::<serde_json::Map<_, _>>(),
         "outages": outages,
