@@ -4,16 +4,18 @@
 //! unknown. And it never waits for a slow answer before it asks again, so that a stall is counted in full.
 
 mod ask;
+mod http;
 mod local;
 mod outcome;
 mod pace;
+mod postgres;
 mod tally;
 mod target;
 mod tls;
 
 pub use ask::{Asker, Rules};
-pub use outcome::{Asked, Failure, Outcome};
+pub use outcome::{Asked, Failure, Outcome, Way};
 pub use pace::{Heard, Pace, probe};
 pub use tally::{Outage, Settled, Tally, Told};
-pub use target::{Scheme, Target};
+pub use target::{Encryption, Scheme, Session, Target};
 pub use tls::{Roots, RootsError};

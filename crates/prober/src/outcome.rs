@@ -18,8 +18,18 @@ pub enum Outcome {
 
 impl Outcome {
     pub(crate) fn failed(failure: Failure, why: impl fmt::Display) -> Self {
-        Self::Failed(failure, why.to_string().chars().take(WHY).collect())
+        Self::Failed(failure, said(why))
     }
+
+    pub(crate) fn unknown(why: impl fmt::Display) -> Self {
+        Self::Unknown(said(why))
+    }
+}
+
+/// What can be shown on a terminal, and is not too long: a database's words may have any character in them.
+fn said(why: impl fmt::Display) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    why.to_string().chars().take(WHY).map(plain).collect()
 }
 
 /// How it failed, as a client sees it.
@@ -43,6 +53,8 @@ pub enum Failure {
     Text,
     /// An answer that could not be understood.
     BadReply,
+    /// A redirect that leads nowhere: it names no place, one that can't be asked, or another one again and again.
+    Redirect,
     /// The database said no.
     Database,
 }
@@ -67,6 +79,7 @@ impl fmt::Display for Failure {
             Self::Status(status) => return write!(f, "status-{status}"),
             Self::Text => "text-missing",
             Self::BadReply => "bad-reply",
+            Self::Redirect => "redirect",
             Self::Database => "database",
         })
     }
@@ -80,6 +93,18 @@ pub struct Asked {
     /// Each address that was tried, and whether it took the connection; the last one is who answered, or did not.
     pub tried: Vec<(IpAddr, bool)>,
     pub outcome: Outcome,
+    pub way: Way,
+}
+
+/// By what way it was answered, or not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Way {
+    /// It was one for a client who keeps his connection.
+    pub kept: bool,
+    /// A new connection had to be opened for it: the first, or the one before had ended.
+    pub opened: bool,
+    /// How often it was told to ask elsewhere.
+    pub redirects: u64,
 }
 
 /// What an error on the way there or back means.
@@ -97,7 +122,7 @@ pub(crate) fn of_io(error: &io::Error) -> Outcome {
         // rustls tells by it what it did not like.
         Kind::InvalidData => Failure::BadReply,
         // No port, no descriptor, no memory, not allowed: the trouble is here.
-        _ => return Outcome::Unknown(error.to_string().chars().take(WHY).collect()),
+        _ => return Outcome::unknown(error),
     };
     Outcome::failed(failure, error)
 }
@@ -105,6 +130,15 @@ pub(crate) fn of_io(error: &io::Error) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_other_side_says_can_not_draw_on_a_terminal() {
+        let Outcome::Failed(_, why) = Outcome::failed(Failure::Database, "no\n\u{1b}[2Jthere \u{9b}31m")
+        else {
+            panic!("it failed")
+        };
+        assert_eq!(why, "no  [2Jthere  31m");
+    }
 
     #[test]
     fn what_is_wrong_with_this_machine_is_not_the_services_failure() {

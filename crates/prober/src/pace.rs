@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::Asker;
-use crate::outcome::{Asked, Outcome};
+use crate::outcome::{Asked, Outcome, Way};
 
 /// The loop turns at least so often.
 const TURN: Duration = Duration::from_millis(50);
@@ -107,7 +107,7 @@ pub async fn probe(
                 let late = now.saturating_duration_since(at);
                 if late > STALL {
                     let why = format!("it was not asked: the prober was {} ms late", late.as_millis());
-                    let asked = Asked { took: late, tried: Vec::new(), outcome: Outcome::Unknown(why) };
+                    let asked = not_asked(late, why);
                     tell(Heard::Asked { target, due: at, asked });
                 } else {
                     let asker = Arc::clone(&askers[target]);
@@ -133,10 +133,14 @@ pub async fn probe(
     }
     let now = Instant::now();
     for (target, due) in open.into_values() {
-        let outcome = Outcome::Unknown("the prober was stopped before it was answered".to_owned());
-        let asked = Asked { took: now.saturating_duration_since(due), tried: Vec::new(), outcome };
+        let took = now.saturating_duration_since(due);
+        let asked = not_asked(took, "the prober was stopped before it was answered".to_owned());
         tell(Heard::Asked { target, due, asked });
     }
+}
+
+fn not_asked(took: Duration, why: String) -> Asked {
+    Asked { took, tried: Vec::new(), outcome: Outcome::Unknown(why), way: Way::default() }
 }
 
 #[cfg(test)]

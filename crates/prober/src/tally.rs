@@ -67,6 +67,12 @@ pub struct Tally {
     pub unknown_for: BTreeMap<String, u64>,
     /// Good and failed, by the address that took the connection or didn't.
     pub addresses: BTreeMap<IpAddr, (u64, u64)>,
+    /// Good and failed, of those who keep their connection; they are among the others as well.
+    pub kept: (u64, u64),
+    /// Connections that they needed.
+    pub connections: u64,
+    /// Those that were told to ask elsewhere.
+    pub redirected: u64,
     /// Good answers, in microseconds from when they were due.
     pub latency: Histogram<u64>,
     pub slowest: Option<Duration>,
@@ -118,6 +124,9 @@ impl Tally {
             unknown: 0,
             unknown_for: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            kept: (0, 0),
+            connections: 0,
+            redirected: 0,
             latency: Histogram::new_with_bounds(1, LONGEST_US, 3)
                 .expect("bounds that the constructor allows"),
             slowest: None,
@@ -162,6 +171,13 @@ impl Tally {
             }
         }
         let good = asked.outcome == Outcome::Good;
+        match (asked.way.kept, &asked.outcome) {
+            (true, Outcome::Good) => self.kept.0 += 1,
+            (true, Outcome::Failed(..)) => self.kept.1 += 1,
+            _ => {}
+        }
+        self.connections += u64::from(asked.way.kept && asked.way.opened);
+        self.redirected += u64::from(asked.way.redirects > 0);
         let last = asked.tried.len().saturating_sub(1);
         for (index, (address, _)) in asked.tried.iter().enumerate() {
             if self.addresses.len() < ADDRESSES || self.addresses.contains_key(address) {
@@ -317,6 +333,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Way;
 
     const START: u64 = 1_795_000_000;
 
@@ -326,7 +343,12 @@ mod tests {
             State::Down => Outcome::Failed(Failure::Refused, "refused".to_owned()),
             State::Unknown => Outcome::Unknown("late: 3 ms".to_owned()),
         };
-        Asked { took: Duration::from_millis(took_ms), tried: vec![([10, 0, 0, 1].into(), true)], outcome }
+        Asked {
+            took: Duration::from_millis(took_ms),
+            tried: vec![([10, 0, 0, 1].into(), true)],
+            outcome,
+            way: Way::default(),
+        }
     }
 
     /// All of them, asked every so many milliseconds: the tally, and the seconds' states.

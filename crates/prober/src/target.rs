@@ -19,8 +19,32 @@ pub enum Scheme {
     Http { tls: bool, path: String },
     /// A connection that is taken.
     Tcp,
-    /// A session in which `SELECT 1` is answered.
-    Postgres { user: String, password: Option<String>, database: String },
+    /// A session in which a question is answered.
+    Postgres(Session),
+}
+
+/// Who asks a PostgreSQL what, and whether others may listen.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Session {
+    pub user: String,
+    pub password: Option<String>,
+    pub database: String,
+    pub encryption: Encryption,
+    /// It is asked to commit something, not only to read.
+    pub write: bool,
+}
+
+/// TLS to a PostgreSQL, by libpq's words (`sslmode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encryption {
+    /// `disable`.
+    Never,
+    /// `prefer`: as psql does. Nobody's certificate is checked.
+    IfOffered,
+    /// `require`: the same, and without it it is a failure.
+    Always,
+    /// `verify-full`: by a certificate for this name that somebody trusted has signed.
+    Checked,
 }
 
 impl fmt::Debug for Scheme {
@@ -28,10 +52,19 @@ impl fmt::Debug for Scheme {
         match self {
             Self::Http { tls, path } => f.debug_struct("Http").field("tls", tls).field("path", path).finish(),
             Self::Tcp => f.write_str("Tcp"),
-            Self::Postgres { user, database, .. } => {
-                f.debug_struct("Postgres").field("user", user).field("database", database).finish()
-            }
+            Self::Postgres(session) => f.debug_tuple("Postgres").field(session).finish(),
         }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("user", &self.user)
+            .field("database", &self.database)
+            .field("encryption", &self.encryption)
+            .field("write", &self.write)
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,26 +100,68 @@ impl FromStr for Target {
             "tcp" if path.is_empty() || path == "/" => (Scheme::Tcp, None, url.to_owned()),
             "tcp" => return Err("a TCP port has no path".to_owned()),
             "postgres" | "postgresql" => {
-                let (user, password) = match user.map(|user| user.split_once(':').unwrap_or((user, ""))) {
-                    None | Some(("", _)) => {
-                        return Err("a user is missing: `postgres://user@host/database`".to_owned());
-                    }
-                    Some((user, "")) => (user, None),
-                    Some((user, password)) => (user, Some(password.to_owned())),
-                };
-                let database = path.trim_start_matches('/').split('?').next().unwrap_or("");
-                let database = if database.is_empty() { user } else { database };
-                let name = format!("postgres://{user}@{place}/{database}");
-                (
-                    Scheme::Postgres { user: user.to_owned(), password, database: database.to_owned() },
-                    Some(5432),
-                    name,
-                )
+                let (session, name) = session(user, place, path)?;
+                (Scheme::Postgres(session), Some(5432), name)
             }
             other => return Err(format!("`{other}://` can't be asked; {LIKE}")),
         };
         let port = port.or(usual).ok_or("a port is missing: `tcp://host:port`")?;
         Ok(Self { name, scheme: kind, host, port })
+    }
+}
+
+/// `user:password@place/database?sslmode=require&write`, and what reports call it.
+fn session(user: Option<&str>, place: &str, path: &str) -> Result<(Session, String), String> {
+    let (user, password) = match user.map(|user| user.split_once(':').unwrap_or((user, ""))) {
+        None | Some(("", _)) => {
+            return Err("a user is missing: `postgres://user@host/database`".to_owned());
+        }
+        Some((user, "")) => (user, None),
+        Some((user, password)) => (user, Some(decoded(password)?)),
+    };
+    let (database, wishes) = path.trim_start_matches('/').split_once('?').unwrap_or((path, ""));
+    let database = database.trim_start_matches('/');
+    let database = if database.is_empty() { user } else { database };
+    let (mut encryption, mut write) = (Encryption::IfOffered, false);
+    for wish in wishes.split('&').filter(|wish| !wish.is_empty()) {
+        match wish {
+            "sslmode=disable" => encryption = Encryption::Never,
+            "sslmode=prefer" => encryption = Encryption::IfOffered,
+            "sslmode=require" => encryption = Encryption::Always,
+            "sslmode=verify-full" => encryption = Encryption::Checked,
+            "write" => write = true,
+            // Not repeated: it may be a password.
+            _ => {
+                return Err("after `?` there may be `write`, and `sslmode=` with `disable`, `prefer`, `require` or `verify-full`"
+                    .to_owned());
+            }
+        }
+    }
+    let asked = if wishes.is_empty() { String::new() } else { format!("?{wishes}") };
+    let name = format!("postgres://{user}@{place}/{database}{asked}");
+    let (user, database) = (decoded(user)?, decoded(database)?);
+    Ok((Session { user, password, database, encryption, write }, name))
+}
+
+/// `p%40ss` is `p@ss`.
+fn decoded(text: &str) -> Result<String, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        if first != b'%' {
+            bytes.push(first);
+            continue;
+        }
+        let digits = rest.split_at_checked(2).and_then(|(digits, after)| {
+            rest = after;
+            u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+        });
+        bytes.push(digits.ok_or("after `%` in a URL there are two hexadecimal digits; `%` itself is `%25`")?);
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => Ok(text),
+        _ => Err("what is written with `%` is no text".to_owned()),
     }
 }
 
@@ -118,6 +193,45 @@ fn host_and_port(place: &str) -> Result<(String, Option<u16>), String> {
 }
 
 impl Target {
+    /// Whether it is HTTP over TLS.
+    pub fn is_secure(&self) -> bool {
+        matches!(self.scheme, Scheme::Http { tls: true, .. })
+    }
+
+    pub fn is_http(&self) -> bool {
+        matches!(self.scheme, Scheme::Http { .. })
+    }
+
+    /// Whether somebody's certificate must be trusted.
+    pub fn needs_roots(&self) -> bool {
+        let checked = |session: &Session| session.encryption == Encryption::Checked;
+        self.is_secure() || matches!(&self.scheme, Scheme::Postgres(session) if checked(session))
+    }
+
+    /// Whether more than one question can be asked over one connection.
+    pub(crate) fn can_be_kept(&self) -> bool {
+        self.scheme != Scheme::Tcp
+    }
+
+    /// Where a redirect leads from here (RFC 3986, 5.2).
+    pub(crate) fn join(&self, to: &str) -> Result<Self, String> {
+        let Scheme::Http { tls, path } = &self.scheme else { return Err("not from HTTP".to_owned()) };
+        let scheme = if *tls { "https" } else { "http" };
+        let here = |path: &str| format!("{scheme}://{}{path}", self.authority());
+        let own = path.split('?').next().unwrap_or("/");
+        let url = match to {
+            to if has_scheme(to) => to.to_owned(),
+            to if to.starts_with("//") => format!("{scheme}:{to}"),
+            to if to.starts_with('/') => here(&plain(to)),
+            to if to.starts_with('?') => here(&format!("{own}{to}")),
+            "" => here(path),
+            to if to.starts_with('#') => here(path),
+            to => here(&plain(&format!("{}/{to}", own.rsplit_once('/').map_or("", |(folder, _)| folder)))),
+        };
+        let target: Self = url.parse()?;
+        if target.is_http() { Ok(target) } else { Err("a redirect leads to HTTP or HTTPS".to_owned()) }
+    }
+
     /// What HTTP calls the host: with its port, if that is not the usual one.
     pub(crate) fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
@@ -126,6 +240,30 @@ impl Target {
             (_, port) => format!("{host}:{port}"),
         }
     }
+}
+
+/// `https://…`, but `mailto:…` too.
+fn has_scheme(url: &str) -> bool {
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+}
+
+/// A path without `.` and `..`.
+fn plain(path: &str) -> String {
+    let (path, query) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
+    let mut parts: Vec<&str> = Vec::new();
+    let mut ends_in_folder = false;
+    for part in path.split('/').skip(1) {
+        ends_in_folder = matches!(part, "." | "..");
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    let end = if ends_in_folder { "/" } else { "" };
+    format!("/{}{}{query}", parts.join("/"), if parts.is_empty() { "" } else { end })
 }
 
 #[cfg(test)]
@@ -152,15 +290,47 @@ mod tests {
 
     #[test]
     fn a_password_is_no_part_of_the_name() {
-        let orders = target("postgres://shop:geheim@db.example:5433/orders?sslmode=x");
-        assert_eq!(orders.name, "postgres://shop@db.example:5433/orders");
-        let Scheme::Postgres { user, password, database } = &orders.scheme else { panic!("{orders:?}") };
+        let orders = target("postgres://shop:ge%40heim%25@db.example:5433/orders?sslmode=require&write");
+        assert_eq!(orders.name, "postgres://shop@db.example:5433/orders?sslmode=require&write");
+        let Scheme::Postgres(session) = &orders.scheme else { panic!("{orders:?}") };
         assert_eq!(
-            (user.as_str(), password.as_deref(), database.as_str()),
-            ("shop", Some("geheim"), "orders")
+            (session.user.as_str(), session.password.as_deref(), session.database.as_str()),
+            ("shop", Some("ge@heim%"), "orders")
         );
-        assert!(!format!("{orders:?}").contains("geheim"));
-        assert_eq!(target("postgres://shop@db").name, "postgres://shop@db/shop");
+        assert_eq!((session.encryption, session.write), (Encryption::Always, true));
+        assert!(!format!("{orders:?}").contains("heim"));
+        let usual = target("postgres://shop@db");
+        assert_eq!(usual.name, "postgres://shop@db/shop");
+        assert!(!usual.needs_roots() && target("postgres://shop@db?sslmode=verify-full").needs_roots());
+        assert_eq!(target("postgres://shop@db?write").name, "postgres://shop@db/shop?write");
+        // Nobody believes that it is encrypted when it is not, and no password is repeated.
+        let wrong = "postgres://shop@db/orders?sslmode=verify-ful&password=geheim".parse::<Target>();
+        assert!(wrong.is_err_and(|why| !why.contains("geheim")));
+    }
+
+    #[test]
+    fn a_redirect_is_read_from_where_it_was_given() {
+        let at = target("http://shop.example:8080/a/b?c=1");
+        for (to, there) in [
+            ("https://other.example/x", "https://other.example/x"),
+            ("//other.example/x", "http://other.example/x"),
+            ("/x?y", "http://shop.example:8080/x?y"),
+            ("/../x/./y/..", "http://shop.example:8080/x/"),
+            ("x", "http://shop.example:8080/a/x"),
+            ("x?at=10:30", "http://shop.example:8080/a/x?at=10:30"),
+            ("../x/", "http://shop.example:8080/x/"),
+            ("?d=2", "http://shop.example:8080/a/b?d=2"),
+            ("#part", "http://shop.example:8080/a/b?c=1"),
+            ("", "http://shop.example:8080/a/b?c=1"),
+            ("/login?to=http://a/", "http://shop.example:8080/login?to=http://a/"),
+        ] {
+            assert_eq!(at.join(to).map(|target| target.name), Ok(there.to_owned()), "{to}");
+        }
+        for wrong in
+            ["ftp://a/", "mailto:a@b.c", "tcp://a:1", "postgres://a@b/c", "http://", "/a b", "http://me@a/"]
+        {
+            assert!(at.join(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
@@ -179,6 +349,9 @@ mod tests {
             "http://me@a/",
             "http://a b/",
             "http://[x]/",
+            "postgres://me:%zz@a/",
+            "postgres://me:%f@a/",
+            "postgres://me:%00@a/",
         ] {
             assert!(wrong.parse::<Target>().is_err(), "{wrong}");
         }

@@ -6,11 +6,12 @@ mod rules;
 mod symptoms;
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use nines_availability::nines::Availability;
-use nines_system::System;
+use nines_system::{HostAddress, HostId, System};
 
 use crate::EXIT_FILE;
 use crate::terminal::tell;
@@ -73,12 +74,18 @@ struct Names {
     /// `front/10.0.1.100`, and how many hosts may have it.
     virtual_ips: Vec<(String, usize)>,
     databases: Vec<(String, usize)>,
+    /// Where Prometheus asks, `10.0.0.10:9009`.
+    targets: Vec<String>,
 }
 
 impl About {
     /// Whether there can be any of this kind.
     fn has(&self, kind: &str) -> bool {
-        kind != "database" || self.names.as_ref().is_none_or(|names| !names.databases.is_empty())
+        self.names.as_ref().is_none_or(|names| match kind {
+            "database" => !names.databases.is_empty(),
+            "virtual_ip" => !names.virtual_ips.is_empty(),
+            _ => true,
+        })
     }
 
     /// A selector: `nines_phase{job="nines",phase="serving"}`.
@@ -106,6 +113,7 @@ impl Names {
             listeners: listeners.collect(),
             virtual_ips: virtual_ips.collect(),
             databases: databases.collect(),
+            targets: admins(system).filter_map(|(host, admin)| target(system, host, admin?)).collect(),
         }
     }
 }
@@ -127,11 +135,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         names: system.as_ref().map(Names::of),
     };
     write!(anstream::stdout().lock(), "{}", print(&about))?;
-    if let Some(hosts) = system.as_ref().map(unreachable).filter(|hosts| !hosts.is_empty()) {
-        tell(format_args!(
-            "nines: the file gives {} no `admin` address, so Prometheus can't ask there: docs/metrics.md says what to do",
-            hosts.join(", ")
-        ));
+    if let Some(system) = &system {
+        tell_unreachable(system);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -148,16 +153,52 @@ fn read(file: &std::path::Path) -> Result<System, ExitCode> {
     })
 }
 
-/// Hosts that have metrics on their Unix socket only.
-fn unreachable(system: &System) -> Vec<&str> {
-    let runs =
-        |host| system.load_balancers_on(host).next().is_some() || system.databases_on(host).next().is_some();
-    let asked = |host| {
-        system.load_balancers_on(host).any(|balancer| system[balancer].admin.is_some())
-            || system.databases_on(host).any(|database| system[database].admin.is_some())
+/// Every host that runs something, and where it has metrics besides its Unix socket.
+fn admins(system: &System) -> impl Iterator<Item = (HostId, Option<SocketAddr>)> {
+    system.host_ids().filter_map(|host| {
+        let mut balancers = system.load_balancers_on(host).map(|balancer| system[balancer].admin);
+        let mut databases = system.databases_on(host).map(|database| system[database].admin);
+        let (balancer, database) = (balancers.next(), databases.next());
+        (balancer.is_some() || database.is_some()).then(|| {
+            let more = balancers.chain(databases);
+            (host, [balancer, database].into_iter().flatten().chain(more).flatten().next())
+        })
+    })
+}
+
+/// What others call it. `None`: it is there for the host itself alone.
+fn target(system: &System, host: HostId, admin: SocketAddr) -> Option<String> {
+    let port = admin.port();
+    match &system[host].address {
+        HostAddress::Ip(own) if admin.ip().is_loopback() && !own.is_loopback() => None,
+        HostAddress::Dns(_) if admin.ip().is_loopback() => None,
+        _ if !admin.ip().is_unspecified() => Some(admin.to_string()),
+        HostAddress::Ip(own) => Some(SocketAddr::new(*own, port).to_string()),
+        HostAddress::Dns(name) => Some(format!("{name}:{port}")),
+    }
+}
+
+/// Of hosts that Prometheus can't ask from elsewhere.
+fn tell_unreachable(system: &System) {
+    let named = |wanted: &dyn Fn(HostId, Option<SocketAddr>) -> bool| -> Vec<&str> {
+        let hosts = admins(system).filter(|(host, admin)| wanted(*host, *admin));
+        hosts.map(|(host, _)| system[host].name.as_str()).collect()
     };
-    let hosts = system.host_ids().filter(|&host| runs(host) && !asked(host));
-    hosts.map(|host| system[host].name.as_str()).collect()
+    let without = named(&|_, admin| admin.is_none());
+    let inward = named(&|host, admin| admin.is_some_and(|admin| target(system, host, admin).is_none()));
+    let docs = "docs/metrics.md says what to do";
+    if !without.is_empty() {
+        let hosts = without.join(", ");
+        tell(format_args!(
+            "nines: the file gives {hosts} no `admin` address, so Prometheus can't ask there: {docs}"
+        ));
+    }
+    if !inward.is_empty() {
+        let hosts = inward.join(", ");
+        tell(format_args!(
+            "nines: the `admin` address of {hosts} is a loopback address, so only a Prometheus on the host itself can ask there: {docs}"
+        ));
+    }
 }
 
 #[cfg(test)]

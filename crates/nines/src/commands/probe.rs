@@ -3,6 +3,7 @@
 mod keep;
 mod show;
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,7 +30,8 @@ const INTERRUPTED: i32 = 130;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What to ask: `http://…`, `https://…`, `tcp://host:port`, `postgres://user@host/database` (its password: $PGPASSWORD)
+    /// What to ask: `http://…`, `https://…`, `tcp://host:port`, `postgres://user@host/database` (its password: $PGPASSWORD; with
+    /// `?sslmode=verify-full` by TLS with a certificate that is checked, with `?write` it is asked to commit)
     #[arg(required = true, value_name = "URL")]
     urls: Vec<Target>,
     /// From one time that it is asked to the next, whether it has answered or not
@@ -50,7 +52,13 @@ pub(crate) struct Args {
     /// What an answer must contain
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
-    /// Authorities to trust for https, in PEM; otherwise the machine's own
+    /// Follow redirects, five at most; otherwise a redirect is the answer, and good or not by its status
+    #[arg(long)]
+    follow: bool,
+    /// Every second question goes over a connection that is kept, as most clients do; otherwise each has a new one
+    #[arg(long)]
+    keep_alive: bool,
+    /// Authorities to trust for https and `sslmode=verify-full`, in PEM; otherwise the machine's own
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// The share of questions that must be answered well; the exit code is 1 if fewer were
@@ -101,9 +109,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         tell("nines: too much at one time: ask less often, fewer targets, or with a shorter time-out");
         return Ok(EXIT_USAGE.into());
     }
-    let secure = args.urls.iter().any(|url| matches!(url.scheme, Scheme::Http { tls: true, .. }));
-    let roots = match secure.then(|| Roots::load(args.ca.as_deref())).transpose() {
-        Ok(roots) => roots,
+    if let Some(mistake) = mistake(args) {
+        tell(format_args!("nines: {mistake}"));
+        return Ok(EXIT_USAGE.into());
+    }
+    let secure = args.ca.is_some() || args.urls.iter().any(Target::needs_roots);
+    let roots = match Roots::load(args.ca.as_deref()) {
+        Ok(roots) => Some(roots),
+        // A redirect may lead to TLS, and then it is said.
+        Err(_) if !secure => None,
         Err(error) => {
             tell(format_args!("nines: {error}"));
             return Ok(EXIT_USAGE.into());
@@ -125,12 +139,25 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     runtime.shutdown_background();
     let measured = keeper.close();
     let promised = args.objective.map(Availability::from_fraction);
-    let about = show::About { vantage, every: args.every, lasted, promised };
+    let about = show::About { vantage, every: args.every, lasted, promised, follow: args.follow };
     show::summary(&about, &seen, args.json.then_some(&measured))?;
     Ok(match promised {
         Some(promised) if !seen.iter().all(|one| show::is_kept(&one.tally, promised)) => EXIT_BAD.into(),
         _ => ExitCode::SUCCESS,
     })
+}
+
+/// What can't be meant.
+fn mistake(args: &Args) -> Option<String> {
+    let mut names = BTreeSet::new();
+    if let Some(twice) = args.urls.iter().find(|url| !names.insert(url.name.as_str())) {
+        return Some(format!("{} is given twice", twice.name));
+    }
+    let no_http = !args.urls.iter().any(Target::is_http);
+    let statuses = args.expect != [200..=399];
+    let of_http = [("--text", args.text.is_some()), ("--expect", statuses), ("--follow", args.follow)];
+    let (name, _) = of_http.into_iter().find(|(_, given)| *given && no_http)?;
+    Some(format!("{name} is about HTTP, and nothing is asked by HTTP"))
 }
 
 async fn ask(
@@ -139,11 +166,17 @@ async fn ask(
     keeper: &mut Keeper,
     seen: &mut [Seen],
 ) -> anyhow::Result<Duration> {
-    let rules = Rules { timeout: args.timeout, statuses: args.expect.clone(), text: args.text.clone() };
+    let rules = Rules {
+        timeout: args.timeout,
+        statuses: args.expect.clone(),
+        text: args.text.clone(),
+        follow: args.follow,
+        keep_alive: args.keep_alive,
+    };
     let password = std::env::var("PGPASSWORD").ok();
     let askers = args.urls.iter().cloned().map(|mut target| {
-        if let Scheme::Postgres { password: own @ None, .. } = &mut target.scheme {
-            own.clone_from(&password);
+        if let Scheme::Postgres(session) = &mut target.scheme {
+            session.password = session.password.take().or_else(|| password.clone());
         }
         Asker::new(target, rules.clone(), roots.clone())
     });

@@ -4,6 +4,7 @@
 mod addresses;
 mod load;
 mod measured;
+mod prometheus;
 mod world;
 
 use std::collections::BTreeSet;

@@ -73,6 +73,17 @@ fn hosts_that_prometheus_cannot_ask_are_told() {
     assert!(told.contains("gives db1, db2, db3 no `admin` address"), "{told}");
     let told = told_of(&FILE.replace(balancers, "").replace(databases, ""));
     assert!(told.contains("gives lb1, lb2, db1, db2, db3 no `admin` address"), "{told}");
+    let told = told_of(&FILE.replace(balancers, "admin = \"127.0.0.1:9009\"\n"));
+    assert!(told.contains("address of lb1, lb2 is a loopback address"), "{told}");
+}
+
+#[test]
+fn the_rules_say_whom_to_ask() {
+    let rules = export("prometheus-rules", true);
+    let targets = r#"["10.0.0.10:9009","10.0.0.11:9009","10.0.0.31:9010","10.0.0.32:9010","10.0.0.33:9010"]"#;
+    let said = format!("#   - job_name: \"nines\"\n#     static_configs: [{{ targets: {targets} }}]\n");
+    assert!(rules.contains(&said), "{rules}");
+    assert!(!export("prometheus-rules", false).contains("scrape_configs"));
 }
 
 #[test]

@@ -43,11 +43,19 @@ pub(super) fn text(about: &About) -> String {
     let mut out = format!(
         "# Rules for Prometheus, printed by `nines export prometheus-rules`, version {}.\n\
          # They are about what is scraped from /metrics of every host as `job_name: {}`.\n\
-         # severity `page`: a person is needed now. `ticket`: during working hours.\n\
-         groups:\n",
+         # severity `page`: a person is needed now. `ticket`: during working hours.\n",
         env!("CARGO_PKG_VERSION"),
         about.job
     );
+    if let Some(targets) = about.names.as_ref().map(|names| &names.targets).filter(|all| !all.is_empty()) {
+        let (job, targets) = (quoted(&about.job), serde_json::Value::from(targets.clone()));
+        let _ = writeln!(
+            out,
+            "#\n# What prometheus.yml says for it, with this file's name under `rule_files`:\n#   scrape_configs:\n\
+             #   - job_name: {job}\n#     static_configs: [{{ targets: {targets} }}]"
+        );
+    }
+    out += "groups:\n";
     group(&mut out, "nines-shares", None);
     record(&mut out, about, "nines:objective:ratio", &format!("vector({})", about.objective.fraction()));
     let subjects: Vec<&str> = SUBJECTS.into_iter().filter(|kind| about.has(kind)).collect();

@@ -1,7 +1,8 @@
 //! What nines' metrics can tell is wrong, and what to do about it.
 //!
 //! An answer that takes all hosts together (`sum by`) is right only if the scrapes of all hosts are: they are some seconds apart, so nothing is
-//! told that lasts less than a minute. What the system file names is missed by its name, since of what is gone there is nothing to sum.
+//! told that lasts less than a minute. And what `increase` says of five may be a little more than five, since it reckons beyond the first and last
+//! sample: who counts asks for half a one more. What the system file names is missed by its name, since of what is gone there is nothing to sum.
 
 use nines_availability::nines::AlertSeverity::{self, Page, Ticket};
 
@@ -193,7 +194,7 @@ fn members(about: &About) -> Vec<Alert> {
             "NinesMemberFails",
             Ticket,
             "0s",
-            format!("sum by (job, pool, member) (increase({ejections}[1h])) > 10"),
+            format!("sum by (job, pool, member) (increase({ejections}[1h])) > 10.5"),
             [
                 "{{ $labels.member }} of pool {{ $labels.pool }} was ejected more than ten times within an hour",
                 "Its checks are good and its traffic is not, again and again.",
@@ -292,7 +293,7 @@ fn restless_virtual_ips(about: &About) -> Vec<Alert> {
             "NinesVirtualAddressMoves",
             Ticket,
             "0s",
-            format!("{standing} (increase({}[1h])) > 5", about.of("nines_virtual_ip_taken_total", "")),
+            format!("{standing} (increase({}[1h])) > 5.5", about.of("nines_virtual_ip_taken_total", "")),
             [
                 "{{ $labels.virtual_ip }} has moved more than five times within an hour",
                 "Its hosts lose each other, or the one that has it stalls, again and again.",

@@ -23,6 +23,8 @@ pub(super) struct About {
     pub(super) every: Duration,
     pub(super) lasted: Duration,
     pub(super) promised: Option<Availability>,
+    /// Whether redirects were.
+    pub(super) follow: bool,
 }
 
 /// On a terminal a line that changes; elsewhere a line for each outage's begin and end.
@@ -198,6 +200,10 @@ fn rows(about: &About, tally: &Tally) -> Vec<Vec<Cell>> {
         rows.push(("  unknown", list(reasons.collect()), UNSURE));
     }
     rows.extend(answers(tally));
+    if tally.redirected > 0 {
+        let done = if about.follow { "followed" } else { "not followed: `--follow` asks where they lead" };
+        rows.push(("  redirected", format!("{} times, {done}", thousands(tally.redirected)), PLAIN));
+    }
     rows.extend(outages(tally));
     rows.into_iter().map(|(what, text, style)| vec![Cell::new(what, PLAIN), Cell::new(text, style)]).collect()
 }
@@ -208,6 +214,16 @@ type Row = (&'static str, String, anstyle::Style);
 fn answers(tally: &Tally) -> Vec<Row> {
     let mut rows = Vec::new();
     rows.push(("  longest gap", span(tally.longest_gap), PLAIN));
+    if tally.kept != (0, 0) {
+        let ((good, failed), connections) = (tally.kept, tally.connections);
+        let text = format!(
+            "{} good and {} failed of those who keep their connection; they needed {}",
+            thousands(good),
+            thousands(failed),
+            thousands(connections)
+        );
+        rows.push(("  kept alive", text, if failed > 0 { BAD } else { PLAIN }));
+    }
     if let Some(slowest) = tally.slowest {
         let at = |share: f64| micros(tally.latency.value_at_quantile(share));
         let text = format!(
@@ -281,6 +297,8 @@ fn as_json(about: &About, one: &Seen) -> Value {
         "seconds": { "up": up, "down": down, "unknown": unknown },
         "longest_gap_s": tally.longest_gap.as_secs_f64(),
         "answered": answered,
+        "kept_alive": { "good": tally.kept.0, "failed": tally.kept.1, "connections": tally.connections },
+        "redirected": tally.redirected,
         "addresses": tally.addresses.iter().map(|(address, (good, bad))| (address.to_string(), json!({ "good": good, "failed": bad }))).collect::<serde_json::Map<_, _>>(),
         "outages": outages,
         "outage_count": tally.outage_count,

@@ -40,9 +40,13 @@ pub(super) fn all(about: &About) -> Vec<Panel> {
     all.extend(requests());
     all.extend(members_of_pools());
     all.extend(rules_of_pools());
-    all.extend(virtual_ips());
-    all.extend(primaries());
-    all.extend(gates());
+    if about.has("virtual_ip") {
+        all.extend(virtual_ips());
+    }
+    if about.has("database") {
+        all.extend(primaries());
+        all.extend(gates());
+    }
     all.extend(hosts());
     all
 }

@@ -1,6 +1,9 @@
 //! `nines probe` against a server that fails on command.
 #![allow(clippy::unwrap_used, clippy::panic)] // In a test they are its failure.
 
+mod postgres;
+mod ways;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
@@ -198,17 +201,25 @@ impl Drop for Killed {
     }
 }
 
+/// A key and its certificate for `localhost`, signed by itself, as `key.pem` and `cert.pem`; `false`: there is no openssl.
+fn certificate(folder: &std::path::Path) -> bool {
+    let make = "req -x509 -newkey rsa:2048 -nodes -days 2 -keyout key.pem -out cert.pem -subj /CN=localhost \
+                -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE";
+    let made = Command::new("openssl").args(make.split_whitespace()).current_dir(folder).output();
+    let Ok(made) = made else {
+        eprintln!("skipped: no openssl is installed");
+        return false;
+    };
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    true
+}
+
 #[test]
 fn https_is_trusted_by_its_authority_and_name() {
     let folder = tempfile::tempdir().unwrap();
-    let make = "req -x509 -newkey rsa:2048 -nodes -days 2 -keyout key.pem -out cert.pem -subj /CN=localhost \
-                -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE";
-    let made = Command::new("openssl").args(make.split_whitespace()).current_dir(folder.path()).output();
-    let Ok(made) = made else {
-        eprintln!("skipped: no openssl is installed");
+    if !certificate(folder.path()) {
         return;
-    };
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let server = Command::new("openssl")
         .args([
@@ -241,45 +252,6 @@ fn https_is_trusted_by_its_authority_and_name() {
     // The certificate is another's.
     let seen = of("127.0.0.1");
     assert!(seen["good"] == 0 && seen["failed"]["tls"].as_u64().unwrap() >= 10, "{seen}");
-}
-
-/// What a PostgreSQL says to whom it lets in, and to `SELECT 1`; or that it is starting.
-fn postgres(lets_in: bool) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let serve = move |mut stream: TcpStream| -> std::io::Result<()> {
-        let mut said = [0; 1024];
-        let _ = stream.read(&mut said)?;
-        if !lets_in {
-            let fields = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0";
-            stream.write_all(&[b"E", &(fields.len() as u32 + 4).to_be_bytes()[..], fields].concat())?;
-            return Ok(());
-        }
-        stream.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I")?;
-        let _ = stream.read(&mut said)?;
-        assert!(said.starts_with(b"Q\0\0\0\x0dSELECT 1\0"));
-        stream.write_all(b"C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I")
-    };
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || drop(serve(stream)));
-        }
-    });
-    address
-}
-
-#[test]
-fn a_database_is_asked_for_an_answer_and_its_password_is_not_told() {
-    let url = |address| format!("postgres://shop:geheim@{address}/orders");
-    let seen = target(&[&url(postgres(true))]);
-    assert!(seen["good"].as_u64().unwrap() >= 10 && seen["failed"] == serde_json::json!({}), "{seen}");
-    assert!(!seen.to_string().contains("geheim"), "{seen}");
-    let seen = target(&[&url(postgres(false))]);
-    assert!(seen["good"] == 0 && seen["failed"]["database"].as_u64().unwrap() >= 10, "{seen}");
-    assert!(
-        seen["outages"][0]["why"].as_str().unwrap().contains("57P03: the database system is starting"),
-        "{seen}"
-    );
 }
 
 #[test]
