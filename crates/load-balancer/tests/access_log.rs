@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use nines_load_balancer::DataPlane;
@@ -94,7 +94,7 @@ fn a_502_says_its_cause_and_the_member_that_was_tried_last() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("access.log");
     let port = support::free_port();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = SocketAddr::from(([127, 0, 0, 1], support::free_port()));
     for protocol in ["", "protocol = \"tcp\""] {
         let (plane, _reports) = start(port, &[nobody], protocol, &log);
         let address = SocketAddr::from(([127, 0, 0, 1], port));

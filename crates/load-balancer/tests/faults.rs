@@ -16,7 +16,7 @@ const POST: &str = "POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 2\r
 
 /// An address where connections are refused.
 fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    SocketAddr::from(([127, 0, 0, 1], support::free_port()))
 }
 
 /// A member that accepts connections and then says nothing, like a frozen process.
@@ -60,17 +60,17 @@ fn a_refused_connection_is_tried_elsewhere_whatever_the_method() {
         let (head, body) = plane.connect().send(request).reply();
         assert_eq!((status(&head), body), (200, b"b".to_vec()), "{request:?}");
     }
-    let reported = plane.reported();
-    assert!(
-        reported.iter().all(|(key, traffic)| key.0 == 0 && *traffic == Traffic::Failed(Failure::Refused))
-    );
-    assert!(!reported.is_empty());
-    assert_eq!(plane.statistics().pools[0].retries, reported.len() as u64);
+    let retries = plane.statistics().pools[0].retries as usize;
+    let refused = (nines_control::view::MemberKey(0), Traffic::Failed(Failure::Refused));
+    assert_eq!(plane.reported(retries), vec![refused; retries]);
+    assert!(retries > 0);
 }
 
 #[test]
 fn a_member_that_is_silent_is_passed_over_long_before_any_timeout() {
-    let mut plane = Plane::start(&[frozen(), server("b")], "", "balance = \"round-robin\"");
+    // Long enough that a busy machine's server is never found silent.
+    let pool = "balance = \"round-robin\"\nretries = { silence = { min = \"1s\", max = \"1s\" } }";
+    let mut plane = Plane::start(&[frozen(), server("b")], "", pool);
     let start = Instant::now();
     for _ in 0..4 {
         let (head, body) = plane.connect().send(GET).reply();
@@ -78,7 +78,7 @@ fn a_member_that_is_silent_is_passed_over_long_before_any_timeout() {
     }
     assert!(start.elapsed() < Duration::from_secs(10), "the first-byte time-out is 30 s");
     let silent = Traffic::Failed(Failure::Silent);
-    assert!(plane.reported().iter().any(|&(key, traffic)| key.0 == 0 && traffic == silent));
+    assert!(plane.reported(1).iter().any(|&(key, traffic)| key.0 == 0 && traffic == silent));
     let pool = &plane.statistics().pools[0];
     assert!(pool.hedges > 0 && pool.hedges == pool.hedges_won, "{pool:?}");
 }
@@ -86,15 +86,16 @@ fn a_member_that_is_silent_is_passed_over_long_before_any_timeout() {
 #[test]
 fn a_connect_that_hangs_is_raced_by_a_second_one() {
     let (deaf, _held) = deaf();
-    let mut plane = Plane::start(&[deaf, server("b")], "", "balance = \"round-robin\"");
+    let pool = "balance = \"round-robin\"\ntimeouts = { connect = \"20s\" }";
+    let mut plane = Plane::start(&[deaf, server("b")], "", pool);
     let start = Instant::now();
     for request in [GET, POST, GET, POST] {
         let (head, body) = plane.connect().send(request).reply();
         assert_eq!((status(&head), body), (200, b"b".to_vec()));
     }
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}: the connect time-out is 3 s", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}: the connect time-out is 20 s", start.elapsed());
     let late = Traffic::Failed(Failure::ConnectTimeout);
-    assert!(plane.reported().iter().any(|&(key, traffic)| key.0 == 0 && traffic == late));
+    assert!(plane.reported(1).iter().any(|&(key, traffic)| key.0 == 0 && traffic == late));
 }
 
 #[test]
@@ -147,7 +148,7 @@ fn a_kept_connection_that_the_member_has_closed_costs_nobody_anything() {
     assert!(again.head().starts_with("GET / "));
     again.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     assert_eq!(client.reply().1, b"ok");
-    assert_eq!(plane.reported(), []);
+    assert_eq!(plane.reported(0), []);
 }
 
 #[test]
@@ -375,15 +376,15 @@ fn a_member_that_reads_a_streamed_request_and_says_nothing_has_no_longer_than_an
     let (head, _) = client.reply();
     assert_eq!((status(&head), header(&head, "nines-cause").as_deref()), (504, Some("first-byte-timeout")));
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}: the stall time is 30 s", start.elapsed());
-    assert_eq!(plane.reported().len(), 1);
+    assert_eq!(plane.reported(1).len(), 1);
 }
 
 #[test]
 fn a_reply_that_began_before_its_request_ended_may_go_on_for_long() {
     let stage = Stage::new();
     let timeouts =
-        "timeouts = { first_byte = \"100ms\", request = \"100ms\", connect = \"100ms\", stall = \"300ms\" }";
-    let plane = Plane::start(&[stage.address], "timeouts = { stall = \"300ms\" }", timeouts);
+        "timeouts = { first_byte = \"300ms\", request = \"300ms\", connect = \"300ms\", stall = \"1s\" }";
+    let plane = Plane::start(&[stage.address], "timeouts = { stall = \"1s\" }", timeouts);
     let mut client = plane.connect();
     client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
     let mut member = stage.accept();
@@ -393,8 +394,8 @@ fn a_reply_that_began_before_its_request_ended_may_go_on_for_long() {
     assert_eq!(client.exactly(3), b"foo");
     client.send("0\r\n\r\n");
     assert_eq!(member.exactly(13), b"3\r\nabc\r\n0\r\n\r\n");
-    for _ in 0..20 {
-        std::thread::sleep(Duration::from_millis(40)); // in all, longer than any of the times
+    for _ in 0..15 {
+        std::thread::sleep(Duration::from_millis(80)); // in all, longer than any of the times
         member.send(".");
         assert_eq!(client.exactly(1), b".");
     }
@@ -414,7 +415,7 @@ fn a_request_that_is_slow_everywhere_is_no_ones_fault() {
         assert_eq!(status(&plane.connect().send(GET).reply().0), 200);
     }
     assert!(plane.statistics().pools[0].hedges > 0);
-    assert_eq!(plane.reported(), []);
+    assert_eq!(plane.reported(0), []);
 }
 
 #[test]
@@ -457,7 +458,7 @@ fn a_member_that_breaks_off_all_its_replies_is_never_said_to_have_recovered() {
         assert!(client.exactly(1) == b"x" && client.is_closed());
     }
     let reset = (nines_control::view::MemberKey(0), Traffic::Failed(Failure::Reset));
-    assert_eq!(plane.reported(), [reset; 3]);
+    assert_eq!(plane.reported(3), [reset; 3]);
     assert_eq!(plane.statistics().pools[0].latency.counts.iter().sum::<u64>(), 3);
 }
 
@@ -474,7 +475,7 @@ fn a_5xx_counts_as_a_failure_where_asked_for_also_when_the_request_was_streamed(
     member.send("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(status(&client.head()), 500);
     let failed = (nines_control::view::MemberKey(0), Traffic::Failed(Failure::ServerError));
-    assert_eq!(plane.reported(), [failed]);
+    assert_eq!(plane.reported(1), [failed]);
 }
 
 #[test]
@@ -486,7 +487,7 @@ fn a_client_that_waits_for_100_is_not_blamed_for_a_silent_member() {
     let (head, _) = client.reply();
     assert_eq!((status(&head), header(&head, "nines-cause").as_deref()), (504, Some("first-byte-timeout")));
     let silent = (nines_control::view::MemberKey(0), Traffic::Failed(Failure::Silent));
-    assert_eq!(plane.reported(), [silent]);
+    assert_eq!(plane.reported(1), [silent]);
 }
 
 #[test]
@@ -507,7 +508,7 @@ fn a_short_pause_is_answered_elsewhere_and_held_against_nobody() {
             let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
             assert_eq!(status(&client.send(request).reply().0), 200);
         }
-        plane.statistics().pools[0].hedges_won > before && plane.reported().is_empty()
+        plane.statistics().pools[0].hedges_won > before && plane.reported(0).is_empty()
     });
 }
 

@@ -85,8 +85,8 @@ fn bad(text: &str) -> Result<String, String> {
     Err(text.into())
 }
 
-async fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+fn closed_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], nines_trial::port::free().unwrap()))
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn a_listening_member_passes_and_sees_an_orderly_end() {
 #[tokio::test]
 async fn a_member_that_does_not_listen_refuses() {
     for check in [r#"{ interval = "1s" }"#, r#"{ http = "/" }"#] {
-        let probed = Prober::default().probe(&order(check, closed_port().await)).await;
+        let probed = Prober::default().probe(&order(check, closed_port())).await;
         assert_eq!(probed.outcome, bad("connection refused"));
     }
 }
@@ -235,7 +235,7 @@ async fn silence_is_waited_for_as_long_as_the_check_says() {
 
 #[tokio::test]
 async fn a_commands_exit_status_decides() {
-    let at = closed_port().await;
+    let at = closed_port();
     let outcome = async |script: &str| {
         let script = toml_string(script);
         Prober::default()
@@ -254,15 +254,14 @@ async fn a_commands_exit_status_decides() {
 
 #[tokio::test]
 async fn a_command_that_cannot_be_run_says_so() {
-    let probed =
-        Prober::default().probe(&order(r#"{ command = ["no-such-program"] }"#, closed_port().await)).await;
+    let probed = Prober::default().probe(&order(r#"{ command = ["no-such-program"] }"#, closed_port())).await;
     assert_eq!(probed.outcome, bad(r#"cannot run "no-such-program": no such file or directory"#));
 }
 
 #[tokio::test]
 async fn a_command_may_say_a_lot() {
     let check = r#"{ command = ["sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x; exit 1"], interval = "10s", timeout = "10s" }"#;
-    let outcome = Prober::default().probe(&order(check, closed_port().await)).await.outcome;
+    let outcome = Prober::default().probe(&order(check, closed_port())).await.outcome;
     assert_eq!(outcome, bad(&format!("exit status 1: {}", "x".repeat(200))));
 }
 
@@ -272,7 +271,7 @@ async fn a_command_that_takes_too_long_is_killed_with_all_its_children() {
     let pids = folder.path().join("pids");
     let script = toml_string(&format!("sleep 60 & echo $$ $! > {}; wait", pids.display()));
     let check = format!(r#"{{ command = ["sh", "-c", {script}], timeout = "1s" }}"#);
-    let probed = Prober::default().probe(&order(&check, closed_port().await)).await;
+    let probed = Prober::default().probe(&order(&check, closed_port())).await;
     assert_eq!(probed.outcome, bad("no answer in 1 s"));
 
     let pids = std::fs::read_to_string(pids).unwrap();

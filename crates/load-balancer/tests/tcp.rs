@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr};
 
 use support::{Plane, Stage, eventually, header};
 
@@ -33,7 +33,7 @@ fn bytes_pass_both_ways_and_each_end_by_itself() {
 
 #[test]
 fn a_member_that_refuses_costs_a_tcp_client_nothing() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = SocketAddr::from(([127, 0, 0, 1], support::free_port()));
     let stage = Stage::new();
     let plane = Plane::start(&[nobody, stage.address], TCP, "balance = \"round-robin\"");
     stage.accept();
@@ -46,7 +46,7 @@ fn a_member_that_refuses_costs_a_tcp_client_nothing() {
 
 #[test]
 fn a_tcp_client_whom_nobody_can_serve_is_reset() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = SocketAddr::from(([127, 0, 0, 1], support::free_port()));
     let plane = Plane::start(&[nobody], TCP, "");
     assert!(plane.connect().is_closed());
     let refused = plane.statistics().listeners[0].refused.iter().map(|(_, n)| n).sum::<u64>();
@@ -150,7 +150,8 @@ fn a_tcp_member_that_accepts_only_to_reset_is_reported_each_time() {
     let stage = Stage::new();
     let mut plane = Plane::start(&[stage.address], TCP, "");
     drop(stage.accept());
-    plane.reported();
+    eventually("the wait for the listener is over", || plane.statistics().listeners[0].connections == 0);
+    plane.reported(0);
     for _ in 0..3 {
         let mut client = plane.connect();
         client.send("x");
@@ -161,7 +162,7 @@ fn a_tcp_member_that_accepts_only_to_reset_is_reported_each_time() {
         assert!(client.is_closed());
     }
     let reset = nines_control::traffic::Traffic::Failed(nines_control::traffic::Failure::Reset);
-    assert_eq!(plane.reported(), [(nines_control::view::MemberKey(0), reset); 3]);
+    assert_eq!(plane.reported(3), [(nines_control::view::MemberKey(0), reset); 3]);
 }
 
 /// What the listener counts, and the pool too: good, bad, and for how long nobody is answered.

@@ -142,7 +142,7 @@ fn quick() -> Options {
         hold: Duration::from_millis(300),
         warm: Duration::from_millis(100),
         settle: Duration::from_millis(300),
-        patience: Duration::from_secs(1),
+        patience: Duration::from_secs(10),
         // A machine that pauses is not what is tested here.
         timeout: Duration::from_secs(5),
         slow: Duration::from_secs(5),
@@ -150,13 +150,27 @@ fn quick() -> Options {
     }
 }
 
+/// For what never happens.
+fn impatient() -> Options {
+    Options { patience: Duration::from_secs(1), ..quick() }
+}
+
 async fn play(
     stage: Loopback,
     fault: Fault,
     promise: Promise,
 ) -> (Result<CaseReport, Error>, Rehearsal<Loopback>) {
+    play_with(quick(), stage, fault, promise).await
+}
+
+async fn play_with(
+    options: Options,
+    stage: Loopback,
+    fault: Fault,
+    promise: Promise,
+) -> (Result<CaseReport, Error>, Rehearsal<Loopback>) {
     let case = case(&stage, fault, promise);
-    let mut rehearsal = Rehearsal::new(stage, quick(), Expected::default());
+    let mut rehearsal = Rehearsal::new(stage, options, Expected::default());
     rehearsal.bring_up(&mut |_| ()).await.unwrap();
     let report = rehearsal.play(&case, &mut |_| ()).await;
     (report, rehearsal)
@@ -164,14 +178,16 @@ async fn play(
 
 #[tokio::test]
 async fn a_fault_that_clients_do_not_see_holds_the_promise() {
-    let (report, rehearsal) = play(Loopback::new(Deed::Answer), Fault::Kill, Promise::NothingLost).await;
+    let options = Options { settle: Duration::from_secs(1), ..quick() };
+    let stage = Loopback::new(Deed::Answer);
+    let (report, rehearsal) = play_with(options, stage, Fault::Kill, Promise::NothingLost).await;
     let report = report.unwrap();
     assert_eq!((report.verdict, report.requests.failed), (Verdict::Held, 0), "{:?}", report.why);
-    // 100 ms warm, 50 ms until the fault is in, 300 ms hold, 300 ms settling: 150 if nothing begins late.
-    assert!(report.requests.sent >= 80, "{}", report.requests.sent);
+    // 100 ms warm, 50 ms until the fault is in, 300 ms hold, 1 s settling: 290 if nothing begins late.
+    assert!(report.requests.sent >= 150, "{}", report.requests.sent);
     let noticed = report.noticed_ms.unwrap();
     assert!((50.0..report.seconds * 1e3).contains(&noticed), "its own member's first event: {noticed}");
-    assert!(report.recovered_ms.unwrap() < 300.0, "the settling is not counted");
+    assert!(report.recovered_ms.unwrap() < 1000.0, "the settling is not counted");
     assert!(report.seconds >= 0.3, "{}", report.seconds);
     assert_eq!(rehearsal.into_stage().did, ["kill app1", "heal kill app1"]);
 }
@@ -258,7 +274,7 @@ async fn where_one_does_not_come_back_the_next_is_not_restarted() {
     let mut component = (*case.component).clone();
     component.hosts = vec!["app1".to_owned(), "app2".to_owned()];
     case.component = Arc::new(component);
-    let mut rehearsal = Rehearsal::new(stage, quick(), Expected::default());
+    let mut rehearsal = Rehearsal::new(stage, impatient(), Expected::default());
     rehearsal.bring_up(&mut |_| ()).await.unwrap();
     let report = rehearsal.play(&case, &mut |_| ()).await.unwrap();
     assert_eq!((report.verdict, report.recovered_ms), (Verdict::Broken, None));
@@ -270,7 +286,7 @@ async fn what_never_becomes_healthy_again_is_broken_and_the_next_case_is_not_pla
     let mut stage = Loopback::new(Deed::Answer);
     stage.heals = false;
     let next = case(&stage, Fault::Freeze, Promise::NothingLost);
-    let (report, mut rehearsal) = play(stage, Fault::Kill, Promise::ComesBack).await;
+    let (report, mut rehearsal) = play_with(impatient(), stage, Fault::Kill, Promise::ComesBack).await;
     let report = report.unwrap();
     assert_eq!(report.verdict, Verdict::Broken);
     assert_eq!(report.recovered_ms, None);

@@ -90,7 +90,7 @@ async fn a_killed_server_costs_errors_and_a_gap_and_no_row() {
 #[tokio::test]
 async fn a_server_that_hangs_is_given_up_after_the_time_out_and_its_answer_is_not_counted() {
     let Some(postgres) = Postgres::start() else { return };
-    let timeout = Duration::from_millis(300);
+    let timeout = Duration::from_secs(1);
     let writers = Writers::start(here(), WriteLoad { timeout, ..load(&postgres) }).await.unwrap();
     written(&writers, 100).await;
     postgres.signal("-STOP");

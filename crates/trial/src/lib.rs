@@ -6,6 +6,7 @@
 
 pub mod browser;
 pub mod layout;
+pub mod port;
 
 use std::fmt::Display;
 use std::io::{self, Read, Seek};

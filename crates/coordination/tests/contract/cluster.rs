@@ -229,5 +229,5 @@ pub(crate) fn must(mut command: Command) -> String {
 }
 
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    nines_trial::port::free().unwrap()
 }

@@ -1,7 +1,8 @@
 //! What the watch and the worker share: the state, the server's process, and what was last seen.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,8 @@ pub(super) struct Body {
     pub(super) user: User,
     pub(super) servant: Servant,
     pub(super) door: Arc<dyn Doorkeeper>,
-    pub(super) port: u16,
+    /// Another one at each start, where somebody has it by then.
+    port: AtomicU16,
     /// What a reload may change.
     wanted: Mutex<Arc<Wanted>>,
     pub(super) probe: Probe,
@@ -47,6 +49,11 @@ pub(super) struct Body {
     /// Whoever has it looks and tells: what is told is in the order in which it was seen.
     pub(super) look: AsyncMutex<Look>,
     pub(super) tell: mpsc::Sender<Told>,
+    /// Whoever has it makes users and databases, by what is wanted then: of two at one time the one with an older password could be
+    /// the last.
+    pub(super) furnishing: AsyncMutex<()>,
+    /// Whoever has it makes slots: the other would find them made in between.
+    pub(super) slots: AsyncMutex<()>,
     /// The file's lines below nines' own are of a server that was adopted.
     pub(super) adopted: AtomicBool,
 }
@@ -128,7 +135,7 @@ impl Body {
             user,
             servant,
             door,
-            port,
+            port: AtomicU16::new(port),
             wanted: Mutex::new(Arc::new(wanted)),
             probe,
             state: Mutex::new(state.unwrap_or_default()),
@@ -138,6 +145,8 @@ impl Body {
             changed: Notify::new(),
             look: AsyncMutex::new(Look::default()),
             tell,
+            furnishing: AsyncMutex::new(()),
+            slots: AsyncMutex::new(()),
             adopted,
             settings,
         })
@@ -202,7 +211,7 @@ impl Body {
     }
 
     pub(super) async fn session(&self) -> Result<Session, Trouble> {
-        Session::open(&self.place, self.port, "postgres", self.patience()).await
+        Session::open(&self.place, self.port(), "postgres", self.patience()).await
     }
 
     pub(super) async fn note(&self, note: impl Into<String>) {
@@ -239,11 +248,28 @@ impl Body {
     }
 
     pub(super) fn tell_gate(&self) {
+        let port = self.port();
         let address = match self.settings.tls {
-            GateTls::PassThrough { .. } => Some(([127, 0, 0, 1], self.port).into()),
+            GateTls::PassThrough { .. } => Some(([127, 0, 0, 1], port).into()),
             GateTls::Off | GateTls::Terminate { .. } => None,
         };
-        self.door.engine(&Listens { socket: self.place.socket(self.port), address });
+        self.door.engine(&Listens { socket: self.place.socket(port), address });
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port.load(Ordering::SeqCst)
+    }
+
+    /// Before a server is started. While none ran, its port was anybody's.
+    pub(super) fn find_port(&self) -> io::Result<u16> {
+        let before = self.port();
+        let no_tcp = matches!(self.settings.tls, GateTls::Off | GateTls::Terminate { .. });
+        if no_tcp || TcpListener::bind((Ipv4Addr::LOCALHOST, before)).is_ok() {
+            return Ok(before);
+        }
+        let port = unused_port()?;
+        self.port.store(port, Ordering::SeqCst);
+        Ok(port)
     }
 
     pub(super) fn ancestry(&self, term: Term) -> Ancestry {
@@ -266,5 +292,9 @@ fn free_port(place: &Place) -> io::Result<u16> {
     if let Some(port) = file.lines().nth(3).and_then(|line| line.trim().parse().ok()) {
         return Ok(port);
     }
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    unused_port()
+}
+
+fn unused_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

@@ -68,7 +68,7 @@ impl Body {
             Part::Standby { .. } => self.least(&wanted.settings).await,
         };
         let conf =
-            config::render(&wanted.settings, &self.place, part, &revision, adopted, self.port) + &least;
+            config::render(&wanted.settings, &self.place, part, &revision, adopted, self.port()) + &least;
         let (access, identities) = (config::access(&wanted.settings), config::identities(&self.user));
         let user = self.user.clone();
         self.files(move |place| {
@@ -108,7 +108,7 @@ impl Body {
     /// Whether PostgreSQL can make sense of the settings: nothing goes by them yet.
     pub(super) async fn validate(&self, settings: &Settings) -> Result<(), Failure> {
         let adopted = self.adopted.load(Ordering::SeqCst);
-        let conf = config::render(settings, &self.place, &self.part(), "", adopted, self.port);
+        let conf = config::render(settings, &self.place, &self.part(), "", adopted, self.port());
         let user = self.user.clone();
         self.files(move |place| place::put(&place.candidate(), &conf, Some(&user), false)).await?;
         let mut command = self.programs.command("postgres");
@@ -127,7 +127,7 @@ impl Body {
         process::clear(&self.place.pgdata, process::SERVER).await?;
         let primary = matches!(part, Part::Primary { .. });
         let history = self.state().history;
-        let (place, port) = (self.place.clone(), self.port);
+        let (place, port) = (self.place.clone(), self.find_port().map_err(fail)?);
         let fed = matches!(part, Part::Standby { source: Some(_), .. });
         self.set_passfile(fed).await?;
         self.servant.files("the data directory", move || arrange(&place, port, primary, &history)).await?;

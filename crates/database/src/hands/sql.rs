@@ -24,6 +24,8 @@ pub(super) enum Trouble {
     Silent,
     /// Somebody else uses what was to be changed.
     InUse,
+    /// There is no such thing, or no more.
+    Gone(String),
     Failed(String),
 }
 
@@ -34,7 +36,7 @@ impl fmt::Display for Trouble {
             Self::Starting => f.write_str("PostgreSQL is starting up or shutting down"),
             Self::Silent => f.write_str("PostgreSQL doesn't answer"),
             Self::InUse => f.write_str("somebody else uses it at the moment"),
-            Self::Failed(why) => f.write_str(why),
+            Self::Gone(why) | Self::Failed(why) => f.write_str(why),
         }
     }
 }
@@ -52,10 +54,12 @@ impl From<tokio_postgres::Error> for Trouble {
             if starting.contains(said.code()) {
                 return Self::Starting;
             }
-            if *said.code() == SqlState::OBJECT_IN_USE {
-                return Self::InUse;
-            }
-            return Self::Failed(format!("{} ({})", said.message(), said.code().code()));
+            let why = format!("{} ({})", said.message(), said.code().code());
+            return match *said.code() {
+                SqlState::OBJECT_IN_USE => Self::InUse,
+                SqlState::UNDEFINED_OBJECT => Self::Gone(why),
+                _ => Self::Failed(why),
+            };
         }
         let kind =
             std::error::Error::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>());

@@ -40,6 +40,7 @@ pub(super) async fn after_promotion(body: Arc<Body>) {
 }
 
 async fn furnish(body: &Arc<Body>, term: Term) -> Result<(), Failure> {
+    let _alone = body.furnishing.lock().await;
     let session = body.session().await?.within(PATIENCE);
     make_slots(body, &session).await?;
     replicator(body, &session).await?;
@@ -65,6 +66,7 @@ pub(super) async fn make_slots(body: &Body, session: &Session) -> Result<(), Fai
         return Ok(());
     }
     let names = names.join(", ");
+    let _alone = body.slots.lock().await;
     drop_unused(session, &format!("NOT active AND (wal_status = 'lost' OR slot_name NOT IN ({names}))"))
         .await?;
     let missing = format!(
@@ -80,13 +82,13 @@ pub(super) async fn drop_slots(session: &Session) -> Result<(), Failure> {
     drop_unused(session, "true").await
 }
 
-/// One at a time: who uses one, or comes to use it just now, keeps it, and no other has to stay for that.
+/// One at a time: who uses one, or comes to use it just now, keeps it, and no other has to stay for that. What is gone by then is fine.
 async fn drop_unused(session: &Session, which: &str) -> Result<(), Failure> {
     let ours = "SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE 'nines\\_%' AND";
     for row in session.rows(&format!("{ours} {which}")).await? {
         let Some(slot) = row.into_iter().next().flatten() else { continue };
         match session.run(&format!("SELECT pg_drop_replication_slot({})", sql::string(&slot))).await {
-            Ok(()) | Err(Trouble::InUse) => {}
+            Ok(()) | Err(Trouble::InUse | Trouble::Gone(_)) => {}
             Err(trouble) => return Err(trouble.into()),
         }
     }

@@ -114,7 +114,7 @@ impl Look {
             return Seen::Stopped;
         }
         let patience = body.patience();
-        let both = async { tokio::join!(sql::knock(&body.place, body.port, patience), self.rows(body)) };
+        let both = async { tokio::join!(sql::knock(&body.place, body.port(), patience), self.rows(body)) };
         match timeout(patience, both).await {
             Ok((Ok(()), Ok(rows))) => read(body, &rows).unwrap_or(Seen::Unknown),
             other => {

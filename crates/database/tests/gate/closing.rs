@@ -104,10 +104,10 @@ fn nothing_passes_after_closing_whatever_is_under_way() {
 
 #[test]
 fn the_deadline_ends_connections_by_itself_and_renewals_move_it() {
-    let stage = Stage::new();
+    let stage = Stage::open();
+    let (mut client, mut server) = stage.pair();
     let begun = Instant::now();
     stage.gate.set(&open_for(Duration::from_millis(400)));
-    let (mut client, mut server) = stage.pair();
     stage.gate.set(&open_for(Duration::from_millis(800)));
     assert!(client.is_ended_with("57P01").contains("run out"));
     assert!(begun.elapsed() >= Duration::from_millis(800), "the renewal counted for nothing");
@@ -119,9 +119,9 @@ fn the_deadline_ends_connections_by_itself_and_renewals_move_it() {
 
 #[test]
 fn who_was_let_in_before_the_deadline_is_not_let_through_after_a_later_renewal() {
-    let stage = Stage::new();
-    stage.gate.set(&open_for(BRIEFLY));
+    let stage = Stage::open();
     let (mut client, _server) = stage.pair();
+    stage.gate.set(&open_for(BRIEFLY));
     std::thread::sleep(BRIEFLY);
     stage.gate.set(&open_for(HOUR));
     client.is_ended_with("57P01");
@@ -152,9 +152,10 @@ fn the_read_port_leads_to_a_standby_that_may_serve_and_to_the_primary() {
     stage.gate.set(&CLOSE);
     client.is_ended_with("57P01");
     // A deadline of its own.
-    stage.allow_reads(BRIEFLY * 4);
+    stage.allow_reads(HOUR);
     let mut client = reader();
     let _server = stage.logged_in(&mut client);
+    stage.allow_reads(BRIEFLY);
     client.is_ended_with("57P01");
 }
 

@@ -1,6 +1,6 @@
 //! A gate in a process that stands still past its deadline.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
@@ -9,21 +9,28 @@ use std::time::{Duration, Instant};
 use nines_database::gate::{Engine, Gate};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::stage::{Client, Server, message, open_for, query, ready, settings, startup, until, welcome};
+use crate::stage::{
+    Client, HOUR, Server, message, open_for, query, ready, settings, startup, until, welcome,
+};
 
 const SOCKET: &str = "NINES_TEST_SOCKET";
-const OPEN_MS: u64 = 1500;
+const OPEN: Duration = Duration::from_millis(1500);
 
-/// The child of the test below: a gate that is opened once, and lives until its input ends.
+/// The child of the test below: a gate that is open, with a deadline once a byte comes, and lives until its input ends.
 #[test]
 #[ignore = "another test starts it as a process of its own"]
-fn a_gate_that_is_opened_once() {
+fn a_gate_that_gets_a_deadline() {
     let Some(socket) = std::env::var_os(SOCKET) else { return };
     let gate = Gate::open(settings()).unwrap();
     gate.set_engine(Some(Engine { socket: socket.into(), tls_port: None, replicates: None }));
-    gate.set(&open_for(Duration::from_millis(OPEN_MS)));
+    gate.set(&open_for(HOUR));
     println!("\nlistens at {}", gate.addresses().0);
-    let _ = std::io::stdin().read(&mut [0]);
+    let mut input = std::io::stdin();
+    if input.read(&mut [0]).is_ok_and(|read| read > 0) {
+        gate.set(&open_for(OPEN));
+        println!("has a deadline");
+    }
+    let _ = input.read(&mut [0]);
 }
 
 struct Process(Child);
@@ -53,19 +60,17 @@ fn a_process_that_stood_still_past_its_deadline_passes_nothing_on() {
     let listener = UnixListener::bind(&socket).unwrap();
     let mut child = Process(
         Command::new(std::env::current_exe().unwrap())
-            .args(["frozen::a_gate_that_is_opened_once", "--exact", "--ignored", "--nocapture"])
+            .args(["frozen::a_gate_that_gets_a_deadline", "--exact", "--ignored", "--nocapture"])
             .env(SOCKET, &socket)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap(),
     );
-    let lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines().map_while(Result::ok);
     let address: SocketAddr = lines
-        .map_while(Result::ok)
         .find_map(|line| line.strip_prefix("listens at ").and_then(|address| address.parse().ok()))
         .expect("it listens");
-    let opened = Instant::now();
     let pairs: Vec<(Client, Server)> = (0..8)
         .map(|_| {
             let mut client = Client::to(address);
@@ -78,9 +83,13 @@ fn a_process_that_stood_still_past_its_deadline_passes_nothing_on() {
             (client, server)
         })
         .collect();
+    let asked = Instant::now();
+    child.0.stdin.as_mut().unwrap().write_all(b"!").unwrap();
+    lines.find(|line| line == "has a deadline").expect("it has one");
+    let has_one = Instant::now();
     child.signal(Signal::STOP);
     until("it stands still", || child.state() == 'T');
-    assert!(opened.elapsed() < Duration::from_millis(OPEN_MS), "too slow to be a test of anything");
+    assert!(asked.elapsed() < OPEN, "too slow to be a test of anything");
     let mut pairs = pairs;
     for (nth, (client, server)) in pairs.iter_mut().enumerate() {
         server.say(&[message(b'C', b"COMMIT\0"), ready(b'I')].concat());
@@ -88,7 +97,7 @@ fn a_process_that_stood_still_past_its_deadline_passes_nothing_on() {
             client.say(&query("insert"));
         }
     }
-    std::thread::sleep(Duration::from_millis(OPEN_MS).saturating_sub(opened.elapsed()));
+    std::thread::sleep(OPEN.saturating_sub(has_one.elapsed()));
     child.signal(Signal::CONT);
     for (client, server) in &mut pairs {
         client.is_ended_with("57P01");

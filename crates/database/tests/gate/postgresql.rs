@@ -1,7 +1,6 @@
 //! A real PostgreSQL in a directory of its own, for the time of a test.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -36,7 +35,7 @@ impl PostgreSql {
         let directory = TempDir::new().unwrap();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         // A number that no other test of this machine uses: it names the socket, and the TCP port where there is one.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = nines_trial::port::free().unwrap();
         let mut server = Self { programs, directory, port, servers: Vec::new() };
         let home = server.home();
         fs::create_dir(&home).unwrap();

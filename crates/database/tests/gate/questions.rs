@@ -56,9 +56,10 @@ fn it_never_says_that_it_serves_when_it_does_not() {
     let mut client = stage.client();
     stage.gate.set_standing(Serves::Everything, 7, 0, "");
     assert_eq!(standing(&mut client, 0, HOUR).serves, Serves::Nobody, "the gate is shut");
-    stage.gate.set(&open_for(BRIEFLY * 3));
+    stage.gate.set(&open_for(HOUR));
     let open = standing(&mut client, 0, HOUR);
     assert_eq!(open.serves, Serves::Everything);
+    stage.gate.set(&open_for(BRIEFLY));
     // Whoever waits is told when the deadline passes, though nobody set anything.
     let lapsed = standing(&mut client, open.number, HOUR);
     assert_eq!(lapsed.serves, Serves::Nobody);

@@ -12,7 +12,7 @@ use nines_system::GateTls;
 use tempfile::TempDir;
 
 /// For what must come.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// For what must not.
 pub(crate) const BRIEFLY: Duration = Duration::from_millis(150);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);

@@ -9,7 +9,7 @@ use nines_database::gate::{Gate, Settings};
 use nines_system::GateTls;
 
 use crate::postgresql::{PASSWORD, PostgreSql, ROLE, output};
-use crate::stage::{CLOSE, Client, HOUR, open_for, settings};
+use crate::stage::{CLOSE, Client, HOUR, open_for, settings, until};
 
 struct Files {
     certificate: PathBuf,
@@ -69,8 +69,8 @@ fn tls_ends_at_the_gate_which_takes_a_new_certificate_by_itself() {
     psql(&server, &gate, "sslmode=require channel_binding=require", "select 1").unwrap_err();
 
     certificate(&server.home()).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(1100)); // it looks once in a second
-    psql(&server, &gate, &verify, "select 1").unwrap_err();
+    // It looks once in a second.
+    until("the new certificate is in force", || psql(&server, &gate, &verify, "select 1").is_err());
     fs::copy(&files.certificate, &trusted).unwrap();
     assert_eq!(psql(&server, &gate, &verify, "select 1"), Ok("1".to_owned()));
     // One that is no good leaves the one before in force.
@@ -91,7 +91,7 @@ fn a_client_is_told_in_its_encrypted_stream_that_it_ends() {
     let gate = server.gate(Settings { tls, ..settings() });
     let shown = std::thread::scope(|scope| {
         let waits = scope.spawn(|| psql(&server, &gate, "sslmode=require", "select pg_sleep(60)"));
-        crate::stage::until("it sleeps", || {
+        until("it sleeps", || {
             server.sql("select count(*) from pg_stat_activity where wait_event = 'PgSleep'") == "1"
         });
         gate.set(&CLOSE);
@@ -150,7 +150,7 @@ fn tls_that_is_postgresqls_passes_through_until_the_gate_shuts() {
     );
     let shown = std::thread::scope(|scope| {
         let waits = scope.spawn(|| psql(&server, &gate, &words, "select pg_sleep(60)"));
-        crate::stage::until("it sleeps", || {
+        until("it sleeps", || {
             server.sql("select count(*) from pg_stat_activity where wait_event = 'PgSleep'") == "1"
         });
         gate.set(&CLOSE);

@@ -6,6 +6,8 @@
 
 mod adopting;
 mod broken;
+mod furnishing;
+mod ports;
 mod refused;
 mod rejoining;
 mod support;

@@ -65,7 +65,7 @@ impl Doorkeeper for Nobody {
 
 #[derive(Default)]
 struct Door {
-    engine: Mutex<Option<PathBuf>>,
+    engine: Mutex<Option<Listens>>,
     records: Mutex<Option<Records>>,
     replication: Mutex<Vec<AbortHandle>>,
 }
@@ -78,7 +78,7 @@ impl Doorkeeper for Door {
     }
 
     fn engine(&self, listens: &Listens) {
-        *self.engine.lock().unwrap() = Some(listens.socket.clone());
+        *self.engine.lock().unwrap() = Some(listens.clone());
     }
 }
 
@@ -111,7 +111,7 @@ async fn pass(door: Arc<Door>, mut stream: TcpStream) -> Option<()> {
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let term = text.split("nines.term=").nth(1)?.split('\0').next()?.parse().ok()?;
     records.ancestry(term).branches?;
-    let engine = door.engine.lock().unwrap().clone()?;
+    let engine = door.engine.lock().unwrap().clone()?.socket;
     let mut engine = UnixStream::connect(engine).await.ok()?;
     engine.write_all(&bytes).await.ok()?;
     tokio::io::copy_bidirectional(&mut stream, &mut engine).await.ok().map(drop)
@@ -268,6 +268,11 @@ impl Member {
         self.hands.as_ref().unwrap()
     }
 
+    /// As the gate was told last.
+    pub(crate) fn listens_at(&self) -> Option<SocketAddr> {
+        self.door.engine.lock().unwrap().as_ref()?.address
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.settings.data.join("pgdata")
     }
@@ -348,6 +353,16 @@ impl Member {
         self.report.clone().unwrap()
     }
 
+    /// Streams from it in the end: with its data as they are, or rewound, since the former primary may have told one more than another
+    /// before it was left.
+    pub(crate) async fn goes_with(&mut self, primary: &str, term: Term) {
+        self.done(Effect::Follow { primary: primary.into(), term }).await;
+        let knows = |report: &Report| report.diverged || report.position.is_some_and(|at| at.term == term);
+        if self.wait_for("knows whether it can follow", knows).await.diverged {
+            self.done(Effect::Rejoin { primary: primary.into(), term, afresh: false }).await;
+        }
+    }
+
     /// Streams, and has all of this.
     pub(crate) async fn has(&mut self, end: Lsn) {
         self.wait_for("has what the primary has", |report| report.position.is_some_and(|at| at.lsn >= end))
@@ -364,8 +379,15 @@ impl Member {
     }
 
     pub(crate) fn pid(&self) -> i32 {
-        let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
-        file.lines().next().unwrap().parse().unwrap()
+        self.postmaster().unwrap()
+    }
+
+    /// While there is one: the file outlives a server that was killed, and its number may be somebody else's by then.
+    fn postmaster(&self) -> Option<i32> {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
+        let pid: i32 = file.lines().next()?.trim().parse().ok()?;
+        let works_in = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
+        (works_in.canonicalize().ok()? == self.data().canonicalize().ok()?).then_some(pid)
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -374,7 +396,7 @@ impl Member {
 
     /// All that PostgreSQL has running.
     pub(crate) fn processes(&self) -> Vec<i32> {
-        let postmaster = self.pid();
+        let Some(postmaster) = self.postmaster() else { return Vec::new() };
         let entries = fs::read_dir("/proc").unwrap().flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         let is_one = |pid: &i32| {
@@ -432,8 +454,10 @@ impl Member {
 }
 
 pub(crate) async fn query(client: &Client, statement: &str) -> Vec<Vec<String>> {
-    let messages =
-        client.simple_query(statement).await.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+    // A commit waits for ever for who does not confirm it.
+    let answered = tokio::time::timeout(3 * LONG, client.simple_query(statement)).await;
+    let answered = answered.unwrap_or_else(|_| panic!("{statement}: no answer"));
+    let messages = answered.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
     let rows = messages.into_iter().filter_map(|message| match message {
         SimpleQueryMessage::Row(row) => {
             Some((0..row.len()).map(|at| row.get(at).unwrap_or("").to_owned()).collect())
@@ -451,10 +475,8 @@ impl Drop for Member {
     fn drop(&mut self) {
         self.end();
         // What this test has started.
-        if self.data().join("postmaster.pid").exists() {
-            for pid in self.processes().into_iter().filter_map(Pid::from_raw) {
-                let _ = rustix::process::kill_process(pid, Signal::KILL);
-            }
+        for pid in self.processes().into_iter().filter_map(Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
         }
     }
 }

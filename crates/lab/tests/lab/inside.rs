@@ -14,7 +14,7 @@ use nines_system::{HostId, System};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::tools::{SILENCE, SOON, at, echo, echo_from, helper, processes_with, system, until};
+use crate::tools::{SILENCE, SOON, at, echo, echo_from, echo_in_time, helper, processes_with, system, until};
 
 pub(crate) const TWO_ZONES: &str = r#"
     name = "test"
@@ -320,8 +320,8 @@ pub(crate) fn kill(inside: &Inside) {
     }
     assert!(!built.lab.alive(parent).unwrap());
     let lb1 = built.place("lb1");
-    assert_eq!(echo_from(&lb1, address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-    echo_from(&lb1, bystander).unwrap();
+    assert_eq!(echo_in_time(&lb1, address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    echo_in_time(&lb1, bystander).unwrap();
     assert_eq!(built.serve("app1"), address);
 }
 
@@ -356,7 +356,7 @@ fn linger(inside: &Inside, mark: &str) {
     println!("ready");
     io::stdout().flush().unwrap();
     loop {
-        echo_from(&built.place("lb1"), address).unwrap();
+        echo_in_time(&built.place("lb1"), address).unwrap();
         thread::sleep(Duration::from_millis(20));
     }
 }

@@ -8,7 +8,7 @@ use nines_lab::{Direction, Inside, Lab, LabError, Place};
 use nines_system::HostId;
 
 use crate::inside::{Built, Datagrams, build};
-use crate::tools::{SILENCE, SOON, announce, at, echo, echo_from, hold, system, until};
+use crate::tools::{SILENCE, SOON, announce, at, echo, echo_from, echo_in_time, hold, system, until};
 
 const VIRTUAL: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 100);
 
@@ -92,7 +92,7 @@ pub(crate) fn moving_address(inside: &Inside) {
     until("the router has heard of it", || (router_sends_to(VIRTUAL)? == "02:99:00:00:00:01").then_some(()));
     let lb1 = built.host("lb1");
     built.lab.kill(lb1).unwrap();
-    echo_from(&clients, address).unwrap();
+    echo_in_time(&clients, address).unwrap();
 
     // And back, to a kernel without programs.
     built.announce("lb1");

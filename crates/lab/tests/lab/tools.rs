@@ -43,11 +43,20 @@ pub(crate) fn at<T: Send + 'static>(place: &Place, work: impl FnOnce() -> T + Se
     place.run_in_thread("test", work).unwrap().join().unwrap().unwrap()
 }
 
-/// Connects from a place and has one byte sent back.
+/// Connects from a place and has one byte sent back, soon. For what is tried again, or must fail.
 pub(crate) fn echo_from(place: &Place, to: SocketAddr) -> io::Result<()> {
+    echo_within(SILENCE, place, to)
+}
+
+/// The same, with time enough for a busy machine. For what must be there.
+pub(crate) fn echo_in_time(place: &Place, to: SocketAddr) -> io::Result<()> {
+    echo_within(SOON, place, to)
+}
+
+fn echo_within(limit: Duration, place: &Place, to: SocketAddr) -> io::Result<()> {
     at(place, move || {
-        let mut stream = TcpStream::connect_timeout(&to, SILENCE)?;
-        echo(&mut stream, SILENCE)
+        let mut stream = TcpStream::connect_timeout(&to, limit)?;
+        echo(&mut stream, limit)
     })
 }
 

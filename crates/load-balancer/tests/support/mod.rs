@@ -27,7 +27,7 @@ pub(crate) struct Plane {
 }
 
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    nines_trial::port::free().unwrap()
 }
 
 /// A system file with one listener and one pool `web` of `members`; `listener` and `pool` are further TOML lines.
@@ -81,14 +81,14 @@ impl Plane {
         self.plane.statistics()
     }
 
-    /// The reports that have come so far.
-    pub(crate) fn reported(&mut self) -> Vec<(MemberKey, Traffic)> {
+    /// The reports, once there are so many, and those that come right after.
+    pub(crate) fn reported(&mut self, least: usize) -> Vec<(MemberKey, Traffic)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let mut all = Vec::new();
         runtime.block_on(async {
-            while let Ok(Some(report)) =
-                tokio::time::timeout(Duration::from_millis(50), self.reports.recv()).await
-            {
+            loop {
+                let wait = if all.len() < least { PATIENCE } else { Duration::from_millis(50) };
+                let Ok(Some(report)) = tokio::time::timeout(wait, self.reports.recv()).await else { break };
                 all.push(report);
             }
         });

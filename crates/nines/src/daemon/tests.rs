@@ -1,7 +1,6 @@
 //! The daemon and a thread of virtual addresses that fails it, which the real data plane gives no cause for. The interface
 //! of the address does not exist, so that nothing here touches a network.
 
-use std::net::TcpListener;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -42,7 +41,7 @@ impl World {
     /// A daemon without virtual addresses of its own, whose thread of them then asks `able`.
     fn new(able: impl Fn() + Send + 'static) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = nines_trial::port::free().unwrap();
         write(&directory, port, "");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let orders = Orders {

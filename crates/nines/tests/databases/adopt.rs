@@ -73,9 +73,18 @@ impl Theirs {
         as_postgres("psql", &["-h", socket, "-p", &port, "-d", database, "-XAtqc", sql])
     }
 
+    /// While it runs: the file outlives a server that was killed, and its number may be somebody else's by then.
     fn pid(&self) -> Option<Pid> {
         let text = fs::read_to_string(self.data.join("postmaster.pid")).ok()?;
-        Pid::from_raw(text.lines().next()?.trim().parse().ok()?)
+        let pid: i32 = text.lines().next()?.trim().parse().ok()?;
+        Pid::from_raw(pid).filter(|_| self.processes().contains(&pid))
+    }
+
+    /// All that work in its data: they are its server's, which are there a little longer than the one that was killed.
+    fn processes(&self) -> Vec<i32> {
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        pids.filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|it| it == self.data)).collect()
     }
 }
 
@@ -172,7 +181,7 @@ fn what_cannot_be_taken_over_is_refused_and_stays_as_it_is() {
     refused(world.adopt(2, "theirs/main", &[]), "it belongs to user 0");
     std::os::unix::fs::chown(&theirs.data, Some(owner().0), Some(owner().1)).unwrap();
     kill_process(theirs.pid().unwrap(), Signal::KILL).unwrap();
-    crate::world::eventually("it is killed", || kill_process(theirs.pid().unwrap(), Signal::KILL).err());
+    crate::world::eventually("all of it is gone", || theirs.processes().is_empty().then_some(()));
     refused(world.adopt(2, "theirs/main", &[]), "shut it down cleanly");
     theirs.start();
     theirs.stop();

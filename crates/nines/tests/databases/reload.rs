@@ -1,7 +1,7 @@
 //! A database's section that is loaded again.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 
 use crate::world::{PATIENCE, Settings, World, eventually, is_possible};
 
@@ -59,7 +59,7 @@ fn a_host_that_has_only_a_database_is_asked_for_metrics_where_the_file_says() {
     if !is_possible() {
         return;
     }
-    let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = || nines_trial::port::free().unwrap();
     let (first, second) = (port(), port());
     let mut world = World::new(1);
     let at = |port: u16| Settings {

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ impl Postgres {
             return None;
         };
         let directory = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = nines_trial::port::free().unwrap();
         let mut it = Self { programs, directory, port, server: None };
         if is_root() {
             must(Command::new("chown").arg("postgres").arg(it.directory.path()));
@@ -64,6 +64,8 @@ impl Postgres {
             "-h",
             "127.0.0.1",
         ]);
+        // The machine does not crash here, and its disk may be slower than a time-out.
+        command.args(["-c", "fsync=off"]);
         let child =
             command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         self.server = Some(child);
@@ -89,9 +91,10 @@ impl Postgres {
     /// SIGSTOP or SIGCONT to the postmaster and its children.
     pub(crate) fn signal(&self, signal: &str) {
         let postmaster = self.server.as_ref().unwrap().id().to_string();
+        // First the one that makes others; one of those may end meanwhile.
+        must(Command::new("kill").arg(signal).arg(&postmaster));
         let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap();
-        let mut command = Command::new("kill");
-        must(command.arg(signal).arg(&postmaster).args(children.split_whitespace()));
+        let _ = Command::new("kill").arg(signal).args(children.split_whitespace()).output().unwrap();
     }
 
     pub(crate) fn ask(&self, text: &str) -> Result<String, String> {

@@ -101,7 +101,7 @@ pub(crate) fn ends() {
     hold(old, V4);
     let listener = listen(old);
     let (a, b) = connect(client, SocketAddr::new(V4, PORT), &listener);
-    let stragglers = start(new, old, &[V4], Duration::from_secs(1));
+    let stragglers = start(new, old, &[V4], Duration::from_secs(3));
     open(new, V4).announce(V4).unwrap();
     works(&a, &b);
     wait_until("the time is up", || stragglers.is_over());
