@@ -119,7 +119,7 @@ impl PostgreSql {
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let rules = "hostssl all shop 127.0.0.1/32 scram-sha-256\n";
         fs::write(path("data/pg_hba.conf"), rules).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = nines_trial::port::free().unwrap();
         let mut server = Command::new(programs.join("postgres"));
         server.arg("-D").arg(path("data")).arg("-k").arg(home.path()).args(["-p", &port.to_string()]);
         for setting in ["listen_addresses=127.0.0.1", "ssl=on", "fsync=off"] {
