@@ -35,6 +35,8 @@ pub enum Kind {
     Wish,
     /// A pool serves by another rule than before (too few healthy, or enough again).
     Serving,
+    /// Requests wait for a pool, and none is answered.
+    Hanging,
     /// A name resolved to another address, or no longer resolves.
     Address,
     /// A listener opened or closed.
@@ -63,7 +65,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Up,
         Self::Down,
         Self::Ejected,
@@ -71,6 +73,7 @@ impl Kind {
         Self::Returned,
         Self::Wish,
         Self::Serving,
+        Self::Hanging,
         Self::Address,
         Self::Listener,
         Self::Taken,
@@ -95,6 +98,7 @@ impl Kind {
             Self::Returned => "returned",
             Self::Wish => "wish",
             Self::Serving => "serving",
+            Self::Hanging => "hanging",
             Self::Address => "address",
             Self::Listener => "listener",
             Self::Taken => "taken",

@@ -184,6 +184,7 @@ impl Keeper {
     /// Nothing that is called `to` or later is true any more.
     pub fn forget_from(&mut self, to: Second) {
         self.forget = Some(self.forget.map_or(to, |other| other.min(to)));
+        self.from = self.from.min(to / MINUTE);
         self.under_way = None;
         self.flush(false);
     }

@@ -10,15 +10,15 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use nines_control::statistics::Count;
+use tokio::net::TcpStream;
 
 use crate::front::Front;
 use crate::pool::Pool;
 use crate::relay::{Ended, Moved};
+use crate::socket;
 use crate::timer::{FAR, Timers};
-use crate::waits::Waiting;
+use crate::waits::{PATIENT, Waiting};
 
-/// A client that goes without an answer after this has had enough of waiting; before, it is its own doing.
-const PATIENT: Duration = Duration::from_secs(1);
 /// Nobody is waited for any longer: what has not been answered by then is not going to be.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -57,6 +57,7 @@ impl Beginnings {
 pub(crate) struct FirstWords<'a> {
     pub(crate) front: &'a Front,
     pub(crate) pool: &'a Pool,
+    pub(crate) client: &'a TcpStream,
     pub(crate) moved: &'a Moved,
     pub(crate) timers: &'a Timers,
 }
@@ -86,13 +87,15 @@ impl FirstWords<'_> {
         drop(waiting);
         let ended = waited.as_ref().ok().and_then(Option::as_ref);
         self.learn(ended);
-        let enough = match ended {
+        let late = since.elapsed() > PATIENT;
+        let good = match ended {
+            _ if answered() => Some(!(late && socket::has_ended(self.client))),
             // The member said nothing, in good order. And its breaking off is counted by whoever relays.
-            Some(Ended::Finished | Ended::MemberFailed) => false,
-            Some(_) => since.elapsed() > PATIENT,
-            None => true,
+            Some(Ended::Finished | Ended::MemberFailed) => None,
+            Some(_) => late.then_some(false),
+            None => Some(false),
         };
-        self.count(known, if answered() { Some(true) } else { enough.then_some(false) });
+        self.count(known, good);
         waited.ok().flatten()
     }
 

@@ -21,6 +21,15 @@ pub(crate) fn receive(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize
     })
 }
 
+/// Whether the other side has said that it says no more, or is gone, and everything before that has been read.
+pub(crate) fn has_ended(socket: &TcpStream) -> bool {
+    let mut byte = [0];
+    match rustix::net::recv(socket, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        Ok((_, received)) => received == 0,
+        Err(error) => error != rustix::io::Errno::AGAIN && error != rustix::io::Errno::INTR,
+    }
+}
+
 /// Writes once if the socket is ready.
 pub(crate) fn send(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     once(socket, Interest::WRITABLE, bytes.len(), || rustix::net::send(socket, bytes, SendFlags::NOSIGNAL))

@@ -129,6 +129,7 @@ impl Session<'_> {
             let words = FirstWords {
                 front: self.front,
                 pool: self.pool,
+                client: self.stream,
                 moved: &self.moved,
                 timers: &self.kit.timers,
             };

@@ -4,12 +4,15 @@
 //! A count for each second in which a wait began. Who begins a wait writes one of them and takes it back when it ends; who reads looks
 //! for the oldest that is not empty. As all counters, each has one writer, its worker.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nines_control::statistics::Count;
 
 /// Seconds that can be told apart. An older wait looks like a younger one, which measuring knows.
 const SECONDS: u64 = 64;
+
+/// A client that goes without an answer after this has had enough of waiting; before, it is its own doing.
+pub(crate) const PATIENT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Waits {
@@ -70,8 +73,6 @@ impl Drop for Waiting<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

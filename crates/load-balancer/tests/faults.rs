@@ -553,6 +553,17 @@ fn a_client_that_had_enough_of_waiting_counts_against_us() {
             b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi".to_vec()
         })
     };
+    // One who hangs up before the reply comes, and is not there any more to read it.
+    for (wait, counted) in [(200, (1, 0)), (1300, (0, 1))] {
+        let plane = Plane::start(&[slow(wait)], "", "");
+        let mut client = std::net::TcpStream::connect(plane.address).unwrap();
+        std::io::Write::write_all(&mut client, GET.as_bytes()).unwrap();
+        drop(client);
+        eventually("it is counted", || {
+            let of = &plane.statistics().listeners[0];
+            (of.good, of.bad) == counted
+        });
+    }
     for (wait, bad) in [(200, 0), (1300, 1)] {
         let plane = Plane::start(&[slow(wait)], "", "");
         let mut client = std::net::TcpStream::connect(plane.address).unwrap();

@@ -211,6 +211,13 @@ fn members_that_take_connections_and_answer_none_are_seen_to_hang() {
         second.1.send("late words");
         assert_eq!(second.0.exactly(10), b"late words");
         eventually("and this does not", || counted(&plane) == (before + 1, 1, 0));
+        // But an answer to one who has hung up meanwhile is none.
+        let (client, mut member) = begin();
+        std::thread::sleep(std::time::Duration::from_millis(1200));
+        drop(client);
+        member.rest();
+        member.send("far too late");
+        eventually("it counts against us, too", || counted(&plane) == (before + 1, 2, 0));
     }
 }
 

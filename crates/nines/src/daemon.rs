@@ -14,14 +14,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use nines_control::event::Kind;
-use nines_control::pools::{Input, Output, Pools, UnknownTarget};
-use nines_control::status::{FileStatus, ListenerStatus, Phase, Status, Wish};
+use nines_control::pools::{Input, Output, Pools};
+use nines_control::status::{FileStatus, Wish};
 use nines_control::vrrp::{Fitness, Slowness};
 use nines_load_balancer::probe::Prober;
 use nines_load_balancer::{DataPlane, Reports};
 use nines_system::LoadBalancerId;
-use nines_virtual_ip::{Happened, VirtualIps};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use nines_virtual_ip::Happened;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -31,12 +30,15 @@ use databases::Databases;
 use desk::{Ask, Desk};
 use journal::Journal;
 use measure::Measure;
-use part::{Part, PartError};
+use part::Part;
 use read_only::ReadOnly;
+use signals::Signals;
 
 mod addresses;
+mod asked;
 pub(crate) mod databases;
 mod desk;
+mod ending;
 mod journal;
 pub(crate) mod logging;
 mod measure;
@@ -44,6 +46,8 @@ mod measuring;
 pub(crate) mod open_files;
 pub(crate) mod part;
 mod read_only;
+mod reload;
+mod signals;
 #[cfg(test)]
 mod tests;
 
@@ -318,259 +322,8 @@ impl Daemon {
         }
     }
 
-    /// Told to stop: what clients come to first goes to other hosts, and then this one drains.
-    fn terminate(&mut self) {
-        let most = self.part.drain();
-        self.draining_until = Some(Instant::now() + most);
-        let why =
-            format!("told to stop: takes nothing new, finishes what is there within {} s", most.as_secs());
-        self.journal.note(Kind::Daemon, self.orders.host.clone(), why);
-        match self.databases.leave() {
-            Some(left) => {
-                // First they hand over, and then the rest has its time.
-                self.draining_until = Some(Instant::now() + databases::LEAVE + most);
-                self.begun.spawn(async move {
-                    left.await;
-                    Happening::DatabasesLeft
-                });
-            }
-            None => self.leave_addresses(),
-        }
-    }
-
-    fn leave_addresses(&mut self) {
-        match self.addresses.handed_over() {
-            Some(handed_over) => {
-                self.data_plane.keep_retiring(true);
-                self.begun.spawn(async move {
-                    handed_over.await;
-                    Happening::HandedOver
-                });
-            }
-            None => self.drain(),
-        }
-    }
-
-    fn drain(&mut self) {
-        self.data_plane.drain();
-        let data_plane = self.data_plane.clone();
-        self.begun.spawn(async move {
-            data_plane.drained().await;
-            Happening::Drained
-        });
-    }
-
     fn note_address(&mut self, Happened { kind, subject, why }: Happened) {
         self.journal.note(kind, subject, why);
-    }
-
-    /// The thread of the virtual addresses has ended: the kernel takes them away by itself, and without it this host has
-    /// no part in them until the program is started anew.
-    fn needs_addresses_minded(&mut self) -> bool {
-        self.addresses.forget();
-        let (needs, then) = match self.draining_until {
-            _ if !VirtualIps::wanted(&self.part.system, self.part.host) => (false, "none is needed"),
-            // It ends as it is; what else is in flight can still be finished.
-            Some(_) => (false, "the addresses end before the rest does"),
-            None => (true, "stops, to be started anew"),
-        };
-        let why = format!("the thread of the virtual addresses has ended by itself: {then}");
-        self.journal.warn(Kind::Daemon, self.orders.host.clone(), why);
-        needs
-    }
-
-    /// The last thing that is done. The kernel may take its time, but no more than that.
-    async fn let_addresses_go(&mut self) {
-        let Some(end) = self.addresses.stop() else { return };
-        while let Ok(Some(happened)) = tokio::time::timeout_at(end.into(), self.addresses.happened()).await {
-            self.note_address(happened);
-        }
-    }
-
-    fn stopped(&mut self, why: &str) {
-        self.journal.note(Kind::Daemon, self.orders.host.clone(), format!("stops: {why}"));
-    }
-
-    /// Reads the file; the databases, if there are any, are asked before anything goes by it.
-    fn reload(&mut self) {
-        if self.draining_until.is_some() {
-            tracing::warn!("not reloaded: the daemon is draining");
-            return;
-        }
-        // An earlier one that is still looked at is overtaken.
-        self.reloads += 1;
-        let number = self.reloads;
-        let read = Part::read(&self.orders.file, &self.orders.host).map_err(anyhow::Error::from);
-        let read = read.and_then(|part| Ok((self.databases.changes(&self.part, &part)?, part)));
-        match read {
-            Ok((Some(changes), part)) => {
-                let part = Box::new(part);
-                self.begun.spawn(async move {
-                    Happening::Checked { number, part, changes: changes.check().await }
-                });
-            }
-            Ok((None, part)) => self.reload_by(Ok((part, None))),
-            Err(error) => self.reload_by(Err(error)),
-        }
-    }
-
-    fn checked(&mut self, number: u64, part: Part, changes: anyhow::Result<databases::Changes>) {
-        if number == self.reloads && self.draining_until.is_none() {
-            self.reload_by(changes.map(|changes| (part, Some(changes))));
-        }
-    }
-
-    fn reload_by(&mut self, read: anyhow::Result<(Part, Option<databases::Changes>)>) {
-        let before = self.data_plane.listeners();
-        let subject = self.file.path.clone();
-        match read.and_then(|(part, changes)| self.try_reload(part, changes)) {
-            Ok(()) => {
-                self.file.generation += 1;
-                self.file.loaded_us = journal::now_us();
-                self.file.refused = None;
-                let why = format!("loaded again, generation {}", self.file.generation);
-                self.journal.note(Kind::Reload, subject, why);
-                if self.open {
-                    self.note_listeners(&before);
-                }
-            }
-            Err(error) => {
-                if let Some(PartError::Wrong(mistakes)) = error.downcast_ref() {
-                    tracing::warn!("{}", mistakes.render(false).trim_end());
-                }
-                let why = format!("{error:#}");
-                self.journal.warn(
-                    Kind::Reload,
-                    subject,
-                    format!("refused, the old one stays in force: {why}"),
-                );
-                self.file.refused = Some(why);
-            }
-        }
-    }
-
-    /// All or nothing: whatever can fail comes before anything that changes.
-    fn try_reload(&mut self, part: Part, changes: Option<databases::Changes>) -> anyhow::Result<()> {
-        let admin = self.read_only.prepare(&part.admin_addresses())?;
-        // The machine's next state is worked out on a copy, for the data plane may not be able to follow.
-        let mut pools = self.pools.clone();
-        let input = Input::Reload { system: part.system.clone(), used: part.pools() };
-        pools.handle(Instant::now(), input);
-        let addresses = self.addresses.prepare(&part, &self.data_plane)?;
-        if let Err(error) = self.data_plane.reload(part.system.clone(), part.host, pools.view()) {
-            addresses.withdraw();
-            return Err(error.into());
-        }
-        self.addresses.apply(addresses, &part);
-        if let Some(changes) = changes {
-            changes.apply();
-        }
-        self.pools = pools;
-        self.read_only.apply(admin, &self.desk);
-        if part.workers() != self.part.workers() {
-            tracing::warn!("another number of workers takes effect when the daemon is started anew");
-        }
-        self.part = part;
-        self.measure.reload(measuring::about(&self.part));
-        Ok(())
-    }
-
-    /// Notes the listeners that opened and closed since.
-    fn note_listeners(&mut self, before: &[ListenerStatus]) {
-        let now = self.data_plane.listeners();
-        let missing = |one: &ListenerStatus, from: &[ListenerStatus]| {
-            !from.iter().any(|other| other.name == one.name && other.address == one.address)
-        };
-        for closed in before.iter().filter(|one| missing(one, &now)) {
-            let why = format!("closed on {}: no longer in the file", closed.address);
-            self.journal.note(Kind::Listener, closed.name.clone(), why);
-        }
-        for opened in now.iter().filter(|one| missing(one, before)) {
-            self.journal.note(Kind::Listener, opened.name.clone(), format!("open on {}", opened.address));
-        }
-    }
-
-    /// Who asked may have gone meanwhile; then nobody hears the answer.
-    fn answer(&mut self, ask: Ask) {
-        match ask {
-            Ask::Status(reply) => drop(reply.send(self.status())),
-            Ask::Events { after, reply } => drop(reply.send(self.journal.after(after))),
-            Ask::Database { order, reply } => self.databases.order(order, reply),
-            Ask::Measured { seconds, reply } => self.measured(seconds, reply),
-            Ask::Wish { target, wish, reply } => drop(reply.send(self.wish(&target, wish))),
-        }
-    }
-
-    /// For this host as a load balancer, for members, or for both where they bear one name.
-    fn wish(&mut self, target: &str, wish: Wish) -> Result<Vec<String>, UnknownTarget> {
-        let members = self.pools.wish(Instant::now(), target, wish);
-        if target != self.orders.host {
-            // The pools don't know that this host can be meant itself.
-            return members.map_err(|mut unknown| {
-                if !unknown.known.contains(&self.orders.host) {
-                    unknown.known.insert(0, self.orders.host.clone());
-                }
-                unknown
-            });
-        }
-        // A load balancer has no checks of its own that maintenance could switch off.
-        let wish = if wish == Wish::Ready { Wish::Ready } else { Wish::Draining };
-        if std::mem::replace(&mut self.wish, wish) != wish {
-            self.data_plane.keep_retiring(wish != Wish::Ready);
-            let why = match wish {
-                Wish::Ready => "serves again",
-                _ => {
-                    "drained: gives its virtual addresses away, and closes each connection with its next reply"
-                }
-            };
-            self.journal.note(Kind::Wish, self.orders.host.clone(), why.to_owned());
-        }
-        Ok([vec![self.orders.host.clone()], members.unwrap_or_default()].concat())
-    }
-
-    fn status(&mut self) -> Status {
-        Status {
-            version: nines_admin::api::VERSION,
-            system: self.part.system.name.clone(),
-            objective: self.part.system.objective.text.clone(),
-            host: self.orders.host.clone(),
-            program: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            uptime_s: self.started.elapsed().as_secs(),
-            phase: match (self.draining_until, self.open) {
-                (Some(_), _) => Phase::Draining,
-                (None, true) => Phase::Serving,
-                (None, false) => Phase::Starting,
-            },
-            file: self.file.clone(),
-            wish: self.wish,
-            listeners: self.data_plane.listeners(),
-            virtual_ips: self.addresses.status(),
-            databases: self.databases.status(),
-            pools: self.pools.status(Instant::now()),
-            statistics: self.data_plane.statistics(),
-            events: self.journal.counts().clone(),
-            objective_fraction: self.part.system.objective.fraction,
-            measured: self.measure.figures(Instant::now()),
-            not_kept: self.measure.not_kept(),
-            slow: self.slowness.is_slow(),
-        }
-    }
-}
-
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
     }
 }
 

@@ -147,7 +147,9 @@ fn tell(outage: &mut Outage, series: &Series, events: &[(&str, &Noted)], related
     timeline.sort_by_key(|moment| moment.at_ms);
     timeline.truncate(MOMENTS);
     let reason = timeline.iter().find(|moment| moment.what == Milestone::Detected);
-    let reason = reason.or(timeline.iter().find(|moment| moment.kind == "daemon" || moment.kind == "wish"));
+    // That a daemon starts takes nothing away.
+    let ends = |moment: &&Moment| moment.kind == "daemon" && !moment.why.starts_with("started ");
+    let reason = reason.or(timeline.iter().find(|moment| ends(moment) || moment.kind == "wish"));
     outage.cause = reason.map(|moment| format!("{}: {}", moment.subject, moment.why));
     let up_again =
         series.minutes(outage.to / MINUTE..(outage.to + HOUR) / MINUTE).find_map(|(number, minute)| {
@@ -178,7 +180,7 @@ fn milestone(kind: &str, why: &str) -> Milestone {
     };
     match kind {
         "serving" if serves_again() => Milestone::Rerouted,
-        "down" | "ejected" | "spared" | "conflict" | "serving" => Milestone::Detected,
+        "down" | "ejected" | "spared" | "hanging" | "conflict" | "serving" => Milestone::Detected,
         "takeover" | "refused" => Milestone::Decided,
         "taken" => Milestone::Promoted,
         "returned" | "up" | "following" | "listener" => Milestone::Rerouted,

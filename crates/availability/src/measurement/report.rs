@@ -55,6 +55,9 @@ pub struct Report {
     pub service: Option<SubjectReport>,
     pub subjects: Vec<SubjectReport>,
     pub comparison: Option<Comparison>,
+    /// What all who know of a subject saw together, and of the whole. Not printed: others have what it was made of.
+    #[serde(skip)]
+    pub series: BTreeMap<Subject, Series>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -160,7 +163,8 @@ impl Report {
         let whole = service(seen.iter().map(|(subject, seen)| (subject, &seen.by_all)));
         let vantages: Vec<String> = all.iter().map(|one| one.history.vantage.clone()).collect();
         let name = Subject::new(Kind::Service, first.system.clone());
-        let service = whole.and_then(|series| look.subject(&name, &series, None, &vantages, &|_| true));
+        let service =
+            whole.as_ref().and_then(|series| look.subject(&name, series, None, &vantages, &|_| true));
         let comparison =
             predicted.zip(service.as_ref()).and_then(|(predicted, of)| Comparison::of(predicted, of));
         Some(Self {
@@ -173,6 +177,11 @@ impl Report {
             service,
             subjects,
             comparison,
+            series: seen
+                .into_iter()
+                .map(|(subject, seen)| (subject, seen.by_all))
+                .chain(whole.map(|series| (name, series)))
+                .collect(),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nines_control::statistics::Refused;
 use nines_control::traffic::Failure;
@@ -27,11 +27,8 @@ use crate::relay::{Moved, Relay};
 use crate::socket::send_all;
 use crate::timer::Elapsed;
 use crate::upstream::Connection;
-use crate::waits::Waiting;
+use crate::waits::{PATIENT, Waiting};
 use crate::window::Window;
-
-/// A client that leaves sooner has changed its mind.
-const PATIENT: Duration = Duration::from_secs(1);
 
 /// What becomes of a client's connection after a request.
 pub(super) enum Next {
@@ -102,6 +99,8 @@ impl<'a> Exchange<'a> {
         if let Some(good) =
             went_well(end.word, self.seen.status.get()).or_else(|| self.left_waiting(end.word))
         {
+            // A reply that nobody waits for any more is none.
+            let good = good && !self.seen.too_late.get();
             self.front.count_outcome(pool.map(|pool| &**pool), good);
         }
         if let Some(entry) = entry {

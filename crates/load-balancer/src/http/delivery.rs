@@ -15,9 +15,9 @@ use crate::attempt::{self, Incoming, Lost};
 use crate::body::{Body, Cut, Stall};
 use crate::http1::{Downstream, Version};
 use crate::pool::Member;
-use crate::socket::{is_writable, send_all};
+use crate::socket::{has_ended, is_writable, send_all};
 use crate::timer::{Elapsed, FAR};
-use crate::waits::Waiting;
+use crate::waits::{PATIENT, Waiting};
 
 pub(super) struct Delivery<'a> {
     pub(super) exchange: &'a Exchange<'a>,
@@ -234,6 +234,8 @@ impl<'a> Delivery<'a> {
             self.stage.set(Stage::Body);
         }
         seen.status.set(incoming.head.status());
+        let late = self.exchange.received.elapsed() > PATIENT;
+        seen.too_late.set(late && has_ended(&client.stream));
         if self.exchange.front.access_log.is_some() {
             seen.first_byte.set(Some(self.exchange.received.elapsed()));
         }

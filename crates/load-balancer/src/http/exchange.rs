@@ -55,4 +55,6 @@ pub(super) struct Seen {
     pub(super) bytes_out: Cell<u64>,
     pub(super) tries: Cell<u32>,
     pub(super) member: Cell<Option<Rc<Member>>>,
+    /// When the reply began, the client had waited for long and had hung up.
+    pub(super) too_late: Cell<bool>,
 }

@@ -76,7 +76,7 @@ fn print(events: &[Event], json: bool) -> anyhow::Result<Option<u64>> {
 fn line(event: &Event) -> String {
     let style = match event.kind {
         Kind::Up | Kind::Returned | Kind::Taken | Kind::Following => GOOD,
-        Kind::Down | Kind::Ejected | Kind::Spared | Kind::Conflict | Kind::Refused => BAD,
+        Kind::Down | Kind::Ejected | Kind::Spared | Kind::Hanging | Kind::Conflict | Kind::Refused => BAD,
         Kind::Wish
         | Kind::Serving
         | Kind::Address

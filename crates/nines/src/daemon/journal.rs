@@ -21,7 +21,13 @@ impl Journal {
 
     pub(crate) fn note(&mut self, kind: Kind, subject: String, why: String) {
         match kind {
-            Kind::Down | Kind::Ejected | Kind::Spared | Kind::Serving | Kind::Conflict | Kind::Refused => {
+            Kind::Down
+            | Kind::Ejected
+            | Kind::Spared
+            | Kind::Serving
+            | Kind::Hanging
+            | Kind::Conflict
+            | Kind::Refused => {
                 self.warn(kind, subject, why);
             }
             _ => {

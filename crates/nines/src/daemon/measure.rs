@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nines_availability::measurement::{
-    Axis, HOUR, History, Limits, MINUTE, Measured, Noted, Second, Step, Subject, Watch, in_words,
+    Axis, HOUR, History, Kind, Limits, MINUTE, Measured, Noted, Second, Step, Subject, Watch, in_words,
 };
 use nines_control::event::Event;
 use nines_control::status::MeasuredStatus;
@@ -85,6 +85,11 @@ struct Doubt {
 pub(super) enum Told {
     Fine(String),
     Wrong(String),
+    /// Nothing that this pool was asked for is answered.
+    Hanging {
+        pool: String,
+        why: String,
+    },
 }
 
 impl Measure {
@@ -221,6 +226,10 @@ impl Measure {
             if let Some(since) = watch.hung_since() {
                 counted.decide(self.history.correct(subject, since, tick.from));
                 self.keeper.again_from(since / MINUTE);
+                if subject.kind == Kind::Pool {
+                    let why = format!("clients wait, and none was answered for {} s", tick.to - since);
+                    told.push(Told::Hanging { pool: subject.name.clone(), why });
+                }
             }
             self.history.record(subject, &tick, state, good, bad);
             let missed = if self.present.contains(subject) { missed } else { 0 };

@@ -45,6 +45,7 @@ impl Daemon {
             match one {
                 Told::Fine(why) => self.journal.note(Kind::Daemon, host, why),
                 Told::Wrong(why) => self.journal.warn(Kind::Daemon, host, why),
+                Told::Hanging { pool, why } => self.journal.note(Kind::Hanging, pool, why),
             }
         }
     }

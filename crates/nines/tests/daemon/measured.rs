@@ -179,6 +179,16 @@ fn a_hang_is_down_from_its_first_second() {
             "{outage}"
         );
     }
+    eventually("it is told, and told why", || {
+        let report = asked(&daemon);
+        ["listener", "pool"]
+            .iter()
+            .all(|kind| {
+                let outage = &of(&report, kind)["outages"][0];
+                outage["cause"].as_str().is_some_and(|cause| cause.starts_with("web: clients wait"))
+            })
+            .then_some(())
+    });
     assert_eq!(client.join().unwrap(), 200);
     let state = daemon.directory.path().join("state");
     eventually("what was kept before is kept anew", || {

@@ -157,6 +157,22 @@ fn an_outage_has_its_timeline_and_its_reason() {
 }
 
 #[test]
+fn that_a_daemon_starts_is_no_reason_to_be_down_and_that_it_stops_is_one() {
+    for (why, cause) in [("started with shop.toml", None), ("told to stop", Some("web: told to stop"))] {
+        let mut one =
+            measured(
+                "lb1",
+                HOUR,
+                |offset| if (600..610).contains(&offset) { State::Down } else { State::Up },
+            );
+        let at_ms = (BEGIN + 595) * 1000;
+        one.history.note(Noted { at_ms, kind: "daemon".into(), subject: "web".into(), why: why.into() });
+        let report = Report::of(&[one], 0, &usual_windows(), None).unwrap();
+        assert_eq!(report.subjects[0].outages[0].cause.as_deref(), cause);
+    }
+}
+
+#[test]
 fn that_members_serve_again_is_no_detection() {
     let mut one =
         measured("lb1", HOUR, |offset| if (600..610).contains(&offset) { State::Down } else { State::Up });

@@ -6,12 +6,10 @@
 mod outages;
 mod subject;
 
-use std::collections::BTreeMap;
-
 use maud::html;
 use nines_availability::measurement::{
-    Comparison, Kind, Measured, Report, Second, Series, Subject, SubjectReport, Verdict, WindowReport, merge,
-    service,
+    Comparison, Kind, MINUTE, Measured, OBJECTIVE_WINDOW, Report, Second, SubjectReport, Verdict,
+    WindowReport,
 };
 use nines_availability::nines::Availability;
 use nines_page::{Cell, Column, Document, Markup, Tone, badge, facts, section, slug, table};
@@ -45,9 +43,8 @@ pub(super) fn page(report: &Report, around: &Around<'_>) -> String {
     subjects.truncate(SUBJECTS);
     // In the order in which people look for them.
     subjects.sort_by_key(|of| of.subject());
-    let series = series(report, around.all);
     let card = |of: &SubjectReport| {
-        let series = series.get(&of.subject())?;
+        let series = report.series.get(&of.subject())?;
         Some(subject::card(of, series, report, around.since))
     };
     document.body(&html! {
@@ -72,14 +69,6 @@ pub(super) fn page(report: &Report, around: &Around<'_>) -> String {
             (section("how", "How to read this", &how()))
         }
     })
-}
-
-/// What all who know of it saw together, as the report has it.
-fn series(report: &Report, all: &[Measured]) -> BTreeMap<Subject, Series> {
-    let seen = merge(all.iter().map(|one| &one.history));
-    let whole = service(seen.iter().map(|(subject, seen)| (subject, &seen.by_all)));
-    let whole = whole.map(|series| (Subject::new(Kind::Service, report.system.clone()), series));
-    seen.into_iter().map(|(subject, seen)| (subject, seen.by_all)).chain(whole).collect()
 }
 
 /// Of the budget: by time or by request, whatever is less.
@@ -115,8 +104,8 @@ fn head(report: &Report, around: &Around<'_>, program: &str) -> Markup {
 /// Good is said only where nothing that is unknown could make it bad.
 fn verdict(report: &Report) -> Markup {
     let all = || report.service.iter().chain(&report.subjects);
-    let whole_month =
-        report.service.as_ref().is_some_and(|of| report.made_at.saturating_sub(of.since) >= 30 * 86_400 - 60);
+    let measured = |of: &SubjectReport| report.made_at.saturating_sub(of.since);
+    let whole_month = report.service.as_ref().is_some_and(|of| measured(of) + MINUTE >= OBJECTIVE_WINDOW);
     if report.service.is_none() {
         badge(Tone::Unsure, "nothing measured yet")
     } else if overspent(report) {

@@ -1,7 +1,7 @@
 //! Pages of made-up measurements, from none to too many, looked at in a browser.
 
 use nines_availability::measurement::{
-    DAY, Day, HOUR, History, Limits, MINUTE, Minute, Noted, State, Tick, Totals, usual_windows,
+    DAY, Day, HOUR, History, Limits, Minute, Noted, State, Subject, Tick, Totals, usual_windows,
 };
 use nines_trial::browser::Browser;
 use nines_trial::layout::{SCREENS, complaints};
