@@ -19,6 +19,8 @@ const OUTAGES: usize = 100;
 /// Distinct addresses and reasons that are counted: they come from elsewhere.
 const ADDRESSES: usize = 64;
 const REASONS: usize = 32;
+/// Good answers for so long are told as an end: who fails now and then does not fill everybody's screen and events.
+const STEADY: Duration = Duration::from_secs(3);
 /// For longer than this nobody speaks who asked once.
 const SPEAKS: u64 = 60;
 
@@ -92,6 +94,8 @@ pub struct Tally {
     down_since: Option<Duration>,
     /// When the latest one began, and when it was over.
     latest: Option<(Duration, Duration)>,
+    /// Since when it is over, until that is told.
+    recovering: Option<Duration>,
 }
 
 /// A second whose answers are not all in.
@@ -140,6 +144,7 @@ impl Tally {
             failing_from: None,
             down_since: None,
             latest: None,
+            recovering: None,
         }
     }
 
@@ -204,6 +209,7 @@ impl Tally {
     /// Nothing more will come. `now_us`: what this moment is called; nobody speaks for what has not passed.
     pub fn end(&mut self, now_us: u64, mut tell: impl FnMut(Told)) {
         self.settle(Duration::MAX, &mut tell);
+        self.recovered(&mut tell);
         if let Some(last) = self.second.take() {
             let speaks = self.every.as_secs().clamp(1, SPEAKS) - 1;
             self.close(last, (last.second + speaks + 1).min(now_us / 1_000_000), &mut tell);
@@ -284,11 +290,14 @@ impl Tally {
                     outage.to_us = None;
                     outage.failed += 1;
                     outage.lasted = due.saturating_sub(since) + self.every;
-                    let again =
-                        Outage { from_us: at_us, first: *failure, why: why.clone(), ..outage.clone() };
-                    tell(Told::Down(again));
+                    if self.recovering.take().is_none() {
+                        let again =
+                            Outage { from_us: at_us, first: *failure, why: why.clone(), ..outage.clone() };
+                        tell(Told::Down(again));
+                    }
                     return;
                 }
+                self.recovered(tell);
                 self.down_since = Some(due);
                 self.outage_count += 1;
                 if self.outages.len() == OUTAGES {
@@ -314,7 +323,7 @@ impl Tally {
                         outage.lasted = due - since;
                         self.down_since = None;
                         self.latest = Some((since, due));
-                        tell(Told::Up(outage.clone()));
+                        self.recovering = Some(due);
                     }
                     Outcome::Failed(..) => {
                         outage.failed += 1;
@@ -324,6 +333,18 @@ impl Tally {
                 }
             }
             (Outcome::Good | Outcome::Unknown(_), None) => {}
+        }
+        let steady = |from: Duration| (due + self.every).saturating_sub(from) >= STEADY;
+        if asked.outcome == Outcome::Good && self.recovering.is_some_and(steady) {
+            self.recovered(tell);
+        }
+    }
+
+    fn recovered(&mut self, tell: &mut impl FnMut(Told)) {
+        if self.recovering.take().is_some()
+            && let Some(outage) = self.outages.back()
+        {
+            tell(Told::Up(outage.clone()));
         }
     }
 }
@@ -416,6 +437,26 @@ mod tests {
     }
 
     #[test]
+    fn who_fails_now_and_then_is_told_once_and_again_only_after_steady_answers() {
+        let states = [&[Down, Up, Up].repeat(10)[..], &[Up; 5], &[Down, Up]].concat();
+        let mut tally = Tally::new(Duration::from_secs(1));
+        let mut told = Vec::new();
+        let mut tell = |one| match one {
+            Told::Seconds(_) => {}
+            Told::Down(of) => told.push(("down", of.from_us / 1_000_000 - START)),
+            Told::Up(of) => told.push(("up", of.to_us.unwrap() / 1_000_000 - START)),
+        };
+        for (second, state) in (0..).zip(&states) {
+            tally.asked(Duration::from_secs(second), (START + second) * 1_000_000, asked(*state, 10));
+            tally.settle(Duration::from_secs(second + 1), &mut tell);
+        }
+        tally.end((START + 60) * 1_000_000, &mut tell);
+        // What lies in between is one outage, whatever is told.
+        assert_eq!(told, [("down", 0), ("up", 28), ("down", 35), ("up", 36)]);
+        assert_eq!((tally.outage_count, tally.outages[0].failed), (1, 11));
+    }
+
+    #[test]
     fn a_gap_is_a_time_without_a_good_answer_in_which_somebody_looked() {
         // From the answer 10 ms after second 1 to the one 10 ms after second 4.
         assert_eq!(play(1_000, &[Up, Up, Down, Down, Up]).0.longest_gap, Duration::from_secs(3));
@@ -448,7 +489,8 @@ mod tests {
         tally.settle(Duration::from_secs(0), |one| told.push(one));
         assert!(told.is_empty() && tally.outages.is_empty());
         ask(&mut tally, 0, Down);
-        tally.settle(Duration::from_secs(3), |one| told.push(one));
+        ask(&mut tally, 3, Up);
+        tally.settle(Duration::from_secs(4), |one| told.push(one));
         let words: Vec<String> = told
             .iter()
             .map(|one| match one {
@@ -457,7 +499,7 @@ mod tests {
                 Told::Up(of) => format!("over after {:?}", of.lasted),
             })
             .collect();
-        assert_eq!(words, ["fails from 0", "down", "over after 1s", "up"]);
+        assert_eq!(words, ["fails from 0", "down", "up", "up", "over after 1s"]);
         assert_eq!(tally.outages[0].to_us, Some((START + 1) * 1_000_000));
     }
 

@@ -184,14 +184,26 @@ fn a_real_database_is_asked_by_tls_to_read_and_to_write() {
         assert!(kept >= 5 && sessions < kept, "{seen}");
         seen["good"].as_u64().unwrap()
     };
-    let position = || {
+    let sql = |text: &str| {
         let mut psql = Command::new(programs().unwrap().join("psql"));
         psql.args(["-XAtq", "-h", "127.0.0.1", "-p", &database.port.to_string(), "-U", "shop"]);
-        psql.env("PGPASSWORD", "ge:heim").args(["-c", "SELECT pg_current_xact_id()", "postgres"]);
-        let said = String::from_utf8(psql.output().unwrap().stdout).unwrap();
-        said.trim().parse::<u64>().unwrap()
+        let output = psql.env("PGPASSWORD", "ge:heim").args(["-c", text, "postgres"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
+    let position = || sql("SELECT pg_current_xact_id()").parse::<u64>().unwrap();
     let before = position();
     let answered = written();
     assert!(position() - before > answered, "each question is a transaction");
+
+    // It is confirmed as every commit is: without the standby that must, who reads is answered and who writes is not.
+    sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    sql("SELECT pg_reload_conf()");
+    let begun = Instant::now();
+    while sql("SHOW synchronous_standby_names") != "nobody" {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the setting is not taken");
+    }
+    let seen = ask("localhost", "?write", &["--timeout", "500ms"]);
+    assert!(seen["good"] == 0 && seen["failed"]["timeout"].as_u64().unwrap() >= 5, "{seen}");
+    assert!(good(&ask("localhost", "", &[])));
 }
