@@ -13,7 +13,7 @@ use crate::bounds::Interval;
 use crate::model::{Kind, Model};
 use crate::nines::{Availability, MINUTES_PER_YEAR};
 use crate::service::{Pool, Service};
-use crate::structure::{Analysis, Limits, TooLarge};
+use crate::structure::{Analysis, EventId, Limits, TooLarge};
 
 pub use changes::Change;
 pub use consequences::{Component, ComponentKind, Consequence};
@@ -181,6 +181,7 @@ impl Audit {
         if analysis.is_err() || pair_count.is_none() {
             findings.push(findings::entangled());
         }
+        findings.extend(analysis.as_ref().is_ok_and(Analysis::is_rounded).then(findings::rounded));
         findings.extend((changes_not_tried > 0).then(|| findings::not_tried(changes_not_tried)));
         Self {
             name: service.name.clone(),
@@ -206,7 +207,7 @@ impl Audit {
     }
 }
 
-fn names(model: &Model, events: &[crate::structure::EventId]) -> Vec<String> {
+fn names(model: &Model, events: &[EventId]) -> Vec<String> {
     model.lost(events).into_iter().map(|function| function.name.clone()).collect()
 }
 
@@ -222,13 +223,23 @@ fn is_fatal(model: &Model, kind: &Kind) -> bool {
 /// Places that are fatal together: the first ones by name, and how many there are.
 fn pairs(service: &Service, model: &Model, analysis: &Analysis) -> Result<(Vec<[String; 2]>, f64), TooLarge> {
     let sets = analysis.cut_sets(2)?.of_those(|event| model.kinds[event.index()].is_place())?;
-    let listed: Vec<[String; 2]> = sets
-        .of_size(2, PAIRS)
+    let mut pairs = sets.of_size(2, PAIRS);
+    let mut count = sets.counts()[2];
+    if analysis.is_rounded() {
+        // Nothing that is fatal is missing, and what only nearly is must be told apart: where that can be done.
+        let really = |set: &Vec<EventId>| model.tree.fails(model.top, |event| set.contains(&event));
+        if count > pairs.len() as f64 || !sets.of_size(1, usize::MAX).iter().all(really) {
+            return Err(TooLarge);
+        }
+        pairs.retain(really);
+        count = pairs.len() as f64;
+    }
+    let listed: Vec<[String; 2]> = pairs
         .into_iter()
         .map(|set| [&model.kinds[set[0].index()], &model.kinds[set[1].index()]])
         .map(|pair| pair.map(|kind| kind.label(service)))
         .collect();
-    Ok((listed, sets.counts()[2]))
+    Ok((listed, count))
 }
 
 fn prediction(
