@@ -15,12 +15,14 @@ use crate::nines::{Availability, MINUTES_PER_YEAR};
 use crate::service::{Pool, Service};
 use crate::structure::{Analysis, EventId, Limits, TooLarge};
 
-pub use changes::Change;
+pub use changes::{Change, Remedy};
 pub use consequences::{Component, ComponentKind, Consequence};
 pub use findings::{Finding, Severity};
 
 /// Pairs that are listed; more are counted.
 const PAIRS: usize = 5000;
+/// Pairs for which a change is looked for.
+const HELPED: usize = 100;
 /// Rows of what takes most of the availability away.
 const CONTRIBUTIONS: usize = 12;
 const DAYS_30: f64 = 30.0 * 86_400.0;
@@ -34,7 +36,7 @@ pub struct Audit {
     pub components: Vec<Consequence>,
     pub single_points: Vec<SinglePoint>,
     /// Components that are fatal together and not alone. No more than five thousand of them, [`Audit::pair_count`] in all.
-    pub pairs: Vec<[String; 2]>,
+    pub pairs: Vec<Pair>,
     /// `None`: too many, or too entangled, to be counted.
     pub pair_count: Option<f64>,
     pub time_budget: Vec<TimeBudget>,
@@ -76,6 +78,14 @@ pub struct SinglePoint {
     pub acknowledged: Option<String>,
     /// The change that removes it and moves least.
     pub remedy: Option<String>,
+}
+
+/// Two components that are fatal together, and neither alone.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pair {
+    pub components: [String; 2],
+    /// The change that removes it and takes the fewest machines. `None`: none was found, or it was not looked for.
+    pub remedy: Option<Remedy>,
 }
 
 /// How long clients wait in the worst case, from the configured intervals.
@@ -149,11 +159,17 @@ impl Audit {
         let model = Model::of(service, &options.assumptions, Case::Likely);
         let analysis = model.analyse(options.limits);
         let single = places(&model);
-        let found = analysis.as_ref().ok().and_then(|of| pairs(service, &model, of).ok());
+        let found = analysis.as_ref().ok().and_then(|of| pairs(&model, of).ok());
         let pair_count = found.as_ref().map(|(_, count)| *count);
         let pairs = found.map(|(pairs, _)| pairs).unwrap_or_default();
-        let (changes, changes_not_tried) =
-            changes::changes(service, options, (&model, analysis.as_ref().ok()), &single);
+        let trial = changes::Trial::new(service, options, (&model, analysis.as_ref().ok()), &single);
+        let (changes, changes_not_tried) = trial.changes();
+        let remedies = trial.remedies(&pairs[..pairs.len().min(HELPED)]);
+        let remedies = remedies.into_iter().chain(std::iter::repeat(None));
+        let pairs = pairs.iter().zip(remedies).map(|(pair, remedy)| {
+            let components = pair.each_ref().map(|kind| kind.label(service));
+            Pair { components, remedy }
+        });
         let single_points = single.iter().map(|kind| {
             let component = kind.label(service);
             let event = model.event(kind);
@@ -189,7 +205,7 @@ impl Audit {
             prediction,
             components: consequences::consequences(service, &model),
             single_points,
-            pairs,
+            pairs: pairs.collect(),
             pair_count,
             time_budget,
             capacity,
@@ -221,7 +237,7 @@ fn is_fatal(model: &Model, kind: &Kind) -> bool {
 }
 
 /// Places that are fatal together: the first ones by name, and how many there are.
-fn pairs(service: &Service, model: &Model, analysis: &Analysis) -> Result<(Vec<[String; 2]>, f64), TooLarge> {
+fn pairs(model: &Model, analysis: &Analysis) -> Result<(Vec<[Kind; 2]>, f64), TooLarge> {
     let sets = analysis.cut_sets(2)?.of_those(|event| model.kinds[event.index()].is_place())?;
     let mut pairs = sets.of_size(2, PAIRS);
     let mut count = sets.counts()[2];
@@ -234,12 +250,8 @@ fn pairs(service: &Service, model: &Model, analysis: &Analysis) -> Result<(Vec<[
         pairs.retain(really);
         count = pairs.len() as f64;
     }
-    let listed: Vec<[String; 2]> = pairs
-        .into_iter()
-        .map(|set| [&model.kinds[set[0].index()], &model.kinds[set[1].index()]])
-        .map(|pair| pair.map(|kind| kind.label(service)))
-        .collect();
-    Ok((listed, count))
+    let listed = pairs.into_iter().map(|set| [0, 1].map(|at: usize| model.kinds[set[at].index()].clone()));
+    Ok((listed.collect(), count))
 }
 
 fn prediction(

@@ -409,7 +409,7 @@ impl Forecaster<'_> {
             _ => {}
         }
         let few = !database.can_fail_over() || left < database.least();
-        if few || gone > database.confirm {
+        if few || database.may_lack_writes(gone) {
             let how =
                 if few { "too few are left to take over" } else { "those that are left may lack writes" };
             return Forecast::new(Loss::UntilRepaired(0.0), format!("{name}: {how}"));

@@ -198,11 +198,13 @@ pub struct Voter {
     pub host: Option<usize>,
     /// It is found by DNS.
     pub by_name: bool,
+    /// A load balancer or name of the system itself by which it is reached.
+    pub through: Option<String>,
 }
 
 impl Voter {
     pub fn new(name: impl Into<String>, host: Option<usize>) -> Self {
-        Self { name: name.into(), host, by_name: false }
+        Self { name: name.into(), host, by_name: false, through: None }
     }
 }
 
@@ -260,6 +262,11 @@ impl Service {
         all
     }
 
+    /// Where hosts agree, if there is a database to agree on.
+    pub fn asked_quorum(&self) -> Option<&Quorum> {
+        self.quorum.as_ref().filter(|_| !self.databases.is_empty())
+    }
+
     /// Whether a host fails with a shared thing.
     pub fn is_under(&self, shared: &Shared, host: usize) -> bool {
         shared.hosts.contains(&host) || shared.zones.contains(&self.zone_of(host))
@@ -282,21 +289,6 @@ impl Pool {
     /// How much of the load a member carries, in the measure of `needed`.
     pub fn counts(&self, member: &Member) -> usize {
         if self.by_weight { member.weight } else { 1 }
-    }
-
-    /// How many members must be left, whichever these are, for clients to be served well, or at all.
-    pub fn least(&self) -> usize {
-        let counted = self.members.iter().filter(|member| !member.backup);
-        let mut weights: Vec<usize> = counted.map(|member| self.counts(member)).collect();
-        weights.sort_unstable();
-        let mut carried = 0;
-        let enough = weights.iter().position(|weight| {
-            carried += weight;
-            carried >= self.load()
-        });
-        // More than there are: never.
-        let needed = enough.map_or(self.needed.max(weights.len() + 1), |at| at + 1);
-        needed.max(self.refuses_below).max(1)
     }
 
     /// How much must be carried, in the measure of `needed`.
@@ -329,6 +321,12 @@ impl Database {
     /// How many of its hosts must be there for it to take writes.
     pub fn least(&self) -> usize {
         if self.strict { (self.confirm + 1).min(self.hosts.len()) } else { 1 }
+    }
+
+    /// Whether those that are left may lack what clients were told is safe, when so many hosts are lost at one stroke: then nobody
+    /// takes over.
+    pub fn may_lack_writes(&self, lost: usize) -> bool {
+        nines_system::may_lack_writes(self.confirm, lost)
     }
 
     /// Whether another host can ever take over: with writes that nobody else has, none may.
@@ -411,7 +409,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn how_many_members_a_pool_needs_whichever_are_left() {
+    fn a_pool_serves_as_long_as_what_is_left_carries_the_load() {
         let pool = |needed, weights: &[usize]| {
             let member = |(host, &weight): (usize, &usize)| Member { weight, ..Member::new("m", host) };
             Pool {
@@ -421,11 +419,14 @@ pub(crate) mod tests {
                 ..shop().pools[0].clone()
             }
         };
-        assert_eq!(shop().pools[0].least(), 1);
-        // The lightest three of four carry four, and two may not.
-        assert_eq!(pool(4, &[3, 1, 2, 1]).least(), 3);
-        assert_eq!((pool(4, &[4, 4]).least(), pool(5, &[2, 2]).least()), (1, 5));
-        assert_eq!(Pool { by_weight: false, ..pool(2, &[9, 9, 9]) }.least(), 2);
+        let serves = |pool: &Pool, left: &[usize]| pool.serves(|member| left.contains(&member.host));
+        assert!(serves(&shop().pools[0], &[4]) && !serves(&shop().pools[0], &[]));
+        let uneven = pool(4, &[3, 1, 2, 1]);
+        // The lightest three carry four, as do the heaviest and any other; two light ones don't.
+        assert!(serves(&uneven, &[1, 2, 3]) && serves(&uneven, &[0, 1]) && !serves(&uneven, &[1, 2]));
+        assert!(!serves(&pool(5, &[2, 2]), &[0, 1]));
+        let counted = Pool { by_weight: false, ..pool(2, &[9, 9, 9]) };
+        assert!(serves(&counted, &[0, 2]) && !serves(&counted, &[0]));
     }
 
     #[test]

@@ -413,7 +413,7 @@ impl Subject {
                 let host = &service.hosts[*at].name;
                 match kind {
                     ComponentKind::Host => name == host,
-                    ComponentKind::LoadBalancer | ComponentKind::Instance => {
+                    ComponentKind::LoadBalancer | ComponentKind::Instance | ComponentKind::Keeper => {
                         name.rsplit_once(" on ").is_some_and(|(_, on)| on == host)
                     }
                     ComponentKind::Member => name.split(':').next() == Some(host),
@@ -423,7 +423,13 @@ impl Subject {
             }
             Self::Entry(at) => {
                 let entry = name.rsplit_once(" on ").map(|(entry, _)| entry);
-                kind == ComponentKind::LoadBalancer && entry == Some(&service.entries[*at].name)
+                let address = name.rsplit_once(" of ").map(|(_, entry)| entry);
+                let of = match kind {
+                    ComponentKind::LoadBalancer => entry,
+                    ComponentKind::Address => address,
+                    _ => None,
+                };
+                of == Some(service.entries[*at].name.as_str())
             }
             Self::Pool(at) => {
                 let pool = name.rsplit_once(" of ").map(|(_, pool)| pool);
@@ -431,7 +437,8 @@ impl Subject {
             }
             Self::Database(at) => {
                 let database = name.rsplit_once(" on ").map(|(database, _)| database);
-                kind == ComponentKind::Instance && database == Some(&service.databases[*at].name)
+                matches!(kind, ComponentKind::Instance | ComponentKind::Keeper)
+                    && database == Some(&service.databases[*at].name)
             }
             Self::Coordination => kind == ComponentKind::Coordination,
             Self::Shared(at) => kind == ComponentKind::Shared && name == service.shared[*at].name,

@@ -259,6 +259,7 @@ fn an_audit_tells_times_what_is_left_and_what_is_accepted() {
     assert!(!told.contains("we know"), "it is not fatal alone: {told}");
     let told = ask(&["--needs", "web=2", "--accept", "zone b=there is no third one"]);
     assert!(told.contains("Fatal alone, and accepted\nzone b: there is no third one\n"), "{told}");
+    assert!(has("Fatal together") && told.contains("host lb1 and host lb2\n    "), "{told}");
     assert!(!ask(&["--needs", "web=9"]).contains("What takes most"));
 }
 

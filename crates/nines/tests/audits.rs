@@ -1,5 +1,5 @@
 //! What `nines audit` says of the examples is what the documentation shows; and what a file accepts, needs and assumes counts.
-#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -126,6 +126,91 @@ fn what_the_file_accepts_is_accepted_and_options_add_to_it() {
     // What is no single point of failure any more is told.
     let apart = accepted.replace("lb2 = { zone = \"a\"", "lb2 = { zone = \"b\"");
     assert!(audit(&apart, &[]).codes().contains(&"accepted-without-need"));
+}
+
+const SHOP: &str = include_str!("../../../examples/shop.toml");
+
+#[test]
+fn who_decides_must_not_be_reached_through_what_is_decided() {
+    let found = |text: &str| audit(text, &[]).codes().contains(&"watcher-behind-watched");
+    assert!(!found(SHOP));
+    let behind = |third: &str| SHOP.replace(r#""db3:2379"]"#, &format!(r#""{third}:2379"]"#));
+    assert!(found(&behind("10.0.1.100")), "it is an address of front");
+    let named = format!("{}[names.\"shop.example\"]\nload_balancers = [\"front\"]\n", behind("shop.example"));
+    assert!(found(&named));
+    assert!(!found(&behind("10.9.0.31")), "it is somewhere else");
+}
+
+#[test]
+fn a_certificate_that_etcd_is_shown_is_told_as_what_takes_the_primary_away() {
+    let tls = "tls = { ca = \"/etc/ca.crt\", certificate = \"/etc/nines.crt\", key = \"/etc/nines.key\" }\n";
+    let audited = audit(&format!("{SHOP}{tls}"), &[]);
+    let rows = audited.json["components"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["component"]["name"] == "the certificate /etc/nines.crt").unwrap();
+    assert_eq!(row["lost"], serde_json::json!(["writes to orders"]));
+    assert!(audited.codes().contains(&"certificate-not-counted"));
+}
+
+#[test]
+fn what_is_proposed_and_done_takes_away_what_was_said_and_as_many_minutes() {
+    let minutes = |of: &Audited| of.json["prediction"]["minutes_per_year"]["likely"].as_f64().unwrap();
+    let done = |before: &str, after: &str, text: &str, point: &str| {
+        let (now, then) = (audit(before, &[]), audit(after, &[]));
+        let changes = now.json["changes"].as_array().unwrap();
+        let change = changes
+            .iter()
+            .find(|change| change["text"] == text)
+            .unwrap_or_else(|| panic!("{text}: {changes:#?}"));
+        let saves = change["saves"].as_f64().unwrap();
+        assert!((minutes(&now) - minutes(&then) - saves).abs() < 0.1, "{text}: {saves}");
+        let point_of = |of: &Audited| {
+            let points = of.json["single_points"].as_array().unwrap();
+            points.iter().find(|of| of["component"] == point).cloned()
+        };
+        assert_eq!(point_of(&now).unwrap()["remedy"], text);
+        assert_eq!(point_of(&then), None);
+    };
+    let etcd = |members: &str| SHOP.replace(r#"etcd = ["db1:2379", "db2:2379", "db3:2379"]"#, members);
+    done(
+        &etcd(r#"etcd = ["db1:2379"]"#),
+        SHOP,
+        "three coordination members in three zones, with new ones beside db2 and beside db3",
+        "host db1",
+    );
+    done(
+        &SHOP.replace(r#"db3 = { zone = "c""#, r#"db3 = { zone = "b""#),
+        SHOP,
+        "db3 of orders in zone c instead of b",
+        "zone b",
+    );
+    done(
+        &SHOP.replace("virtual_ips = [\"10.0.1.100\"]\n", ""),
+        SHOP,
+        "a virtual address for front",
+        "host lb1",
+    );
+    let two = SHOP.replace("member_peak = 1000", "member_peak = 400");
+    let third = two.replace(r#"app3 = { zone = "b""#, r#"app3 = { zone = "c""#);
+    done(&two, &third, "members of web elsewhere: app3 in zone c instead of b", "zone b");
+    // Both at once, where one is not enough.
+    let bare = r#"name = "t"
+        zones = ["a", "b"]
+        [hosts]
+        lb1 = { zone = "a", address = "10.0.0.10" }
+        app1 = { zone = "a", address = "10.0.0.21" }
+        app2 = { zone = "a", address = "10.0.0.22" }
+        [load_balancers.front]
+        hosts = ["lb1"]
+        listeners = [{ bind = ":80", pool = "web" }]
+        [pools.web]
+        members = ["app1:8080", "app2:8080"]
+    "#;
+    let apart = bare
+        .replace(r#"app2 = { zone = "a""#, r#"app2 = { zone = "b""#)
+        .replace("[load_balancers", "lb2 = { zone = \"b\", address = \"10.0.0.11\" }\n[load_balancers")
+        .replace(r#"hosts = ["lb1"]"#, "hosts = [\"lb1\", \"lb2\"]\nvirtual_ips = [\"10.0.0.100\"]");
+    let both = "members of web elsewhere: app2 in zone b instead of a; a second host for front in zone b, and a virtual address";
+    done(bare, &apart, both, "zone a");
 }
 
 #[test]

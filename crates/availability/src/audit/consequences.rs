@@ -1,5 +1,7 @@
 //! For each component: what clients lose if it fails, for how long, who takes over, how it is noticed, whether a person is needed.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::model::{Kind, Model, Ways, ways};
@@ -18,6 +20,10 @@ pub enum ComponentKind {
     Member,
     /// A database's instance: the engine, not its host.
     Instance,
+    /// A database's nines on one host, whose gate is the way to the engine.
+    Keeper,
+    /// A virtual address: not the hosts that may hold it, but that it leads to one of them.
+    Address,
     Coordination,
     /// What hosts share: a switch, a power line; and what all do: the file, and the program.
     Shared,
@@ -89,8 +95,10 @@ pub(super) fn consequences(service: &Service, model: &Model) -> Vec<Consequence>
         rows.push(row);
     }
     rows.extend(balancers(service, model));
+    rows.extend(addresses(service));
     rows.extend(members(service));
-    rows.extend(instances(service, model));
+    rows.extend(instances(service, model, ComponentKind::Instance));
+    rows.extend(instances(service, model, ComponentKind::Keeper));
     rows.extend(voters(service));
     rows.extend(around(service));
     rows.push(shared(model));
@@ -121,6 +129,11 @@ fn around(service: &Service) -> Vec<Consequence> {
         };
         let reached = functions.iter().filter(|(_, _, pool)| of_users(*pool));
         row.lost = reached.map(|(name, _, _)| name.clone()).collect();
+        if users.iter().any(|user| user == "coordination") {
+            row.lost =
+                service.databases.iter().map(|database| format!("writes to {}", database.name)).collect();
+            row.impact.push("hosts of databases show it to etcd: none of them stays the primary".into());
+        }
         if row.lost.is_empty() {
             row.lost = users.iter().map(|user| format!("connections to {user}")).collect();
         }
@@ -379,12 +392,13 @@ fn members(service: &Service) -> Vec<Consequence> {
     rows
 }
 
-fn instances(service: &Service, model: &Model) -> Vec<Consequence> {
+/// A database's engine on each host, or the nines that looks after it.
+fn instances(service: &Service, model: &Model, kind: ComponentKind) -> Vec<Consequence> {
     let mut rows = Vec::new();
     for (number, database) in service.databases.iter().enumerate() {
         for (at, &host) in database.hosts.iter().enumerate() {
             let name = format!("{} on {}", database.name, service.hosts[host].name);
-            let mut row = Consequence::new(ComponentKind::Instance, name);
+            let mut row = Consequence::new(kind, name);
             let fatal =
                 if database.can_fail_over() { database.hosts.len() - 1 < database.least() } else { at == 0 };
             if fatal {
@@ -392,16 +406,60 @@ fn instances(service: &Service, model: &Model) -> Vec<Consequence> {
                 row.person = true;
             } else if at == 0 {
                 for group in model.groups.iter().filter(|group| group.database == Some(number)) {
-                    row.gap = group.takes_over;
                     row.takes_over
                         .push(format!("{} becomes the primary", service.hosts[group.hosts[1]].name));
-                    row.noticed.push("by its host, which gives the lease up at once".into());
+                    if kind == ComponentKind::Keeper {
+                        row.gap = group.notice + group.takes_over;
+                        row.noticed.push(format!("by silence, within {:.2} s", group.notice));
+                        row.impact.push("its gate shuts with it, and the lease must run out".into());
+                    } else {
+                        row.gap = group.takes_over;
+                        row.noticed.push("by its host, which gives the lease up at once".into());
+                    }
                     row.impact
                         .push("transactions that are open are lost; none that was acknowledged is".into());
                 }
             } else {
                 row.impact.push("nothing, but for reads that it was serving".into());
             }
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+/// Virtual addresses that lead nowhere: somebody else has one of them too, or a router has forgotten where it is.
+fn addresses(service: &Service) -> Vec<Consequence> {
+    let functions = ways(service);
+    let mut rows = Vec::new();
+    for (at, entry) in service.entries.iter().enumerate() {
+        for address in &entry.addresses {
+            let name = format!("{} of {}", address.name, entry.name);
+            let mut row = Consequence::new(ComponentKind::Address, name);
+            let mut longest = Duration::ZERO;
+            for (function, ways, _) in &functions {
+                match ways {
+                    Ways::Entry(of) if *of == at => row.lost.push(function.clone()),
+                    Ways::Name(name, entries) if entries.contains(&at) => {
+                        let name = &service.names[*name];
+                        if entries.len() < 2 || !name.has_alternatives() {
+                            row.lost.push(function.clone());
+                            continue;
+                        }
+                        let (notice, ttl) = name.moves_within().unwrap_or_default();
+                        longest = longest.max(notice + ttl);
+                        let moves = format!("{}: its other addresses", name.name);
+                        if !row.takes_over.contains(&moves) {
+                            row.takes_over.push(moves);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            row.gap = if row.lost.is_empty() { longest.as_secs_f64() } else { 0.0 };
+            row.impact.push("whoever asks there is answered by something else, or by nobody".into());
+            row.noticed.push("not by nines, whose hosts hear each other all the same".into());
+            row.person = !row.lost.is_empty();
             rows.push(row);
         }
     }

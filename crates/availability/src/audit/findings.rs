@@ -59,6 +59,7 @@ pub(super) fn findings(of: &Known<'_>) -> Vec<Finding> {
     findings.shared_hosts();
     findings.quorum();
     findings.voters();
+    findings.watchers();
     findings.shared();
     findings.names(of.time_budget);
     findings.certificates();
@@ -415,7 +416,7 @@ impl Findings<'_> {
         }
         for zone in self.service.zones_of(&database.hosts) {
             let holds = database.hosts.iter().filter(|&&host| self.service.zone_of(host) == zone).count();
-            if holds > database.confirm && holds < hosts {
+            if database.may_lack_writes(holds) && holds < hosts {
                 let text = format!(
                     "zone {} holds {holds} of its {hosts} hosts, and {} confirm: with the zone may go what nobody else has, so nobody takes over",
                     self.zone(zone),
@@ -456,9 +457,7 @@ impl Findings<'_> {
     }
 
     fn quorum(&mut self) {
-        let Some(quorum) = self.service.quorum.as_ref().filter(|_| !self.service.databases.is_empty()) else {
-            return;
-        };
+        let Some(quorum) = self.service.asked_quorum() else { return };
         let place = "coordination".to_owned();
         let members = quorum.members.len();
         let hosts: Vec<usize> = quorum.members.iter().filter_map(|voter| voter.host).collect();

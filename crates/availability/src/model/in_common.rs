@@ -36,7 +36,7 @@ fn apart(hosts: &[usize]) -> Vec<usize> {
 fn groups(service: &Service) -> Vec<Vec<usize>> {
     let databases = service.databases.iter().filter(|database| database.can_fail_over());
     let mut all: Vec<Vec<usize>> = databases.map(|database| apart(&database.hosts)).collect();
-    let quorum = service.quorum.as_ref().filter(|_| !service.databases.is_empty());
+    let quorum = service.asked_quorum();
     let voters = |quorum: &crate::service::Quorum| {
         apart(&quorum.members.iter().filter_map(|voter| voter.host).collect::<Vec<_>>())
     };

@@ -124,7 +124,7 @@ impl Builder<'_> {
         let pools = service.pools.iter().filter(|pool| pool.reaches.is_none());
         groups.extend(pools.map(|pool| (pool.hosts(), Vec::new())));
         groups.extend(service.databases.iter().map(|database| (database.hosts.clone(), Vec::new())));
-        if let Some(quorum) = service.quorum.as_ref().filter(|_| !service.databases.is_empty()) {
+        if let Some(quorum) = service.asked_quorum() {
             let elsewhere = quorum.members.iter().filter(|voter| voter.host.is_none());
             let elsewhere =
                 elsewhere.filter_map(|voter| self.model.event(&Kind::Elsewhere(voter.name.clone())));

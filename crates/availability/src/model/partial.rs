@@ -4,7 +4,7 @@
 //! That is counted as such a part of the time: a third of the requests for three hours is an hour. Where they are tried again they
 //! find another member, and count as answered.
 
-use super::{Builder, Kind, Model};
+use super::{Builder, Kind, Model, takes};
 use crate::distribution::Hours;
 use crate::service::Pool;
 use crate::simulation::Sharing;
@@ -77,14 +77,7 @@ impl Builder<'_> {
 
     /// The share of a pool's requests that goes to members that fail with this.
     fn share(&self, pool: &Pool, kind: &Kind) -> f64 {
-        let service = self.service;
-        let falls = |host: usize| match kind {
-            Kind::Host(of) => host == *of,
-            Kind::Zone(of) => service.zone_of(host) == *of,
-            Kind::Region(of) => service.region_of(host) == Some(of.as_str()),
-            Kind::Shared(of) => service.is_under(&service.shared[*of], host),
-            _ => false,
-        };
+        let falls = |host: usize| takes(self.service, kind, host);
         let members = || pool.members.iter().filter(|member| !member.backup);
         let all: usize = members().map(|member| member.weight).sum();
         let gone: usize = members().filter(|member| falls(member.host)).map(|member| member.weight).sum();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nines_system::{
-    Balance, Check, Durability, EtcdMember, GateTls, HashKey, HostAddress, HostId, LoadBalancer, Needs,
-    Probe, Store, System, VirtualIp, VrrpVersion, WhenTooFew,
+    Balance, Check, Durability, Etcd, EtcdMember, EtcdTls, GateTls, HashKey, HostAddress, HostId,
+    LoadBalancer, Needs, Probe, Store, System, VirtualIp, VrrpVersion, WhenTooFew,
 };
 
 use super::{
@@ -111,6 +111,11 @@ fn certificates(system: &System) -> Vec<(String, Vec<String>)> {
             all.entry(certificate.display().to_string()).or_default().push(database.name.clone());
         }
     }
+    if let Some(Store::Etcd(Etcd { tls: Some(EtcdTls { identity: Some((path, _)), .. }), .. })) =
+        system.coordination.as_ref().map(|of| &of.store)
+    {
+        all.entry(path.display().to_string()).or_default().push("coordination".to_owned());
+    }
     all.into_iter().collect()
 }
 
@@ -189,9 +194,16 @@ fn quorum(system: &System, store: &Store) -> Quorum {
         EtcdMember::Host { host, port } => {
             Voter::new(format!("{}:{port}", system[*host].name), Some(host.index()))
         }
-        EtcdMember::Address(address) => Voter::new(address.to_string(), None),
+        EtcdMember::Address(address) => {
+            let has = |of: &&LoadBalancer| {
+                of.virtual_ips.iter().any(|virtual_ip| virtual_ip.addresses.contains(&address.ip()))
+            };
+            let through = system.load_balancers.iter().find(has).map(|of| of.name.clone());
+            Voter { through, ..Voter::new(address.to_string(), None) }
+        }
         EtcdMember::Name { name, port } => {
-            Voter { by_name: true, ..Voter::new(format!("{name}:{port}"), None) }
+            let through = system.names.iter().find(|of| of.name == *name).map(|of| of.name.clone());
+            Voter { by_name: true, through, ..Voter::new(format!("{name}:{port}"), None) }
         }
     };
     match store {
@@ -241,8 +253,8 @@ mod tests {
         };
         let refusing =
             read(&text("minimum_healthy = \"60 %\"\nwhen_too_few = \"refuse\"\ncheck = \"none\"\n"));
-        assert_eq!((refusing.pools[0].least(), refusing.pools[0].notice), (2, None));
-        assert_eq!(read(&text("minimum_healthy = \"60 %\"\n")).pools[0].least(), 1);
+        assert_eq!((refusing.pools[0].refuses_below, refusing.pools[0].notice), (2, None));
+        assert_eq!(read(&text("minimum_healthy = \"60 %\"\n")).pools[0].refuses_below, 0);
         assert_eq!(refusing.zones.len(), 1);
     }
 

@@ -1,8 +1,8 @@
 //! Which component is meant, as people call it.
 
 use crate::audit::{Change, ComponentKind};
-use crate::model::{ActivePassive, Kind, Model};
-use crate::service::{Service, Voter};
+use crate::model::{ActivePassive, Fallen, Kind, Model};
+use crate::service::Service;
 use crate::structure::{EventId, NodeId};
 
 /// A component of a service. Those that are several hosts are lost when all of them are.
@@ -110,7 +110,8 @@ impl Subject {
             Self::Listed(of) => match of.kind {
                 ComponentKind::Member => return format!("member {}", of.row),
                 ComponentKind::Instance => return format!("instance {}", of.row),
-                ComponentKind::LoadBalancer => return format!("nines {}", of.row),
+                ComponentKind::LoadBalancer | ComponentKind::Keeper => return format!("nines {}", of.row),
+                ComponentKind::Address => return format!("address {}", of.row),
                 ComponentKind::Coordination => return format!("coordination member {}", of.row),
                 _ => return of.row.clone(),
             },
@@ -167,22 +168,12 @@ impl Subject {
         if over || self.failure(service, model).is_some_and(|event| set.contains(&event)) {
             return true;
         }
-        // Whatever these events are under, or are.
-        let falls_with = |host: usize, event: &EventId| match &model.kinds[event.index()] {
-            Kind::Host(at) => *at == host,
-            Kind::Zone(at) => *at == service.zone_of(host),
-            Kind::Region(name) => service.region_of(host) == Some(name),
-            Kind::Shared(at) => service.is_under(&service.shared[*at], host),
-            _ => false,
-        };
-        let gone = |host: usize| set.iter().any(|event| falls_with(host, event));
-        let all_gone = |hosts: &[usize]| hosts.iter().all(|&host| gone(host));
+        let fallen = Fallen::new(service, set.iter().map(|event| &model.kinds[event.index()]));
         match self {
             Self::Entry(at) => {
-                let entry = &service.entries[*at];
                 let mut others = model.alternatives.iter().filter(|of| of.entries.contains(at)).peekable();
                 if others.peek().is_none() {
-                    return all_gone(&entry.hosts) || entry.addresses.iter().any(|of| all_gone(&of.hosts));
+                    return fallen.takes_entry(*at);
                 }
                 // Its clients have others to go to: what they lose beside that is not its doing.
                 others.any(|of| {
@@ -194,26 +185,9 @@ impl Subject {
                         || of.lasting.iter().all(lost)
                 })
             }
-            Self::Pool(at) => !service.pools[*at].serves(|member| !gone(member.host)),
-            Self::Database(at) => {
-                let database = &service.databases[*at];
-                let left = database.hosts.iter().filter(|&&host| !gone(host)).count();
-                // So many at once that nobody else may have what was confirmed.
-                let at_once = |event: &EventId| {
-                    database.hosts.iter().filter(|&&host| falls_with(host, event)).count() > database.confirm
-                };
-                match database.can_fail_over() {
-                    true => left < database.least() || set.iter().any(at_once),
-                    false => database.hosts.first().is_some_and(|&host| gone(host)),
-                }
-            }
-            Self::Coordination => service.quorum.as_ref().is_some_and(|quorum| {
-                let lost = |voter: &&Voter| match voter.host {
-                    Some(host) => gone(host),
-                    None => happens(&Kind::Elsewhere(voter.name.clone())),
-                };
-                quorum.members.len() - quorum.members.iter().filter(lost).count() < quorum.majority()
-            }),
+            Self::Pool(at) => fallen.takes_pool(*at),
+            Self::Database(at) => fallen.takes_database(*at),
+            Self::Coordination => fallen.takes_quorum(),
             _ => false,
         }
     }
@@ -332,6 +306,24 @@ fn listed(service: &Service) -> Vec<Listed> {
         for &host in &database.hosts {
             let row = format!("{} on {}", database.name, service.hosts[host].name);
             add(ComponentKind::Instance, row.clone(), &row, None, Some(host));
+        }
+    }
+    for database in &service.databases {
+        for &host in &database.hosts {
+            let name = &service.hosts[host].name;
+            let row = format!("{} on {name}", database.name);
+            add(ComponentKind::Keeper, row.clone(), &format!("nines {row}"), None, Some(host));
+        }
+    }
+    for entry in &service.entries {
+        for address in &entry.addresses {
+            add(
+                ComponentKind::Address,
+                format!("{} of {}", address.name, entry.name),
+                &address.name,
+                None,
+                None,
+            );
         }
     }
     for voter in service.quorum.iter().flat_map(|quorum| &quorum.members) {

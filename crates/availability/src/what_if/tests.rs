@@ -57,7 +57,7 @@ fn the_primarys_host_costs_a_takeover_and_is_fatal_with_another_of_its_kind() {
     assert!((given.taking_over - (0.95 * 3.825 / 60.0 + 0.05 * 30.0)).abs() < 1e-6);
     assert!(given.down > 0.001 && given.down < 0.02, "{given:?}");
     let names: Vec<&str> = db1.consequences.iter().map(|row| row.component.name.as_str()).collect();
-    assert_eq!(names, ["db1", "main on db1", "db1:2379"]);
+    assert_eq!(names, ["db1", "main on db1", "main on db1", "db1:2379"]);
 }
 
 #[test]

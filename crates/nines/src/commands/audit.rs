@@ -20,6 +20,9 @@ use crate::{EXIT_BAD, EXIT_FILE, EXIT_USAGE};
 
 use with::Rehearsals;
 
+/// Pairs that are shown; more are in the JSON.
+const PAIRS: usize = 10;
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The system file
@@ -139,9 +142,16 @@ fn text(service: &Service, audit: &Audit, rehearsals: Option<&Rehearsals>) -> Ve
     capacity::section(audit, width, &mut out);
     if let Some(count) = audit.pair_count.filter(|&count| count > 0.0) {
         heading("Fatal together", &mut out);
-        let pairs = audit.pairs.iter().take(10).map(|[one, other]| format!("{one} and {other}"));
-        out.extend(pairs);
-        let more = count as usize - audit.pairs.len().min(10);
+        for pair in audit.pairs.iter().take(PAIRS) {
+            out.push(format!("{} and {}", pair.components[0], pair.components[1]));
+            out.extend(pair.remedy.as_ref().map(|of| {
+                let saves = of.saves.map(|saves| format!("{:.1} min/year", -saves));
+                let cost = saves.into_iter().chain(machines(of.hosts)).collect::<Vec<_>>().join(", ");
+                let cost = if cost.is_empty() { cost } else { format!(" ({cost})") };
+                line(&[Cell::new(format!("    {}{cost}", of.text), DIM)], None)
+            }));
+        }
+        let more = count as usize - audit.pairs.len().min(PAIRS);
         out.extend((more > 0).then(|| format!("and {more} more pairs")));
     }
     let accepted =
@@ -171,16 +181,25 @@ fn text(service: &Service, audit: &Audit, rehearsals: Option<&Rehearsals>) -> Ve
         heading("What a change buys, in minutes a year", &mut out);
         let rows = audit.changes.iter().map(|change| {
             let saves = change.saves.map_or_else(|| "?".to_owned(), |saves| format!("{:.1}", -saves));
-            let hosts = match change.hosts {
-                0 => String::new(),
-                1 => " (1 more machine)".to_owned(),
-                more => format!(" ({more} more machines)"),
+            let hosts = machines(change.hosts).map_or_else(String::new, |text| format!(" ({text})"));
+            let adds = match change.adds.as_slice() {
+                [] => String::new(),
+                adds => format!("; but then {} would be fatal alone", adds.join(" and ")),
             };
-            vec![Cell::number(saves), Cell::new(change.text.clone() + &hosts, PLAIN)]
+            vec![Cell::number(saves), Cell::new(format!("{}{hosts}{adds}", change.text), PLAIN)]
         });
         out.extend(table(&rows.collect::<Vec<_>>(), width));
     }
     out
+}
+
+/// How many more there must be.
+fn machines(count: usize) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some("1 more machine".to_owned()),
+        more => Some(format!("{more} more machines")),
+    }
 }
 
 pub(super) fn heading(text: &str, out: &mut Vec<String>) {
@@ -238,7 +257,8 @@ pub(super) fn kind(of: ComponentKind) -> &'static str {
         ComponentKind::Region => "region",
         ComponentKind::Zone => "zone",
         ComponentKind::Host => "host",
-        ComponentKind::LoadBalancer => "nines",
+        ComponentKind::LoadBalancer | ComponentKind::Keeper => "nines",
+        ComponentKind::Address => "address",
         ComponentKind::Member => "member",
         ComponentKind::Instance => "instance",
         ComponentKind::Coordination => "coordination",

@@ -196,7 +196,7 @@ fn pairs(system: &System, wanted: &[String]) -> Plan {
         nines_availability::audit::Audit::of(&service, &nines_availability::audit::Options::of(system));
     let fatal = Fatal {
         alone: audit.single_points.into_iter().map(|point| point.component).collect(),
-        together: audit.pairs.into_iter().collect(),
+        together: audit.pairs.into_iter().map(|pair| pair.components).collect(),
     };
     Plan::pairs(system, &fatal, wanted)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nines_system::{Database, HostId, LoadBalancer, Protocol, System};
+use nines_system::{Database, HostId, LoadBalancer, Protocol, System, may_lack_writes};
 
 use super::databases::members_of_store;
 use super::servers::{promise_of, server_pools};
@@ -68,8 +68,7 @@ pub(super) fn writes(system: &System, database: &Database, lost: &[HostId]) -> O
         balancer.listeners.iter().any(|listener| reaches(&listener.protocol))
             && balancer.hosts.iter().any(|&host| elsewhere(host))
     };
-    // What the primary and as many as had to confirm it alone have, is lost with these: then nobody may take over.
-    let known = gone <= database.confirm;
+    let known = !may_lack_writes(database.confirm, gone);
     let enough = left > database.confirm && known && agrees && system.load_balancers.iter().any(reachable);
     enough.then(|| (database.lease * WITHIN / OF).max(Duration::from_secs(1)))
 }

@@ -191,6 +191,12 @@ pub struct EtcdTls {
     pub identity: Option<(PathBuf, PathBuf)>,
 }
 
+/// Whether the hosts that are left may lack what clients were told is safe, when so many of a database are lost at one stroke and
+/// `confirm` standbys confirm each commit: the primary and those that confirmed it may be among the lost, so nobody takes over.
+pub fn may_lack_writes(confirm: usize, lost: usize) -> bool {
+    lost > confirm
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

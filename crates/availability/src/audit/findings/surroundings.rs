@@ -4,29 +4,24 @@ use std::collections::BTreeMap;
 
 use super::{Findings, Severity, seconds};
 use crate::audit::{SinglePoint, TimeBudget};
-use crate::service::{Service, Shared};
+use crate::model::{Fallen, Kind};
+use crate::service::Service;
 
 /// Hosts that stand in for one another: whose they are, who they are, and whether those are enough that don't fail with a thing.
 type Group<'a> = (&'a str, Vec<usize>, bool);
 
-fn groups<'a>(service: &'a Service, shared: &Shared) -> Vec<Group<'a>> {
-    let is_left = |host: usize| !service.is_under(shared, host);
-    let left = |hosts: &[usize]| hosts.iter().filter(|&&host| is_left(host)).count();
+fn groups<'a>(service: &'a Service, thing: &Kind) -> Vec<Group<'a>> {
+    let fallen = Fallen::new(service, [thing]);
     let mut groups: Vec<Group<'a>> = Vec::new();
-    let entries = service.entries.iter();
-    groups.extend(entries.map(|of| (of.name.as_str(), of.hosts.clone(), left(&of.hosts) > 0)));
-    let pools = service.pools.iter().filter(|pool| pool.reaches.is_none());
-    groups.extend(pools.map(|of| (of.name.as_str(), of.hosts(), of.serves(|member| is_left(member.host)))));
-    for of in &service.databases {
-        // So many must be left to confirm, and so many must not be gone with what they confirmed.
-        let least = of.least().max(of.hosts.len().saturating_sub(of.confirm));
-        groups.push((&of.name, of.hosts.clone(), left(&of.hosts) >= least));
-    }
-    if let Some(quorum) = service.quorum.as_ref().filter(|_| !service.databases.is_empty()) {
+    let entries = service.entries.iter().enumerate();
+    groups.extend(entries.map(|(at, of)| (of.name.as_str(), of.hosts.clone(), !fallen.takes_entry(at))));
+    let pools = service.pools.iter().enumerate().filter(|(_, pool)| pool.reaches.is_none());
+    groups.extend(pools.map(|(at, of)| (of.name.as_str(), of.hosts(), !fallen.takes_pool(at))));
+    let databases = service.databases.iter().enumerate();
+    groups.extend(databases.map(|(at, of)| (of.name.as_str(), of.hosts.clone(), !fallen.takes_database(at))));
+    if let Some(quorum) = service.asked_quorum() {
         let hosts: Vec<usize> = quorum.members.iter().filter_map(|voter| voter.host).collect();
-        let elsewhere = quorum.members.len() - hosts.len();
-        let enough = left(&hosts) + elsewhere >= quorum.majority();
-        groups.push(("coordination", hosts, enough));
+        groups.push(("coordination", hosts, !fallen.takes_quorum()));
     }
     groups
 }
@@ -44,8 +39,8 @@ impl Findings<'_> {
     /// Hosts that stand in for one another, all under one shared thing.
     pub(super) fn shared(&mut self) {
         let service = self.service;
-        for shared in &service.shared {
-            for (name, mut hosts, enough) in groups(service, shared) {
+        for (at, shared) in service.shared.iter().enumerate() {
+            for (name, mut hosts, enough) in groups(service, &Kind::Shared(at)) {
                 hosts.sort_unstable();
                 hosts.dedup();
                 let under = hosts.iter().filter(|&&host| service.is_under(shared, host)).count();
@@ -136,8 +131,12 @@ impl Findings<'_> {
 
     /// Members of the coordination outside of the system: nobody says where they stand.
     pub(super) fn voters(&mut self) {
-        let quorum = self.service.quorum.as_ref().filter(|_| !self.service.databases.is_empty());
-        let outside = quorum.iter().flat_map(|quorum| &quorum.members).filter(|voter| voter.host.is_none());
+        let outside = self
+            .service
+            .asked_quorum()
+            .into_iter()
+            .flat_map(|quorum| &quorum.members)
+            .filter(|voter| voter.host.is_none());
         let outside: Vec<&str> = outside.map(|voter| voter.name.as_str()).collect();
         if !outside.is_empty() {
             let text = format!(
@@ -146,6 +145,48 @@ impl Findings<'_> {
             );
             let suggestion = "name them in `hosts`, with their zones";
             self.add("quorum-zones-unknown", Severity::Warning, "coordination".into(), text, suggestion);
+        }
+    }
+
+    /// Who should notice that something is gone, and is gone or out of reach with it.
+    pub(super) fn watchers(&mut self) {
+        let service = self.service;
+        let voters = service.asked_quorum().into_iter().flat_map(|quorum| &quorum.members);
+        for (voter, through) in voters.filter_map(|voter| Some((voter, voter.through.as_ref()?))) {
+            let text = format!(
+                "{} is reached through {through}, a part of this system: who decides what takes over must not wait for what it decides on",
+                voter.name
+            );
+            let suggestion = "addresses of the members themselves";
+            self.add("watcher-behind-watched", Severity::Critical, "coordination".into(), text, suggestion);
+        }
+        for (at, pool) in service.pools.iter().enumerate().filter(|(_, pool)| pool.reaches.is_none()) {
+            let serve = service.entries.iter().filter(|entry| entry.serves.iter().any(|(_, of)| *of == at));
+            let watchers: Vec<usize> = serve.flat_map(|entry| entry.hosts.iter().copied()).collect();
+            let Some(&watcher) = watchers.first() else { continue };
+            let alone = watchers.iter().all(|&host| host == watcher);
+            let within: Vec<&str> = pool
+                .members
+                .iter()
+                .filter(|member| alone && member.host == watcher)
+                .map(|member| member.name.as_str())
+                .collect();
+            if within.is_empty() {
+                continue;
+            }
+            let text = format!(
+                "only {} looks at {}, which it has itself: when it is gone or cut off, nobody is left who notices",
+                service.hosts[watcher].name,
+                within.join(", ")
+            );
+            let suggestion = "a load balancer on another host, and `nines probe` from elsewhere";
+            self.add(
+                "watched-from-within",
+                Severity::Warning,
+                format!("pools.{}", pool.name),
+                text,
+                suggestion,
+            );
         }
     }
 

@@ -65,6 +65,8 @@ fn repair(service: &Service, audit: &Audit, row: &Consequence) -> Option<f64> {
         ComponentKind::LoadBalancer
         | ComponentKind::Member
         | ComponentKind::Instance
+        | ComponentKind::Keeper
+        | ComponentKind::Address
         | ComponentKind::Coordination => return None,
     };
     Some(failing.repair.mean())
@@ -85,6 +87,7 @@ fn noticed(row: &Consequence) -> String {
                 .replace("its host, which gives the lease up at once", "its host, at once")
                 .replace("whoever answers for it, within", "DNS")
                 .replace("not by nines, which does not serve it", "not by nines")
+                .replace("not by nines, whose hosts hear each other all the same", "not by nines")
                 .replace("not by nines: nothing moves an address", "not by nines");
             if !ways.contains(&way) {
                 ways.push(way);

@@ -1,0 +1,330 @@
+//! Changes to the parts of a service: one more of something, or the same things in other places.
+
+use std::time::Duration;
+
+use super::Add;
+use crate::service::{Address, Host, Member, Quorum, Service, Voter, Zone};
+
+/// Until a virtual address that is not there yet is taken by the second host: with the default interval.
+const SILENCE: Duration = Duration::from_millis(325);
+/// Machines more for one pool, and hosts that change places.
+const MACHINES: usize = 100;
+
+/// The zone with the fewest hosts that is none of these; a new one if there is no other.
+fn other_zone(service: &mut Service, used: &[usize]) -> usize {
+    let hosts = |zone: &usize| service.hosts.iter().filter(|host| host.zone == *zone).count();
+    let free = (0..service.zones.len()).filter(|zone| !used.contains(zone)).min_by_key(hosts);
+    free.unwrap_or_else(|| {
+        service.zones.push(Zone { name: format!("{} (new)", service.zones.len() + 1), region: None });
+        service.zones.len() - 1
+    })
+}
+
+fn new_host(service: &mut Service, used: &[usize]) -> (usize, String) {
+    let zone = other_zone(service, used);
+    service.hosts.push(Host { name: "a new host".into(), zone, ..Host::default() });
+    (service.hosts.len() - 1, service.zones[zone].name.clone())
+}
+
+/// Moves the last of these hosts to a zone that none of them is in.
+fn spread(service: &Service, hosts: &[usize], what: &str, add: Add<'_>) {
+    let Some(&last) = hosts.last() else { return };
+    let mut changed = service.clone();
+    let zone = other_zone(&mut changed, &service.zones_of(hosts));
+    changed.hosts[last].zone = zone;
+    let text = format!(
+        "{} of {what} in zone {} instead of {}",
+        service.hosts[last].name,
+        changed.zones[zone].name,
+        service.zones[service.zone_of(last)].name
+    );
+    add(text, changed);
+}
+
+/// Hosts of the zone that holds most of them.
+fn most_together(service: &Service, hosts: &[usize]) -> Vec<usize> {
+    let within = |zone: usize| hosts.iter().copied().filter(move |&host| service.zone_of(host) == zone);
+    let zone = service.zones_of(hosts).into_iter().max_by_key(|&zone| within(zone).count());
+    zone.map(|zone| within(zone).collect()).unwrap_or_default()
+}
+
+fn new_address(hosts: &[usize]) -> Address {
+    let name = "a virtual address".into();
+    Address { name, hosts: hosts.to_vec(), notice: SILENCE, second: SILENCE, preempt: true, group: None }
+}
+
+pub(super) fn entry(service: &Service, at: usize, add: Add<'_>) {
+    let entry = &service.entries[at];
+    let zones = service.zones_of(&entry.hosts);
+    if entry.hosts.len() == 1 {
+        let mut changed = service.clone();
+        let (host, zone) = new_host(&mut changed, &zones);
+        changed.entries[at].hosts.push(host);
+        changed.entries[at].addresses.iter_mut().for_each(|address| address.hosts.push(host));
+        let mut text = format!("a second host for {} in zone {zone}", entry.name);
+        if !changed.is_led(at) {
+            let address = new_address(&changed.entries[at].hosts);
+            changed.entries[at].addresses.push(address);
+            text.push_str(", and a virtual address");
+        }
+        add(text, changed);
+    } else if zones.len() == 1 && service.stand_ins(at).is_empty() {
+        spread(service, &entry.hosts, &entry.name, add);
+    }
+    if !service.is_led(at) {
+        let mut changed = service.clone();
+        changed.entries[at].addresses.push(new_address(&entry.hosts));
+        add(format!("a virtual address for {}", entry.name), changed);
+    }
+    if entry.addresses.iter().any(|address| address.hosts.len() < entry.hosts.len()) {
+        let mut changed = service.clone();
+        for address in &mut changed.entries[at].addresses {
+            let missing = entry.hosts.iter().copied().filter(|host| !address.hosts.contains(host));
+            address.hosts.extend(missing.collect::<Vec<_>>());
+        }
+        add(format!("every host of {} may hold its addresses", entry.name), changed);
+    }
+}
+
+pub(super) fn database(service: &Service, at: usize, add: Add<'_>) {
+    let database = &service.databases[at];
+    let zones = service.zones_of(&database.hosts);
+    let mut more = |count: usize, confirm: usize| {
+        let mut changed = service.clone();
+        let mut used = zones.clone();
+        for _ in 0..count {
+            let (host, _) = new_host(&mut changed, &used);
+            used.push(changed.hosts[host].zone);
+            changed.databases[at].hosts.push(host);
+        }
+        changed.databases[at].confirm = confirm;
+        let names: Vec<&str> =
+            used[zones.len()..].iter().map(|&zone| changed.zones[zone].name.as_str()).collect();
+        let noun = if count == 1 { "a standby" } else { "standbys" };
+        let mut text =
+            format!("{noun} of {} in zone {}, {confirm} confirming", database.name, names.join(" and "));
+        // A directory of one machine is none for several.
+        let quorum = changed.quorum.as_mut().filter(|quorum| quorum.members.is_empty());
+        if let Some(quorum) = quorum {
+            let hosts = changed.databases[at].hosts.iter().enumerate();
+            quorum.members =
+                hosts.map(|(at, &host)| Voter::new(format!("new {}", at + 1), Some(host))).collect();
+            text.push_str(", and an etcd member beside each host");
+        }
+        add(text, changed);
+    };
+    match database.hosts.len() {
+        1 => more(2, 1),
+        hosts if database.strict && database.confirm + 1 == hosts => more(1, database.confirm),
+        _ if !database.can_fail_over() => {}
+        _ => more(1, database.confirm),
+    }
+    if database.strict && database.confirm > 0 && database.confirm + 1 == database.hosts.len() {
+        let mut changed = service.clone();
+        let of = &mut changed.databases[at];
+        if of.confirm > 1 {
+            of.confirm -= 1;
+            let text = format!("{} confirming for {} instead of {}", of.confirm, of.name, database.confirm);
+            add(text, changed);
+        } else {
+            of.strict = false;
+            let text = format!(
+                "`durability = \"available\"` for {}: with a host gone it goes on, and what it then writes is on one disk alone",
+                of.name
+            );
+            add(text, changed);
+        }
+    }
+    if database.hosts.len() > 1 && database.confirm == 0 {
+        let mut changed = service.clone();
+        changed.databases[at].confirm = 1;
+        add(format!("a standby of {} confirms each write", database.name), changed);
+    }
+    let together = most_together(service, &database.hosts);
+    if together.len() > database.confirm.max(1) {
+        let mut changed = service.clone();
+        let zone = other_zone(&mut changed, &zones);
+        let host = together[together.len() - 1];
+        changed.hosts[host].zone = zone;
+        let text = format!(
+            "{} of {} in zone {} instead of {}",
+            service.hosts[host].name,
+            database.name,
+            changed.zones[zone].name,
+            service.zones[service.zone_of(host)].name
+        );
+        add(text, changed);
+    }
+}
+
+/// A host for a member of the coordination, which takes little: one that has a database or is a load balancer, in a zone that is
+/// none of these; else a new one.
+fn voter_host(service: &mut Service, used: &[usize]) -> usize {
+    let voters = service.quorum.iter().flat_map(|quorum| &quorum.members);
+    let taken: Vec<usize> = voters.filter_map(|voter| voter.host).collect();
+    let databases = service.databases.iter().flat_map(|of| &of.hosts);
+    let balancers = service.entries.iter().flat_map(|of| &of.hosts);
+    let mut there = databases.chain(balancers).copied();
+    let fits = |&host: &usize| !used.contains(&service.zone_of(host)) && !taken.contains(&host);
+    match there.find(fits) {
+        Some(host) => host,
+        None => new_host(service, used).0,
+    }
+}
+
+/// So many members, each more in a zone of its own where there is one; and where those that are more stand.
+fn with_voters(service: &Service, quorum: &Quorum, count: usize) -> (Service, String) {
+    let mut changed = service.clone();
+    let hosts: Vec<usize> = quorum.members.iter().filter_map(|voter| voter.host).collect();
+    let mut used = service.zones_of(&hosts);
+    let mut places = Vec::new();
+    for number in quorum.members.len()..count {
+        let host = voter_host(&mut changed, &used);
+        used.push(changed.zone_of(host));
+        places.push(match host < service.hosts.len() {
+            true => format!("beside {}", service.hosts[host].name),
+            false => format!("in zone {}", changed.zones[changed.zone_of(host)].name),
+        });
+        let voter = Voter::new(format!("new {}", number + 1), Some(host));
+        changed.quorum.iter_mut().for_each(|quorum| quorum.members.push(voter.clone()));
+    }
+    (changed, places.join(" and "))
+}
+
+pub(super) fn coordination(service: &Service, quorum: &Quorum, add: Add<'_>) {
+    let hosts: Vec<usize> = quorum.members.iter().filter_map(|voter| voter.host).collect();
+    if quorum.members.len() < 3 {
+        let (changed, places) = with_voters(service, quorum, 3);
+        add(format!("three coordination members in three zones, with new ones {places}"), changed);
+        return;
+    }
+    let together = most_together(service, &hosts);
+    if quorum.members.len() - together.len() < quorum.majority() {
+        let mut changed = service.clone();
+        let host = voter_host(&mut changed, &service.zones_of(&hosts));
+        let last = together[together.len() - 1];
+        let members = changed.quorum.iter_mut().flat_map(|quorum| &mut quorum.members);
+        members.filter(|voter| voter.host == Some(last)).for_each(|voter| voter.host = Some(host));
+        let place = match host < service.hosts.len() {
+            true => format!("on {}", service.hosts[host].name),
+            false => "on a new host".to_owned(),
+        };
+        let zone = &changed.zones[changed.zone_of(host)].name;
+        let text =
+            format!("the coordination member of {} {place} in zone {zone} instead", service.hosts[last].name);
+        add(text, changed);
+    }
+}
+
+/// What new members are like: as able as the best there are.
+fn like_the_best(service: &Service, at: usize, host: usize, number: usize) -> Member {
+    let best = service.pools[at].members.iter().map(|member| member.weight).max();
+    Member { weight: best.unwrap_or(1), ..Member::new(format!("new {number}"), host) }
+}
+
+pub(super) fn pool(service: &Service, at: usize, add: Add<'_>) {
+    let pool = &service.pools[at];
+    let hosts = pool.hosts();
+    let in_zone = |zone: usize| move |member: &Member| service.zone_of(member.host) == zone;
+    let most = service.zones_of(&hosts).into_iter().map(|zone| pool.carried(in_zone(zone))).max();
+    let missing = (pool.load() + most.unwrap_or(0)).saturating_sub(pool.carried(|_| true));
+    let together = most_together(service, &hosts);
+    let of_each = like_the_best(service, at, 0, 0);
+    let missing = missing.div_ceil(pool.counts(&of_each).max(1));
+    let missing = missing.max((pool.refuses_below + together.len()).saturating_sub(hosts.len()));
+    if missing == 0 || hosts.is_empty() {
+        return;
+    }
+    apart(service, at, add);
+    // As many as the zone that holds most of them, spread over the others; where that makes another one too full, elsewhere.
+    let count = missing.min(MACHINES);
+    let fullest = service.zones_of(&together);
+    let everywhere = service.zones_of(&hosts);
+    let first = if everywhere.len() > 1 { &fullest } else { &everywhere };
+    let mut made = more_members(service, at, count, first);
+    let spares = |service: &Service| {
+        let of = &service.pools[at];
+        (0..service.zones.len()).all(|zone| of.serves(|member| service.zone_of(member.host) != zone))
+    };
+    if !spares(&made.1) {
+        let elsewhere = more_members(service, at, count, &everywhere);
+        if spares(&elsewhere.1) {
+            made = elsewhere;
+        }
+    }
+    add(made.0, made.1);
+}
+
+fn more_members(service: &Service, at: usize, count: usize, used: &[usize]) -> (String, Service) {
+    let mut changed = service.clone();
+    let mut zones = Vec::new();
+    for number in 1..=count {
+        let (host, zone) = new_host(&mut changed, used);
+        zones.push(zone);
+        changed.pools[at].members.push(like_the_best(service, at, host, number));
+    }
+    zones.sort_unstable();
+    zones.dedup();
+    let members = if count == 1 { "one more member".to_owned() } else { format!("{count} more members") };
+    (format!("{members} of {} in zone {}", service.pools[at].name, zones.join(" and ")), changed)
+}
+
+/// Members of the fullest zone go to the emptiest, until no zone takes more than can be spared.
+fn apart(service: &Service, at: usize, add: Add<'_>) {
+    let mut changed = service.clone();
+    if changed.zones.len() == 1 {
+        other_zone(&mut changed, &[0]);
+    }
+    let mut moved: Vec<(usize, usize)> = Vec::new();
+    loop {
+        let pool = &changed.pools[at];
+        let within = |zone: usize| pool.carried(|member| changed.zone_of(member.host) == zone);
+        let zones = 0..changed.zones.len();
+        if zones.clone().all(|zone| pool.serves(|member| changed.zone_of(member.host) != zone)) {
+            break;
+        }
+        let Some(fullest) = zones.clone().max_by_key(|&zone| within(zone)) else { return };
+        let Some(emptiest) = zones.min_by_key(|&zone| within(zone)) else { return };
+        let there = |member: &&Member| !member.backup && changed.zone_of(member.host) == fullest;
+        let Some(host) = pool.members.iter().rev().find(there).map(|member| member.host) else { return };
+        let carries = pool.carried(|member| member.host == host);
+        // It would only be the other way round.
+        if within(emptiest) + carries >= within(fullest) || moved.len() >= MACHINES {
+            return;
+        }
+        changed.hosts[host].zone = emptiest;
+        moved.push((host, emptiest));
+    }
+    let Some((host, _)) = moved.first() else { return };
+    let from = &service.zones[service.zone_of(*host)].name;
+    let to = |(host, zone): &(usize, usize)| {
+        format!("{} in zone {}", service.hosts[*host].name, changed.zones[*zone].name)
+    };
+    let moves: Vec<String> = moved.iter().map(to).collect();
+    let text =
+        format!("members of {} elsewhere: {} instead of {from}", service.pools[at].name, moves.join(", "));
+    add(text, changed);
+}
+
+/// One more of everything that is there twice already, for when two things are gone.
+pub(super) fn growth(service: &Service, add: Add<'_>) {
+    for (at, entry) in service.entries.iter().enumerate().filter(|(_, entry)| entry.hosts.len() > 1) {
+        let mut changed = service.clone();
+        let (host, zone) = new_host(&mut changed, &service.zones_of(&entry.hosts));
+        changed.entries[at].hosts.push(host);
+        changed.entries[at].addresses.iter_mut().for_each(|address| address.hosts.push(host));
+        add(format!("one more host for {} in zone {zone}", entry.name), changed);
+    }
+    if let Some(quorum) = service.asked_quorum().filter(|quorum| quorum.members.len() > 2) {
+        let (changed, places) = with_voters(service, quorum, quorum.members.len() + 2);
+        add(format!("two more coordination members, {places}"), changed);
+    }
+    for (at, pool) in service.pools.iter().enumerate().filter(|(_, pool)| pool.reaches.is_none()) {
+        let hosts = pool.hosts();
+        let used = service.zones_of(&hosts);
+        for count in [1, most_together(service, &hosts).len().min(MACHINES)] {
+            let (text, changed) = more_members(service, at, count.max(1), &used);
+            add(text, changed);
+        }
+    }
+}
