@@ -13,7 +13,7 @@ use crate::bounds::Interval;
 use crate::model::{Kind, Model};
 use crate::nines::{Availability, MINUTES_PER_YEAR};
 use crate::service::{Pool, Service};
-use crate::structure::{Analysis, Limits, TooLarge};
+use crate::structure::{Analysis, EventId, Limits, TooLarge};
 
 pub use changes::{Change, Remedy};
 pub use consequences::{Component, ComponentKind, Consequence};
@@ -197,6 +197,7 @@ impl Audit {
         if analysis.is_err() || pair_count.is_none() {
             findings.push(findings::entangled());
         }
+        findings.extend(analysis.as_ref().is_ok_and(Analysis::is_rounded).then(findings::rounded));
         findings.extend((changes_not_tried > 0).then(|| findings::not_tried(changes_not_tried)));
         Self {
             name: service.name.clone(),
@@ -222,7 +223,7 @@ impl Audit {
     }
 }
 
-fn names(model: &Model, events: &[crate::structure::EventId]) -> Vec<String> {
+fn names(model: &Model, events: &[EventId]) -> Vec<String> {
     model.lost(events).into_iter().map(|function| function.name.clone()).collect()
 }
 
@@ -238,11 +239,19 @@ fn is_fatal(model: &Model, kind: &Kind) -> bool {
 /// Places that are fatal together: the first ones by name, and how many there are.
 fn pairs(model: &Model, analysis: &Analysis) -> Result<(Vec<[Kind; 2]>, f64), TooLarge> {
     let sets = analysis.cut_sets(2)?.of_those(|event| model.kinds[event.index()].is_place())?;
-    let listed = sets
-        .of_size(2, PAIRS)
-        .into_iter()
-        .map(|set| [0, 1].map(|at: usize| model.kinds[set[at].index()].clone()));
-    Ok((listed.collect(), sets.counts()[2]))
+    let mut pairs = sets.of_size(2, PAIRS);
+    let mut count = sets.counts()[2];
+    if analysis.is_rounded() {
+        // Nothing that is fatal is missing, and what only nearly is must be told apart: where that can be done.
+        let really = |set: &Vec<EventId>| model.tree.fails(model.top, |event| set.contains(&event));
+        if count > pairs.len() as f64 || !sets.of_size(1, usize::MAX).iter().all(really) {
+            return Err(TooLarge);
+        }
+        pairs.retain(really);
+        count = pairs.len() as f64;
+    }
+    let listed = pairs.into_iter().map(|set| [0, 1].map(|at: usize| model.kinds[set[at].index()].clone()));
+    Ok((listed.collect(), count))
 }
 
 fn prediction(

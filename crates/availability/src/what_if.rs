@@ -92,8 +92,10 @@ pub struct Given {
     pub hours: f64,
     /// The share of that time in which the service is down.
     pub down: f64,
-    /// Minutes of downtime: until others have taken over (misses by their likelihood), and from then on.
+    /// Minutes of downtime: until others have taken over (misses by their likelihood), of the requests that it takes along as long
+    /// as nobody notices, and in all.
     pub taking_over: f64,
+    pub in_part: f64,
     pub minutes: f64,
 }
 
@@ -182,7 +184,16 @@ impl WhatIf {
                 events.iter().for_each(|event| q[event.index()] = 1.0);
                 let down = analysis.probability(&q).likely;
                 let taking_over = taking_over(service, options, &model, subject);
-                Given { hours, down, taking_over, minutes: taking_over + down * hours * 60.0 }
+                let along = along(&model, &events, &model.by_partial_losses(analysis));
+                let each = life.map_or(0.0, |life| along * (life + hours) * 60.0);
+                let in_part = if subject.is_group() { 0.0 } else { each };
+                Given {
+                    hours,
+                    down,
+                    taking_over,
+                    in_part,
+                    minutes: taking_over + in_part + down * hours * 60.0,
+                }
             }),
             changes: subject.helped_by(service, &audit.changes),
         }
@@ -268,15 +279,20 @@ fn account(
     of_group: Option<f64>,
 ) -> Account {
     let own: BTreeSet<EventId> = subject.own(service, model).into_iter().collect();
-    let of_events = || own.iter().map(|event| shares[event.index()]).sum();
+    let of_events = || own.iter().map(|event| shares[event.index()]).sum::<f64>();
     // What it takes along while the service is up counts as well.
-    let in_part = |kind: &Kind| own.iter().any(|event| model.kinds[event.index()] == *kind);
-    let along: f64 = parts.iter().filter(|(kind, _)| in_part(kind)).map(|(_, share)| share).sum();
-    let along = if subject.is_group() && !matches!(subject, Subject::Pool(_)) { 0.0 } else { along };
-    let minutes = minutes.max(f64::MIN_POSITIVE);
-    let share: f64 = of_group.map_or_else(of_events, |of| of / minutes) + along * MINUTES_PER_YEAR / minutes;
-    let mut above: Vec<f64> =
-        (0..shares.len()).filter(|&at| !own.contains(&EventId(at as u32))).map(|at| shares[at]).collect();
+    let events: Vec<EventId> = own.iter().copied().collect();
+    let along = if takes_along(subject) { along(model, &events, parts) } else { 0.0 };
+    let all = minutes + parts.iter().map(|(_, share)| share).sum::<f64>() * MINUTES_PER_YEAR;
+    let of_downtime = of_group.unwrap_or_else(|| of_events() * minutes);
+    let (own_minutes, all) = (of_downtime + along * MINUTES_PER_YEAR, all.max(f64::MIN_POSITIVE));
+    let share = own_minutes / all;
+    let taken_along = |at: usize| {
+        let own = parts.iter().filter(|(kind, _)| **kind == model.kinds[at]);
+        own.map(|(_, share)| share * MINUTES_PER_YEAR).sum::<f64>()
+    };
+    let others = (0..shares.len()).filter(|&at| !own.contains(&EventId(at as u32)));
+    let mut above: Vec<f64> = others.map(|at| (shares[at] * minutes + taken_along(at)) / all).collect();
     above.retain(|other| *other > share);
     let of_kind = |kind: Kind| model.event(&kind).map_or(0.0, |event| shares[event.index()] * minutes);
     let failovers = subject.failovers(service, model).into_iter().map(|group| {
@@ -288,12 +304,23 @@ fn account(
         }
     });
     Account {
-        own: share * minutes,
+        own: own_minutes,
         share,
         rank: above.len() + 1,
         of: shares.iter().filter(|share| **share > 0.0).count().max(above.len() + 1),
         failovers: failovers.collect(),
     }
+}
+
+/// Whether it takes requests along while the service is up: of groups, only members of pools do.
+fn takes_along(subject: &Subject) -> bool {
+    !subject.is_group() || matches!(subject, Subject::Pool(_))
+}
+
+/// The share of time that clients lose by these events while the service is up.
+fn along(model: &Model, events: &[EventId], parts: &[(&Kind, f64)]) -> f64 {
+    let is_own = |kind: &Kind| events.iter().any(|event| model.kinds[event.index()] == *kind);
+    parts.iter().filter(|(kind, _)| is_own(kind)).map(|(_, share)| share).sum()
 }
 
 /// Minutes until others have what it had, with misses by their likelihood: they happen at one time, so the longest counts.
@@ -333,10 +360,10 @@ impl Begun {
             }
             false => own.iter().filter_map(|event| year.begun_by.get(event)).fold((0, 0.0), sum),
         });
-        // Only members of pools take requests along.
-        let takes_along = !subject.is_group() || matches!(subject, Subject::Pool(_));
+        let takes_along = takes_along(subject);
         let in_part = |year: &Block| -> f64 {
-            own.iter().filter(|_| takes_along).filter_map(|event| year.in_part.get(event)).sum()
+            let parts = own.iter().filter(|_| takes_along).filter_map(|event| year.in_part.get(event));
+            parts.fold(0.0, |sum, part| sum + part)
         };
         let begun: Vec<(u64, f64)> = begun
             .zip(years)

@@ -79,6 +79,17 @@ pub(super) fn entangled() -> Finding {
     }
 }
 
+pub(super) fn rounded() -> Finding {
+    Finding {
+        code: "weights-rounded",
+        severity: Severity::Note,
+        place: "the system".into(),
+        text: "members have so many different weights that these were rounded: for the best prediction and the worst, and evenly for the likely one"
+            .into(),
+        suggestion: "`nines simulate FILE` takes them as they are; or weights that are multiples of one another".into(),
+    }
+}
+
 pub(super) fn not_tried(changes: usize) -> Finding {
     Finding {
         code: "changes-not-tried",

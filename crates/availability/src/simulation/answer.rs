@@ -80,7 +80,8 @@ impl Answer {
             outages: clopper_pearson(outages, (n * MINUTES_PER_YEAR) as u64, 0.95)
                 .map(|of_minutes| of_minutes * MINUTES_PER_YEAR),
             longest_outage: blocks.iter().map(|block| block.longest).fold(0.0, f64::max),
-            in_part: blocks.iter().flat_map(|block| block.in_part.values()).sum::<f64>() / n,
+            in_part: blocks.iter().flat_map(|block| block.in_part.values()).fold(0.0, |sum, part| sum + part)
+                / n,
             kept: Interval { low: 1.0 - bounds.high, likely: 1.0 - bounds.likely, high: 1.0 - bounds.low },
             causes: causes(&blocks, n),
             events: blocks.iter().map(|block| block.events).sum(),

@@ -121,19 +121,23 @@ impl Bdd {
     }
 
     /// At least `need` of these, in the order in which they come first in the diagram, by how many are missing still:
-    /// a table of needs by places, not every choice.
+    /// a table of needs by places, not every choice. What is named several times has one place, and counts as often.
     fn at_least(&mut self, need: usize, mut of: Vec<Ref>) -> Result<Ref, TooLarge> {
         if need > of.len() {
             return Ok(FALSE);
         }
-        of.sort_by_key(|&child| self.nodes[child as usize].level);
+        of.sort_by_key(|&child| (self.nodes[child as usize].level, child));
         // missing[m]: that at least m of the children from here on have failed.
         let mut missing = vec![FALSE; need + 1];
         missing[0] = TRUE;
-        for (at, &child) in of.iter().enumerate().rev() {
-            // Fewer than `need - at` can't be missing still, for only `at` children come before.
-            for m in (need.saturating_sub(at).max(1)..=need.min(of.len() - at)).rev() {
-                missing[m] = self.if_then_else(child, missing[m - 1], missing[m])?;
+        let mut before = of.len();
+        for alike in of.chunk_by(|one, other| one == other).rev() {
+            let (child, weight) = (alike[0], alike.len());
+            let after = of.len() - before + weight;
+            before -= weight;
+            // Fewer than `need - before` can't be missing still, for only so many children come before.
+            for m in (need.saturating_sub(before).max(1)..=need.min(after)).rev() {
+                missing[m] = self.if_then_else(child, missing[m.saturating_sub(weight)], missing[m])?;
             }
         }
         Ok(missing[need])

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::bdd::{Bdd, FALSE, Ref};
 use super::cuts::{self, CutSets};
+use super::rounded::Round;
 use super::zdd::{NONE, Zdd};
 use super::{EventId, Node, NodeId, Tree, order};
 use crate::bounds::Interval;
@@ -40,6 +41,9 @@ impl std::error::Error for TooLarge {}
 /// At most so many events that parts share are gone through in combinations.
 const SHARED: usize = 24;
 
+/// Where weights are rounded, a gate's table has this part of the nodes that there may be.
+const ROUND: usize = 10;
+
 /// A fault tree that has been worked out: probabilities can be asked of it again and again.
 #[derive(Debug)]
 pub struct Analysis {
@@ -51,6 +55,15 @@ pub struct Analysis {
     /// The level of each event; `u32::MAX` for those that the top does not depend on.
     levels: Vec<u32>,
     limits: Limits,
+    /// Where weights had to be rounded. This one has them rounded so that it fails sooner.
+    rounded: Option<Box<Rounded>>,
+}
+
+/// The same with weights rounded in other ways.
+#[derive(Debug)]
+struct Rounded {
+    evenly: Analysis,
+    later: Analysis,
 }
 
 /// What an event matters for the top. All are 0 for one that can't change it.
@@ -66,11 +79,26 @@ impl Tree {
     /// Works out how `top` depends on the basic events.
     ///
     /// As one diagram if it is small enough. Otherwise its parts each have theirs, and what they share is gone
-    /// through in combinations, the likely ones first; then probabilities come with bounds.
+    /// through in combinations, the likely ones first; then probabilities come with bounds. They do so as well where a gate has
+    /// children of so many weights that these must be rounded: down for one bound, up for the other, and evenly for what is likely.
     ///
     /// # Errors
     /// If a part alone is beyond the limits.
     pub fn analyse(&self, top: NodeId, limits: Limits) -> Result<Analysis, TooLarge> {
+        let cells = limits.nodes / ROUND;
+        let most = self.most_cells();
+        if most <= limits.nodes {
+            let as_it_is = self.analyse_as_it_is(top, limits);
+            if as_it_is.is_ok() || most <= cells {
+                return as_it_is;
+            }
+        }
+        let by = |round| self.rounded(cells, round).analyse_as_it_is(top, limits);
+        let rounded = Rounded { evenly: by(Round::Evenly)?, later: by(Round::Later)? };
+        Ok(Analysis { rounded: Some(Box::new(rounded)), ..by(Round::Sooner)? })
+    }
+
+    fn analyse_as_it_is(&self, top: NodeId, limits: Limits) -> Result<Analysis, TooLarge> {
         // Where it grows it grows quickly: soon given up, little is lost.
         let whole = Bdd::of(self, &[top], order::by_walk(self, &[top]), limits.nodes / 8);
         if let Ok((bdd, roots)) = whole {
@@ -141,12 +169,17 @@ impl Analysis {
         bdd.compact(&mut roots);
         let mut levels = vec![u32::MAX; tree.events()];
         bdd.events.iter().enumerate().for_each(|(level, event)| levels[event.index()] = level as u32);
-        Self { bdd, roots, shared, levels, limits }
+        Self { bdd, roots, shared, levels, limits, rounded: None }
     }
 
     /// Whether probabilities are exact, and not between bounds.
     pub fn is_exact(&self) -> bool {
-        self.shared.len() <= self.depth(self.limits.scenarios)
+        self.rounded.is_none() && self.shared.len() <= self.depth(self.limits.scenarios)
+    }
+
+    /// Whether weights had to be rounded: then what it says to be fatal may only nearly be so.
+    pub fn is_rounded(&self) -> bool {
+        self.rounded.is_some()
     }
 
     /// How many parts it was worked out in; one is a single diagram.
@@ -166,9 +199,9 @@ impl Analysis {
     }
 
     /// The same from at most so many combinations of what parts share: quicker, and less sure.
-    pub fn probability_within(&self, scenarios: usize, q: &[f64]) -> Interval {
+    pub fn probability_within(&self, scenarios: usize, given: &[f64]) -> Interval {
         let depth = self.depth(scenarios);
-        let q = self.by_level(q);
+        let q = self.by_level(given);
         let mut low = 0.0;
         let mut scratch = q.clone();
         self.scenarios(depth, &q, |failed, weight| {
@@ -180,11 +213,17 @@ impl Analysis {
         });
         let high = (low + self.beyond(depth, &q)).min(1.0);
         // Where more zones have failed than were looked at, hardly anything is left.
-        Interval { low, likely: high, high }
+        let Some(rounded) = &self.rounded else { return Interval { low, likely: high, high } };
+        let low = rounded.later.probability_within(scenarios, given).low;
+        let likely = rounded.evenly.probability_within(scenarios, given).likely;
+        Interval { low, likely: likely.clamp(low, high.max(low)), high }
     }
 
     /// What each event matters, by its index. With bounds instead of exact probabilities, of the lower one.
     pub fn importance(&self, q: &[f64]) -> Vec<Importance> {
+        if let Some(rounded) = &self.rounded {
+            return rounded.evenly.importance(q);
+        }
         let by_level = self.by_level(q);
         let mut differences = vec![0.0; self.bdd.events.len()];
         let mut top = 0.0;

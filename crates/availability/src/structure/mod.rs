@@ -8,6 +8,7 @@ mod bdd;
 mod cuts;
 mod exact;
 mod order;
+mod rounded;
 mod zdd;
 
 pub use cuts::CutSets;

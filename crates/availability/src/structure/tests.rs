@@ -272,3 +272,32 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn rounded_weights_lie_on_both_sides_of_what_all_combinations_give(
+        weights in prop::collection::vec(1usize..60, 3..9), need in 1usize..240, q in prop::collection::vec(0.0f64..1.0, 10),
+    ) {
+        let mut tree = Tree::new();
+        let zone = tree.event();
+        let of: Vec<NodeId> = weights
+            .iter()
+            .enumerate()
+            .flat_map(|(at, &weight)| {
+                let host = tree.event();
+                let gone = if at % 2 == 0 { tree.any([zone, host]) } else { host };
+                std::iter::repeat_n(gone, weight)
+            })
+            .collect();
+        let top = tree.at_least(need.min(of.len()), of);
+        let q = &q[..=weights.len()];
+        let wanted = by_brute_force(&tree, top, q);
+        let exact = tree.analyse(top, Limits::default()).unwrap();
+        prop_assert!(exact.is_exact() && (exact.probability(q).likely - wanted).abs() < 1e-12);
+        let rough = tree.analyse(top, Limits { nodes: 300, scenarios: 2000 }).unwrap();
+        let bounds = rough.probability(q);
+        prop_assert!(bounds.low <= wanted + 1e-12 && wanted <= bounds.high + 1e-12, "{bounds:?} {wanted}");
+        prop_assert_eq!(rough.is_exact(), !rough.is_rounded());
+        prop_assert!(!rough.is_exact() || (bounds.likely - wanted).abs() < 1e-12);
+    }
+}

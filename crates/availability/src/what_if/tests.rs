@@ -214,8 +214,12 @@ fn what_a_member_takes_along_is_on_its_account() {
     (pool.tries, pool.notice, pool.failures) = (1, None, None);
     // A third of the requests for a thousandth of the year.
     let wanted = 0.001 * MINUTES_PER_YEAR / 3.0;
-    let own = what_if(&service, &named("app1")).account.unwrap().own;
-    assert!((wanted * 0.98..wanted + 2.0).contains(&own), "{own} is not {wanted}");
+    let app1 = what_if(&service, &named("app1"));
+    let (account, given) = (app1.account.unwrap(), app1.given.unwrap());
+    assert!((wanted * 0.98..wanted + 2.0).contains(&account.own), "{account:?} is not {wanted}");
+    assert!(account.share > 0.1 && account.share < 0.2, "{account:?}");
+    // A third of four hours.
+    assert!((given.in_part - 80.0).abs() < 1.0 && given.minutes > given.in_part, "{given:?}");
     let begun = begun(&service, &Options::default(), &named("app1"), 2_000);
     assert!(
         (begun.in_part / wanted - 1.0).abs() < 0.1 && begun.minutes_per_year >= begun.in_part,

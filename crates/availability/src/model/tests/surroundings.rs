@@ -250,3 +250,40 @@ fn hosts_of_a_pair_are_never_in_maintenance_at_one_time() {
     let blocks = Simulation::new(plant).run(3, 100);
     assert!(blocks.iter().all(|block| block.outages == 0 && block.put_off > 0));
 }
+
+/// So many members in so many zones, of weights from 1 to 100, of which three fifths carry the load.
+fn weighted(members: usize, zones: usize) -> Service {
+    let mut service = front_only();
+    service.zones = (0..zones).map(|at| Zone { name: format!("z{at}"), region: None }).collect();
+    service.hosts[4].zone = 0;
+    let mut random = crate::random::Random::seeded(7);
+    let weights: Vec<usize> = (0..members).map(|_| 1 + (random.unit() * 100.0) as usize).collect();
+    let pool = &mut service.pools[0];
+    (pool.needed, pool.by_weight) = (weights.iter().sum::<usize>() * 6 / 10, true);
+    let member = |(at, &weight)| Member { weight, ..Member::new(format!("m{at}"), at + 5) };
+    pool.members = weights.iter().enumerate().map(member).collect();
+    let host = |at| Host { name: format!("app{at}"), zone: at % zones, ..Host::default() };
+    service.hosts.extend((0..members).map(host));
+    service
+}
+
+#[test]
+fn pools_of_many_weights_have_an_exact_prediction_and_of_very_many_one_between_bounds() {
+    for (members, zones, exact) in [(60, 4, true), (300, 5, false)] {
+        let service = weighted(members, zones);
+        let model = Model::of(&service, &Assumptions::default(), Case::Likely);
+        let analysis = model.analyse(Limits::default()).unwrap();
+        assert_eq!(analysis.is_exact(), exact, "{members}");
+        let down = model.unavailability(&analysis).map(|share| share * MINUTES_PER_YEAR);
+        assert!(down.low <= down.likely && down.likely <= down.high, "{down:?}");
+        assert!(exact == (down.low == down.high), "{down:?}");
+        // What is really so, and not only nearly.
+        let got =
+            Answer::of(Simulation::new(model.plant()).run(5, 1_000), Availability::from_fraction(0.999));
+        assert!(
+            got.mean.low < down.likely * 1.2 && down.likely < got.mean.high * 1.2,
+            "{:?} {down:?}",
+            got.mean
+        );
+    }
+}

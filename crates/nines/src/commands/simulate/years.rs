@@ -174,11 +174,11 @@ mod tests {
         let mean = |lines: &[String]| lines.iter().find(|line| line.starts_with("mean")).unwrap().clone();
         let none = told(2, &rare);
         // Three in two years: with more of them 19 of 20 would have had one.
-        assert!(mean(&none).ends_with("no outage: fewer than 1.84 a year (95 %)"), "{none:#?}");
+        assert!(mean(&none).contains("no outage: fewer than 1.84 a year (95 %)"), "{none:#?}");
         assert!(none.iter().all(|line| !line.contains("What began")), "{none:#?}");
         let few = told(100, &rare);
         assert!(mean(&few).contains("outages, so hardly sure"), "{few:#?}");
         let many = told(2000, "");
-        assert!(mean(&many).ends_with("(95 %)") && !mean(&many).contains("sure"), "{many:#?}");
+        assert!(mean(&many).contains("(95 %)") && !mean(&many).contains("sure"), "{many:#?}");
     }
 }

@@ -211,8 +211,12 @@ fn analysed(answers: &Answers, width: Option<usize>, out: &mut Vec<String>) {
         }
     }
     if let Some(given) = &of.given {
+        let in_part = match given.in_part {
+            part if part >= 0.05 => format!("{part:.1} of requests that go on being sent to it; "),
+            _ => String::new(),
+        };
         out.push(format!(
-            "  if it is down now, for {:.1} h: {:.1} minutes of downtime on average; {:.1} until others have taken over, misses by their likelihood, and the service down for {:.2} % of the rest",
+            "  if it is down now, for {:.1} h: {:.1} minutes of downtime on average; {in_part}{:.1} until others have taken over, misses by their likelihood, and the service down for {:.2} % of the rest",
             given.hours,
             given.minutes,
             given.taking_over,
@@ -234,8 +238,12 @@ fn simulated(answers: &Answers, out: &mut Vec<String>) {
         Some("coordination") if answers.analysis.component == "coordination" => "in which it was lost",
         _ => "begun by it",
     };
+    let in_part = match of.in_part {
+        part if part >= 0.005 => format!(" ({part:.2} of them as its part of the requests)"),
+        _ => String::new(),
+    };
     out.push(format!(
-        "  {:.3} outages a year {which}, {:.2} minutes a year, {:.1} % of all downtime",
+        "  {:.3} outages a year {which}, {:.2} minutes a year{in_part}, {:.1} % of all downtime",
         of.outages_per_year,
         of.minutes_per_year,
         of.share_of_downtime * 100.0
