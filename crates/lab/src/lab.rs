@@ -349,6 +349,11 @@ impl Lab {
     }
 }
 
+/// Why there can be no lab of a system, whatever the machine, if there can't.
+pub fn refused(system: &System) -> Option<LabError> {
+    Plan::of(system).err()
+}
+
 /// A private `/etc/hosts`, so that names mean the lab's hosts.
 fn name_hosts(plan: &Plan) -> Result<(), LabError> {
     let path = Path::new(DIRECTORY).join("hosts");

@@ -48,7 +48,7 @@ pub use disks::Furniture;
 pub use enter::{Entered, Inside, enter, enter_with_disks};
 pub use error::LabError;
 pub use island::indivisible;
-pub use lab::{Lab, ProcessId, SpawnOptions};
+pub use lab::{Lab, ProcessId, SpawnOptions, refused};
 pub use loss::lossless;
 pub use network::{Direction, never_mute};
 pub use place::Place;

@@ -88,6 +88,11 @@ struct Daemon {
     sequence: u64,
 }
 
+/// Why a system can't be had in any lab, if it can't; what this machine lacks is another question.
+pub(crate) fn refused(system: &System) -> Option<StageError> {
+    etcd::possible(system).err().or_else(|| Some(nines_lab::refused(system)?.into()))
+}
+
 impl LabStage {
     /// Makes the hosts; nothing runs on them yet. `file` must be what `system` was read from.
     pub(crate) async fn build(

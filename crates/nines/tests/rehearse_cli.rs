@@ -42,6 +42,25 @@ fn list_says_what_would_be_broken() {
 }
 
 #[test]
+fn a_file_that_can_not_be_rehearsed_is_told_so_by_the_list() {
+    let everything = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/everything.toml");
+    let (code, out, _) = told(&rehearse(&[everything, "--list"]));
+    let why = "etcd at 10.9.0.31:2379 is on no host of the system";
+    assert!(out.lines().last().unwrap().starts_with(&format!("none of it can be rehearsed: {why}")), "{out}");
+    assert_eq!(code, Some(0));
+    let (_, out, _) = told(&rehearse(&[everything, "--list", "--json"]));
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(json["refused"].as_str().unwrap().starts_with(why), "{out}");
+    let (code, out, err) = told(&rehearse(&[everything]));
+    assert!(err.contains(why), "{err}");
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+
+    let (_, out, _) = told(&rehearse(&[PAIR, "--list", "--json"]));
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(json["refused"].is_null(), "{out}");
+}
+
+#[test]
 fn pairs_are_listed_and_chosen_by_their_names() {
     let (code, out, _) =
         told(&rehearse(&[PAIR, "--pairs", "--list", "--only", "app1 + app2,zone a + zone b"]));

@@ -132,6 +132,9 @@ pub struct CaseReport {
     pub latency_ms: Percentiles,
     /// How far the clients themselves fell behind their schedule at worst: the machine's doing, not the system's.
     pub clients_late_ms: f64,
+    /// Requests and writes that had failed before the fault came: it is not to blame for these.
+    #[serde(default)]
+    pub failed_before: u64,
     pub first_failures: Vec<FirstFailure>,
     /// What happened when.
     #[serde(default)]
@@ -221,6 +224,7 @@ pub(crate) struct Measured {
     pub(crate) taken_over: Option<Duration>,
     pub(crate) recovered: Option<Duration>,
     pub(crate) rate: u32,
+    pub(crate) failed_before: u64,
     pub(crate) written: Option<Written>,
     pub(crate) why: Vec<String>,
     /// From the fault on: it was in; somebody decided to take over; it was healed.
@@ -267,6 +271,8 @@ impl CaseReport {
         let writes = measured.written.as_ref().map(WritesReport::of);
         let course = Course::of(record, &measured);
         let kinds = record.failures.iter().map(|(failure, &count)| (failure.to_string(), count)).collect();
+        let late = measured.written.as_ref().map_or(Duration::ZERO, |written| written.record.lateness);
+        let late = late.max(record.lateness);
         let percentile = |share| ms(Duration::from_micros(record.latency.value_at_quantile(share)));
         Self {
             component: component.name.clone(),
@@ -294,7 +300,8 @@ impl CaseReport {
             rate: measured.rate,
             seconds: tenths(measured.lasted.as_secs_f64()),
             latency_ms: Percentiles { p50: percentile(0.5), p99: percentile(0.99), p999: percentile(0.999) },
-            clients_late_ms: ms(record.lateness),
+            clients_late_ms: ms(late),
+            failed_before: measured.failed_before,
             first_failures: match &measured.written {
                 Some(written) => {
                     let first = written.record.first_errors.iter();

@@ -200,6 +200,7 @@ impl<S: Stage> Rehearsal<S> {
         let victims: Vec<Victim<'_>> =
             hosts.iter().map(|host| Victim { host, database, members, company }).collect();
 
+        let failed_before = clients.failed();
         let (fault_at, fault_time) = (Instant::now(), SystemTime::now());
         let mut notice = Notice::of(component, fault_time);
         let mut recovered = None;
@@ -233,6 +234,7 @@ impl<S: Stage> Rehearsal<S> {
             taken_over,
             recovered,
             rate,
+            failed_before,
             written,
             why,
             inflicted: inflicted.unwrap_or_default(),

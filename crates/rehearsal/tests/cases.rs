@@ -208,6 +208,20 @@ async fn a_fault_that_clients_see_breaks_it_and_says_how() {
 }
 
 #[tokio::test]
+async fn what_failed_before_the_fault_is_told_apart() {
+    let stage = Loopback::new(Deed::Answer);
+    stage.server.decide(|_| Deed::NoMember);
+    let (report, _) = play(stage, Fault::Kill, Promise::NothingLost).await;
+    let report = report.unwrap();
+    // From the fault on all is answered.
+    let (before, failed) = (report.failed_before, report.requests.failed);
+    assert!(before >= 5 && before <= failed, "{before} of {failed}");
+    assert_eq!(report.verdict, Verdict::Broken, "nothing is proved");
+    let (report, _) = play(Loopback::new(Deed::NoMember), Fault::Kill, Promise::NothingLost).await;
+    assert_eq!(report.unwrap().failed_before, 0);
+}
+
+#[tokio::test]
 async fn the_course_of_a_case_has_every_request_and_every_moment() {
     let (report, _) = play(Loopback::new(Deed::NoMember), Fault::Kill, Promise::ComesBack).await;
     let report = report.unwrap();

@@ -106,6 +106,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         tell("nines: nothing to rehearse; `nines rehearse --list` says what there is");
         return Ok(EXIT_USAGE.into());
     }
+    if let Some(why) = crate::stage::refused(&system) {
+        tell(format_args!("nines: {why}"));
+        return Ok(EXIT_BAD.into());
+    }
     if args.soup.is_some() && plan.databases().is_empty() {
         tell("nines: there is no database here to make a soup of");
         return Ok(EXIT_USAGE.into());

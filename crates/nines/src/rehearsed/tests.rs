@@ -34,6 +34,7 @@ pub(super) fn case(host: &str, fault: Fault, gap_ms: f64) -> CaseReport {
         seconds: 3.0,
         latency_ms: Percentiles::default(),
         clients_late_ms: 0.0,
+        failed_before: 0,
         first_failures: Vec::new(),
         course: Course::default(),
         predicted: None,

@@ -29,7 +29,7 @@ const LONGEST: u64 = 64 * 1024;
 /// What must be started where, for the members that are hosts of the system.
 pub(super) fn commands(lab: &Lab, system: &System) -> Result<Vec<(HostId, Vec<OsString>)>, StageError> {
     let Some(etcd) = etcd(system) else { return Ok(Vec::new()) };
-    possible(etcd)?;
+    possible(system)?;
     let hosts: Vec<(HostId, u16)> = members(etcd).collect();
     let program = find().ok_or("the file wants etcd, and there is no `etcd` here (Debian: etcd-server)")?;
     let url = |host, port| format!("http://{}", SocketAddr::new(lab.address(host), port));
@@ -75,7 +75,8 @@ fn members(etcd: &Etcd) -> impl Iterator<Item = (HostId, u16)> {
 }
 
 /// What is not of this system is not in its copy; and there is nobody here to make certificates and users.
-fn possible(etcd: &Etcd) -> Result<(), StageError> {
+pub(super) fn possible(system: &System) -> Result<(), StageError> {
+    let Some(etcd) = etcd(system) else { return Ok(()) };
     let outside = etcd.members.iter().find_map(|member| match member {
         EtcdMember::Host { .. } => None,
         EtcdMember::Address(address) => Some(address.to_string()),

@@ -81,6 +81,8 @@ pub struct WriteRecord {
     pub first_errors: Vec<FailedWrite>,
     /// Rows and errors by when they were answered.
     pub timeline: Timeline<String>,
+    /// The furthest that a writer began a row later than it could have: the machine's doing, not the database's.
+    pub lateness: Duration,
 }
 
 impl WriteRecord {
@@ -93,6 +95,7 @@ impl WriteRecord {
             errors: BTreeMap::new(),
             first_errors: Vec::new(),
             timeline: Timeline::new(started),
+            lateness: Duration::ZERO,
         }
     }
 
@@ -138,6 +141,7 @@ impl WriteRecord {
 
     fn merge(&mut self, other: Self) {
         self.timeline.merge(other.timeline);
+        self.lateness = self.lateness.max(other.lateness);
         self.acknowledged.extend(other.acknowledged);
         for (kind, count) in other.errors {
             *self.errors.entry(kind).or_default() += count;
@@ -355,7 +359,9 @@ impl Writer {
         let mut pace = interval(self.load.pace);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.is_over() {
-            pace.tick().await;
+            let waits = tokio::time::Instant::now();
+            let due = pace.tick().await.max(waits);
+            self.record.lateness = self.record.lateness.max(due.elapsed());
             // Whatever becomes of it, this number is used up.
             self.n += 1;
             let (writer, n) = (self.number, self.n);

@@ -28,6 +28,7 @@ pub(super) fn print(system: &System, plan: &Plan, options: &Options, as_json: bo
             "not_possible": not_possible.collect::<Vec<_>>(),
             "cases": plan.cases.len(),
             "estimated_s": plan.estimate(options).as_secs(),
+            "refused": refused(system),
         });
         writeln!(out, "{whole:#}")?;
         return Ok(());
@@ -41,8 +42,16 @@ pub(super) fn print(system: &System, plan: &Plan, options: &Options, as_json: bo
     for line in not_possible(plan) {
         writeln!(out, "{line}")?;
     }
-    writeln!(out, "{}", estimate(plan, options))?;
+    match refused(system) {
+        Some(why) => writeln!(out, "none of it can be rehearsed: {why}")?,
+        None => writeln!(out, "{}", estimate(plan, options))?,
+    }
     Ok(())
+}
+
+/// Why the file as it is can't be played in any lab, if it can't.
+fn refused(system: &System) -> Option<String> {
+    crate::stage::refused(system).map(|why| why.to_string())
 }
 
 /// `62 cases, about 9 min`.

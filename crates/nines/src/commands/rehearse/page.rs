@@ -10,7 +10,7 @@ use nines_rehearsal::verdict::Verdict;
 use nines_rehearsal::{CaseReport, Report};
 use nines_system::System;
 
-use super::table::{LATE_MS, duration, how, not_possible, or_dash, prediction, what};
+use super::table::{LATE_MS, before, duration, how, not_possible, or_dash, prediction, what};
 use crate::terminal::{self, bytes, thousands};
 
 /// What the report itself doesn't say.
@@ -116,7 +116,9 @@ fn first(report: &Report, around: &Around<'_>) -> Markup {
     let link =
         |index: usize, result: &CaseReport| html! { a href={ "#" (id(index, result)) } { (name(result)) } };
     let not_possible = not_possible(report);
+    let early: Vec<_> = cases().filter(|(_, result)| result.failed_before > 0).collect();
     let nothing = not_possible.is_empty()
+        && early.is_empty()
         && broken.is_empty()
         && different.is_empty()
         && lost.is_empty()
@@ -147,6 +149,9 @@ fn first(report: &Report, around: &Around<'_>) -> Markup {
                             (link(*index, result)) " (" (thousands(failed(result))) ")"
                         }
                     }
+                }
+                @for (index, result) in early {
+                    li { (badge(Tone::Unsure, "not the fault's")) " " (link(index, result)) ": " (before(result.failed_before)) }
                 }
                 @for line in &not_possible { li { (anstream::adapter::strip_str(line).to_string()) } }
                 @if late >= LATE_MS {

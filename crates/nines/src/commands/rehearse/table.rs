@@ -45,7 +45,7 @@ pub(crate) fn lines(report: &Report, width: Option<usize>) -> Vec<String> {
     for (line, result) in rows.zip(&report.results) {
         lines.push(line);
         lines.extend(result.why.iter().map(|why| styled(&format!("  broken: {why}"), BAD)));
-        lines.extend(late(result));
+        lines.extend(doubts(result));
     }
     lines.extend(not_possible(report));
     lines.extend(report.results.iter().filter_map(differs));
@@ -226,14 +226,24 @@ pub(super) fn how(result: &CaseReport) -> String {
     if result.together { format!("{how} together") } else { how.to_owned() }
 }
 
-fn late(result: &CaseReport) -> Option<String> {
-    (result.clients_late_ms >= LATE_MS).then(|| {
+/// Why what was seen may not be what the fault did.
+fn doubts(result: &CaseReport) -> Vec<String> {
+    let late = (result.clients_late_ms >= LATE_MS).then(|| {
         let late = duration(result.clients_late_ms);
-        styled(
-            &format!("  note: the clients themselves were up to {late} late; this machine was busy"),
-            UNSURE,
-        )
-    })
+        format!("the clients themselves were up to {late} late; this machine was busy")
+    });
+    let before = (result.failed_before > 0).then(|| before(result.failed_before));
+    let notes = [before, late].into_iter().flatten();
+    notes.map(|note| styled(&format!("  note: {note}"), UNSURE)).collect()
+}
+
+/// What failed before anything was broken, and what to do about it.
+pub(super) fn before(failed: u64) -> String {
+    format!(
+        "{} of these failed before anything was broken: this machine, or the system as it is, does not carry so much; \
+         try a lower --rate",
+        terminal::thousands(failed)
+    )
 }
 
 fn verdict(report: &Report) -> String {

@@ -88,6 +88,7 @@ fn held(component: &str, fault: Fault) -> CaseReport {
         seconds: 3.0,
         latency_ms: Percentiles { p50: 1.1, p99: 9.4, p999: 14.0 },
         clients_late_ms: 2.0,
+        failed_before: 0,
         first_failures: Vec::new(),
         course,
         predicted: None,

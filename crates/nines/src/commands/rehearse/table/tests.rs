@@ -28,6 +28,7 @@ fn result(component: &str, fault: Fault, failed: u64, sent: u64) -> CaseReport {
         seconds: 3.0,
         latency_ms: Percentiles::default(),
         clients_late_ms: 2.0,
+        failed_before: 0,
         first_failures: Vec::new(),
         course: Course::default(),
         predicted: None,
@@ -107,6 +108,19 @@ fn a_busy_machine_is_owned_up_to() {
     late.clients_late_ms = 340.0;
     let text = plain(&report(vec![late], true));
     assert!(text.contains("note: the clients themselves were up to 340 ms late"), "{text}");
+}
+
+#[test]
+fn what_failed_before_the_fault_is_not_charged_to_it() {
+    let mut early = result("app1", Fault::Kill, 1500, 6000);
+    early.failed_before = 1234;
+    let text = plain(&report(vec![early], true));
+    assert!(
+        text.contains("  note: 1,234 of these failed before anything was broken: this machine"),
+        "{text}"
+    );
+    assert!(text.contains("try a lower --rate"), "{text}");
+    assert!(!plain(&report(vec![result("app1", Fault::Kill, 1500, 6000)], true)).contains("note:"));
 }
 
 #[test]
