@@ -74,12 +74,10 @@ struct Printed<'a> {
     measured: &'a [Measured],
 }
 
-/// What `--with` understands.
+/// What `--with` understands, besides what a daemon answers.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Told {
-    Report { measured: Vec<Measured> },
-    Measured(Box<Measured>),
+struct Told {
+    measured: Vec<Measured>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -161,12 +159,15 @@ fn told(path: &Path) -> anyhow::Result<Vec<Measured>> {
         return Ok(vec![nines_ledger::read(if inside.is_dir() { &inside } else { path }, wall())?]);
     }
     let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let told = serde_json::from_slice(&text)
-        .with_context(|| format!("{} is not what `nines report --json` printed", path.display()))?;
-    Ok(match told {
-        Told::Report { measured } => measured,
-        Told::Measured(one) => vec![*one],
-    })
+    let told = match serde_json::from_slice::<Told>(&text) {
+        Ok(report) => Ok(report.measured),
+        // One without the field may be what a daemon answered. Of one with it, it is to be told what is wrong inside.
+        Err(error) if error.to_string().starts_with("missing field `measured`") => {
+            serde_json::from_slice(&text).map(|one: Measured| vec![one])
+        }
+        Err(error) => Err(error),
+    };
+    told.with_context(|| format!("{} is not what `nines report --json` printed", path.display()))
 }
 
 /// At worst, likely, best. None where there is no file here, or it predicts nothing: then there is no comparison.
@@ -188,6 +189,28 @@ mod tests {
         assert_eq!(window("5m").unwrap().1, 300);
         for wrong in ["", "6", "h", "0d", "367d", "6 h", "99999999999999999999d", "1w"] {
             assert!(window(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn of_what_is_no_report_it_is_told_what_is_wrong() {
+        let one = r#"{"version":1,"system":"shop","objective":0.999,"objective_text":"99.9 %","now":9,"ahead":0,
+            "kept_in":null,"problems":[],"related":{},"history":{"vantage":"lb1","series":{SERIES},"events":[]}}"#;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("other.json");
+        let series = r#""listener a":{"99999999999":"00"}"#;
+        for (text, wanted) in [
+            (one.replace("SERIES", ""), ""),
+            (format!(r#"{{"measured":[{}]}}"#, one.replace("SERIES", "")), ""),
+            (one.replace("SERIES", series), "a day is a number"),
+            (format!(r#"{{"measured":[{}]}}"#, one.replace("SERIES", series)), "a day is a number"),
+            (r#"{"x":1}"#.to_owned(), "missing field `version`"),
+            ("garbage".to_owned(), "expected value"),
+        ] {
+            std::fs::write(&path, &text).unwrap();
+            let error = told(&path).map_or_else(|error| format!("{error:#}"), |all| all[0].system.clone());
+            let wanted = if wanted.is_empty() { "shop" } else { wanted };
+            assert!(error.contains(wanted), "{error} of {text}");
         }
     }
 }

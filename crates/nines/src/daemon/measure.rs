@@ -227,7 +227,7 @@ impl Measure {
                 counted.decide(self.history.correct(subject, since, tick.from));
                 self.keeper.again_from(since / MINUTE);
                 if subject.kind == Kind::Pool {
-                    let why = format!("clients wait, and none was answered for {} s", tick.to - since);
+                    let why = format!("clients wait, and none was answered for {} s", tick.to + 1 - since);
                     told.push(Told::Hanging { pool: subject.name.clone(), why });
                 }
             }
