@@ -239,6 +239,14 @@ fn one_by_one<'a>() -> Vec<Wrong<'a>> {
             &[(11, &[]), (14, &[]), (30, &[])],
         ),
         wrong(
+            "all that is known of a new listener is that it was down for twenty seconds",
+            &[
+                (&["measured_seconds", "http", r#"state="up""#], "_x9 0 10 70+60x77"),
+                (&["measured_seconds", "http", r#"state="down""#], "_x9 0 20x79"),
+            ],
+            &[(11, &[]), (12, &[])],
+        ),
+        wrong(
             "one load balancer sees too few members",
             &[(&["pool_serving", "everyone", "lb2"], ON), (&["pool_serving", "healthy", "lb2"], OFF)],
             &[(10, &[]), (13, &["NinesPoolServesByAnotherRule"])],

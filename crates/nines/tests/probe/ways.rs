@@ -77,61 +77,65 @@ fn a_redirect_is_the_answer_unless_it_is_followed() {
         "/nowhere" => "HTTP/1.1 301 Gone\r\ncontent-length: 0\r\n\r\n".to_owned(),
         path => good(path),
     });
-    let seen = |path: &str, more: &[&str]| target(&[&[site.url(path).as_str()][..], more].concat());
-    // On a busy machine the prober does not know of some of them.
-    let all = |seen: &Value, ended: &Value| {
-        let (ended, unknown) = (ended.as_u64().unwrap_or(0), seen["unknown"].as_u64().unwrap());
-        ended > 0 && ended + unknown == 20
+    // All that is known of ended this way.
+    let seen = |path: &str, more: &[&str], what: &str| {
+        let seen = target_with(&[&[site.url(path).as_str()][..], more].concat(), what);
+        let known = seen["asked"].as_u64().unwrap() - seen["unknown"].as_u64().unwrap();
+        assert_eq!(seen.pointer(what).unwrap().as_u64(), Some(known), "{path}: {seen}");
+        seen
     };
 
     // By its status alone, and the summary says that nobody looked further.
-    let judged = seen("/ill", &[]);
-    assert!(all(&judged, &judged["good"]) && judged["redirected"] == judged["good"], "{judged}");
-    let judged = seen("/ill", &["--expect", "200-299"]);
-    assert!(all(&judged, &judged["failed"]["status-302"]), "{judged}");
+    let judged = seen("/ill", &[], "/good");
+    assert_eq!(judged["redirected"], judged["good"], "{judged}");
+    seen("/ill", &["--expect", "200-299"], "/failed/status-302");
     let said = run_probe(&[&site.url("/ill"), "--every", "50ms", "--for", "1s"]).stdout;
     let said = String::from_utf8(said).unwrap();
     assert!(said.contains(" times, not followed: `--follow` asks"), "{said}");
 
     // As a browser does: what lies there is judged, and whoever was asked last has answered.
-    let followed = seen("/far", &["--follow", "--text", "all is well"]);
-    assert!(all(&followed, &followed["good"]) && followed["redirected"] == followed["good"], "{followed}");
-    assert_eq!(followed["url"], site.url("/far"));
+    let followed = seen("/far", &["--follow", "--text", "all is well"], "/good");
+    assert_eq!((&followed["redirected"], &followed["url"]), (&followed["good"], &site.url("/far").into()));
     for (path, failure, why) in [
-        ("/ill", "status-503", ""),
-        ("/round", "redirect", "more than 5, the last to http://"),
-        ("/mail", "redirect", "mailto:a@shop.example: "),
-        ("/nowhere", "redirect", "it does not say where to"),
+        ("/ill", "/failed/status-503", ""),
+        ("/round", "/failed/redirect", "more than 5, the last to http://"),
+        ("/mail", "/failed/redirect", "mailto:a@shop.example: "),
+        ("/nowhere", "/failed/redirect", "it does not say where to"),
     ] {
-        let seen = seen(path, &["--follow"]);
-        assert!(all(&seen, &seen["failed"][failure]), "{path}: {seen}");
+        let seen = seen(path, &["--follow", "--timeout", "20s"], failure);
         assert!(seen["outages"][0]["why"].as_str().unwrap().starts_with(why), "{path}: {seen}");
     }
-    assert_eq!(seen("/plain", &["--follow"])["redirected"], 0);
+    assert_eq!(seen("/plain", &["--follow"], "/good")["redirected"], 0);
 }
 
 #[test]
 fn half_of_the_questions_go_over_a_connection_that_is_kept() {
     let site = Site::start(good);
     let kept = |seen: &Value, what: &str| seen["kept_alive"][what].as_u64().unwrap();
-    let seen = target(&[&site.url("/"), "--keep-alive"]);
-    assert_eq!(seen["failed"], serde_json::json!({}), "{seen}");
-    assert!(
-        (5..=10).contains(&kept(&seen, "good")) && (1..=6).contains(&kept(&seen, "connections")),
-        "{seen}"
-    );
-    // Ten new ones and one that is kept; who is slow to answer has another beside it.
+    // Until they were not too slow to share connections.
+    let ask = |more: &[&str], enough: &dyn Fn(&Value) -> bool| {
+        let begun = Instant::now();
+        loop {
+            site.connections.store(0, SeqCst);
+            let seen = target(&[&[site.url("/").as_str(), "--timeout", "20s"][..], more].concat());
+            assert_eq!(seen["failed"], serde_json::json!({}), "{seen}");
+            if enough(&seen) {
+                return seen;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{seen}");
+        }
+    };
+    let shared = |seen: &Value| kept(seen, "good") >= 5 && kept(seen, "connections") < kept(seen, "good");
+    let seen = ask(&["--keep-alive"], &shared);
     let connections = site.connections.load(SeqCst);
-    assert!(connections <= 10 + 5, "{connections}: {seen}");
+    assert!(connections < seen["asked"].as_u64().unwrap(), "{connections}: {seen}");
 
     // Who only has new connections sees nothing of a server that drops old ones.
     site.cuts.store(true, SeqCst);
-    let seen = target(&[&site.url("/")]);
-    assert!(seen["failed"] == serde_json::json!({}) && kept(&seen, "good") == 0, "{seen}");
+    let seen = ask(&[], &|seen| seen["good"].as_u64().unwrap() > 0);
+    assert_eq!((kept(&seen, "good"), kept(&seen, "connections")), (0, 0), "{seen}");
     // A client of HTTP asks again by a new connection, and gets his answer.
-    let seen = target(&[&site.url("/"), "--keep-alive"]);
-    assert_eq!(seen["failed"], serde_json::json!({}), "{seen}");
-    assert!(kept(&seen, "good") >= 5 && kept(&seen, "connections") >= 5, "{seen}");
+    ask(&["--keep-alive"], &|seen| kept(seen, "good") >= 2 && kept(seen, "connections") >= 2);
 }
 
 #[test]

@@ -87,16 +87,21 @@ fn instances(about: &About) -> Vec<Alert> {
     ]
 }
 
-/// Also where nobody asks, and where all members are dead and get requests all the same.
+/// Also where nobody asks, and where all members are dead and get requests all the same. What has just come into being (a new host, a new
+/// Prometheus) is not down because the first thing known of it is a second down: there must be a minute of it.
 fn measured_down(about: &About) -> Alert {
-    let seconds = |state: &str| {
+    let seconds = |function: &str, state: &str| {
         let labels = format!(r#"kind=~"listener|database",{state}"#);
-        format!(
-            "sum by (job, kind, subject) (rate({}[5m]))",
-            about.of("nines_measured_seconds_total", &labels)
-        )
+        let seconds = about.of("nines_measured_seconds_total", &labels);
+        format!("by (job, kind, subject) ({function}({seconds}[5m]))")
     };
-    let expr = format!("{}\n/ ({} > 0)\n> 0.5", seconds(r#"state="down""#), seconds(r#"state=~"up|down""#));
+    let (down, known) = (r#"state="down""#, r#"state=~"up|down""#);
+    let expr = format!(
+        "sum {}\n/ (sum {} > 0)\n> 0.5\nand\nmax {} > 60",
+        seconds("rate", down),
+        seconds("rate", known),
+        seconds("increase", down)
+    );
     let text = [
         "{{ $labels.kind }} {{ $labels.subject }} was down for {{ $value | humanizePercentage }} of the latest five minutes",
         "As its hosts measure it: requests fail or get no answer, or nobody could serve one that came. What nobody can know does not count.",
