@@ -482,6 +482,10 @@ fn what_nobody_leads_and_nobody_notices_is_told_of_each_host() {
     });
     let app1 = row(&unnoticed, ComponentKind::Host, "app1");
     assert!(app1.impact[0].contains("1 of 3 requests are lost until it is repaired"), "{app1:?}");
+    assert!(app1.person && app1.part_fails.is_none());
+    let once = audit(|shop| shop.pools[0].tries = 1);
+    assert_eq!(row(&once, ComponentKind::Host, "app1").part_fails, Some(2.3));
+    assert_eq!(row(&once, ComponentKind::Member, "app1:80 of web").part_fails, Some(2.3));
     let causes = &unnoticed.prediction.as_ref().unwrap().contributions;
     assert!(causes.iter().any(|of| of.cause == "host app1" && of.minutes_per_year > 150.0), "{causes:?}");
 }
