@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use super::HostId;
 
+/// A standby that is silent for so many leases is absent: from then on the database may go on without it.
+pub const ABSENT_AFTER_LEASES: u32 = 4;
+
 /// One primary, and standbys that follow it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
