@@ -364,19 +364,15 @@ impl Forecaster<'_> {
             all.push(self.primary(database, left, gone));
         }
         if primary != Hit::Yes && harm != Harm::GivenAway && database.hosts.len() > 1 {
+            let silent = matches!(harm, Harm::Silent | Harm::Frozen | Harm::Deaf | Harm::ServerFrozen);
             all.push(if left >= database.least() {
                 let told = format!(
                     "{left} of {of} hosts of {name} are left, and a write needs {}",
                     database.least()
                 );
-                let fewer = left <= database.confirm;
-                let lease = database.lease.as_secs_f64();
-                match fewer {
-                    true => Forecast::new(
-                        Loss::Gap(database.notice().as_secs_f64() + lease),
-                        format!("{told}; that fewer confirm is recorded first, in two leases"),
-                    ),
-                    false => Forecast::new(Loss::Nothing, told),
+                match fewer(database, left, silent) {
+                    Some((seconds, how)) => Forecast::new(Loss::Gap(seconds), format!("{told}; {how}")),
+                    None => Forecast::new(Loss::Nothing, told),
                 }
             } else {
                 Forecast::new(
@@ -424,7 +420,12 @@ impl Forecaster<'_> {
             "the lease of {:?} and 5 % for clocks, a heartbeat of {:?}, and {assumed}",
             database.lease, database.heartbeat
         );
-        Forecast::new(Loss::Gap(database.notice().as_secs_f64() + self.promotion), how)
+        let takeover = database.notice().as_secs_f64() + self.promotion;
+        // Who takes over is connected with nobody yet.
+        match fewer(database, left, false) {
+            Some((seconds, more)) => Forecast::new(Loss::Gap(takeover + seconds), format!("{how}; {more}")),
+            None => Forecast::new(Loss::Gap(takeover), how),
+        }
     }
 
     fn quorum(&self, database: &Database) -> Option<Forecast> {
@@ -451,6 +452,25 @@ impl Forecaster<'_> {
             Forecast::new(Loss::Nothing, how)
         })
     }
+}
+
+/// What it costs that fewer are left than must confirm, where the database goes on with those: who is silent is given time to come back,
+/// and then the rule is changed.
+fn fewer(database: &Database, left: usize, silent: bool) -> Option<(f64, String)> {
+    let absent = nines_system::ABSENT_AFTER_LEASES;
+    let unheard = if silent { nines_system::UNHEARD_FOR_LEASES } else { 0 };
+    let seconds = (database.lease * (unheard + absent + 1)).as_secs_f64();
+    let first = if silent {
+        format!("{unheard} leases until their connections are given up, ")
+    } else {
+        String::new()
+    };
+    let how = format!(
+        "{} can confirm where {} must: {first}{absent} leases until those that are gone count as absent, and one until that is recorded",
+        left.saturating_sub(1),
+        database.confirm
+    );
+    (left <= database.confirm).then_some((seconds, how))
 }
 
 #[cfg(test)]

@@ -124,9 +124,12 @@ impl Way {
     /// Of what the model knows no ways of failing of.
     fn of_program(row: &Consequence) -> Self {
         let told = if row.takes_over.is_empty() { &row.impact } else { &row.takes_over };
-        let (loss, at_most_seconds) = match row.gap {
-            _ if !row.lost.is_empty() => ("until-repaired", None),
-            gap if gap > 0.0 => ("gap", Some(gap)),
+        let is_member = row.component.kind == ComponentKind::Member;
+        let (loss, at_most_seconds) = match (row.gap, row.part_fails) {
+            _ if !row.lost.is_empty() || row.person => ("until-repaired", None),
+            (_, Some(seconds)) => ("some", Some(seconds)),
+            // Others answer meanwhile: what it had waits, and is asked elsewhere.
+            (gap, None) if gap > 0.0 && !is_member => ("gap", Some(gap)),
             _ => ("nothing", None),
         };
         Self { how: "fails", loss, at_most_seconds, because: told.join("; ") }

@@ -264,6 +264,36 @@ fn an_audit_tells_times_what_is_left_and_what_is_accepted() {
 }
 
 #[test]
+fn a_part_of_the_requests_is_not_nothing_and_not_everything() {
+    let folder = folder();
+    let once = PAIR.replace("needs = 1", "needs = 1\nretries = { tries = 1 }");
+    std::fs::write(folder.path().join("once.toml"), &once).unwrap();
+    let bare = PAIR.replace("virtual_ips = [\"10.0.1.100\"]\n", "");
+    std::fs::write(folder.path().join("bare.toml"), &bare).unwrap();
+    let verdict = |file: &str, kind: &str, name: &str| {
+        let told = out(&nines(folder.path(), &["audit", file]));
+        let line = told.lines().find(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            words.starts_with(&[kind, name])
+        });
+        line.unwrap_or_else(|| panic!("{told}")).to_owned()
+    };
+    assert!(verdict("once.toml", "host", "app1").contains("some, up to 2.10 s"));
+    assert!(verdict("once.toml", "member", "app1:8080").contains("some, up to 2.10 s"));
+    assert!(verdict("bare.toml", "host", "lb2").contains("some, until repaired"));
+    assert!(verdict("pair.toml", "host", "lb2").contains("nothing"));
+    let ask = |file: &str| {
+        let output = nines(folder.path(), &["what-if", file, "app1:8080", "--years", "20"]);
+        out(&output).lines().next().unwrap().to_owned()
+    };
+    assert_eq!(
+        ask("pair.toml"),
+        "member app1:8080 of web: clients lose nothing that may be repeated, and wait for up to 1.00 s"
+    );
+    assert_eq!(ask("once.toml"), "member app1:8080 of web: some of what is asked fails for up to 2.10 s");
+}
+
+#[test]
 fn a_component_that_is_not_there_is_answered_with_the_nearest() {
     let folder = folder();
     let output = nines(folder.path(), &["what-if", "shop.toml", "dbl1"]);

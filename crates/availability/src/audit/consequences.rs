@@ -45,6 +45,9 @@ pub struct Consequence {
     pub impact: Vec<String>,
     /// The longest that clients wait, in seconds, if everything works as meant and nothing is lost.
     pub gap: f64,
+    /// The longest that a part of the requests fails, in seconds, where they are tried once. `None`: none do; or, with `person` and
+    /// nothing lost, they do until it is repaired.
+    pub part_fails: Option<f64>,
     pub takes_over: Vec<String>,
     pub noticed: Vec<String>,
     /// Whether it takes a person to end what clients lose.
@@ -58,6 +61,7 @@ impl Consequence {
             lost: Vec::new(),
             impact: Vec::new(),
             gap: 0.0,
+            part_fails: None,
             takes_over: Vec::new(),
             noticed: Vec::new(),
             person: false,
@@ -305,6 +309,9 @@ fn pool_loses(pool: &Pool, is_gone: impl Fn(&Member) -> bool, row: &mut Conseque
         )
     } else {
         let until = if nobody { "it is repaired: nobody notices" } else { "it is noticed" };
+        if let Some(notice) = pool.notice {
+            row.part_fails = Some(row.part_fails.unwrap_or(0.0).max(notice.as_secs_f64()));
+        }
         format!("{}: {gone} of {} requests are lost until {until}", pool.name, pool.members.len())
     });
     if let Some(by) = &pool.sticky {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::service::tests::shop;
-use crate::service::{CheckKind, Host, Maintenance, Name, Quorum, Shared};
+use crate::service::{CheckKind, Host, Maintenance, Member, Name, Quorum, Shared};
 
 fn audit(change: impl Fn(&mut Service)) -> Audit {
     let mut service = shop();
@@ -94,7 +94,8 @@ fn codes_with(change: impl Fn(&mut Service)) -> Vec<&'static str> {
 
 #[test]
 fn every_flaw_is_found_and_only_there() {
-    let seen = std::cell::RefCell::new(vec!["capacity-not-stated", "too-entangled", "accepted-without-need"]);
+    let beginning = ["capacity-not-stated", "too-entangled", "weights-rounded", "accepted-without-need"];
+    let seen = std::cell::RefCell::new(beginning.to_vec());
     let flaw = |code: &'static str, change: &dyn Fn(&mut Service)| {
         seen.borrow_mut().push(code);
         flaw(code, change);
@@ -367,6 +368,30 @@ fn a_single_point_that_is_accepted_is_good_enough() {
 }
 
 #[test]
+fn members_of_very_many_weights_have_a_prediction_and_its_findings_say_how() {
+    let with = |weight: &dyn Fn(usize) -> usize| {
+        let mut service = shop();
+        let first = service.hosts.len();
+        let host = |at: usize| Host { name: format!("more{at}"), zone: at % 3, ..Host::default() };
+        service.hosts.extend((0..60).map(host));
+        let pool = &mut service.pools[0];
+        let member = |at: usize| Member { weight: weight(at), ..Member::new(format!("m{at}"), first + at) };
+        pool.members = (0..60).map(member).collect();
+        (pool.by_weight, pool.stated) = (true, true);
+        pool.needed = pool.carried(|_| true) / 2;
+        let options = Options { limits: Limits { nodes: 60_000, scenarios: 200 }, ..Options::default() };
+        Audit::of(&service, &options)
+    };
+    let (many, one) = (with(&|at| at * 37 % 101 + 1), with(&|_| 7));
+    assert!(codes(&many).contains(&"weights-rounded") && !codes(&one).contains(&"weights-rounded"));
+    let minutes = |audit: &Audit| audit.prediction.as_ref().unwrap().minutes_per_year;
+    // Half may be gone, and a zone is a third: weights hardly matter.
+    assert!((minutes(&many).likely / minutes(&one).likely - 1.0).abs() < 0.2, "{:?}", minutes(&many));
+    // Two zones of three, whatever the weights: what only nearly is fatal is not among the pairs.
+    assert_eq!(many.pair_count, one.pair_count, "{:?}", codes(&many));
+}
+
+#[test]
 fn what_is_fatal_alone_is_known_even_where_nothing_else_is() {
     let mut service = shop();
     service.hosts[1].zone = 0;
@@ -482,6 +507,10 @@ fn what_nobody_leads_and_nobody_notices_is_told_of_each_host() {
     });
     let app1 = row(&unnoticed, ComponentKind::Host, "app1");
     assert!(app1.impact[0].contains("1 of 3 requests are lost until it is repaired"), "{app1:?}");
+    assert!(app1.person && app1.part_fails.is_none());
+    let once = audit(|shop| shop.pools[0].tries = 1);
+    assert_eq!(row(&once, ComponentKind::Host, "app1").part_fails, Some(2.3));
+    assert_eq!(row(&once, ComponentKind::Member, "app1:80 of web").part_fails, Some(2.3));
     let causes = &unnoticed.prediction.as_ref().unwrap().contributions;
     assert!(causes.iter().any(|of| of.cause == "host app1" && of.minutes_per_year > 150.0), "{causes:?}");
 }

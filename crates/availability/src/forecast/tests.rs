@@ -89,7 +89,19 @@ fn a_primary_is_missed_for_its_lease_and_a_promotion() {
     available.databases[0].strict = false;
     let alone =
         Forecast::of(&available, &Assumptions::default(), &writing(&[6, 7], Harm::ServerKilled, Hit::No));
-    assert!(matches!(alone.loss, Loss::Gap(_)), "{alone:?}");
+    // Four leases until both count as absent, and one until that is recorded.
+    assert!(close(alone.loss, 7.5), "{alone:?}");
+    // Silence is first a connection that says nothing, for two leases.
+    let silent = Forecast::of(&available, &Assumptions::default(), &writing(&[6], Harm::Silent, Hit::No));
+    assert_eq!(silent.loss, Loss::Nothing, "{silent:?}");
+    let mut four = shop();
+    (four.databases[0].strict, four.databases[0].confirm) = (false, 2);
+    four.databases[0].hosts = vec![4, 5, 6, 7];
+    let silent = Forecast::of(&four, &Assumptions::default(), &writing(&[4, 5], Harm::Silent, Hit::No));
+    assert!(close(silent.loss, 10.5), "{silent:?}");
+    // The primary is lost as well: first somebody takes over, who then waits as long.
+    let half = Forecast::of(&four, &Assumptions::default(), &writing(&[4, 5], Harm::Silent, Hit::Yes));
+    assert!(close(half.loss, 11.325), "{half:?}");
 }
 
 #[test]

@@ -90,7 +90,7 @@ pub(super) fn conninfo(settings: &Settings, place: &Place, at: SocketAddr, term:
 
 /// How long a connection for replication may be silent.
 fn milliseconds(settings: &Settings) -> u128 {
-    (2 * settings.lease).as_millis().max(1000)
+    (nines_system::UNHEARD_FOR_LEASES * settings.lease).as_millis().max(1000)
 }
 
 /// `nines.conf`.

@@ -7,6 +7,11 @@ use std::time::Duration;
 
 use super::HostId;
 
+/// A connection between a primary and a standby on which nothing is heard for so many leases is given up.
+pub const UNHEARD_FOR_LEASES: u32 = 2;
+/// A standby that has had none for so many leases is absent: from then on the database may go on without it.
+pub const ABSENT_AFTER_LEASES: u32 = 4;
+
 /// One primary, and standbys that follow it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

@@ -32,8 +32,12 @@ fn cells(service: &Service, audit: &Audit, row: &Consequence) -> Vec<Cell> {
                 repair(service, audit, row).map(|hours| format!(", ~{hours:.1} h")).unwrap_or_default();
             (format!("until repaired{hours}"), BAD)
         }
+        (true, _) if row.person => ("some, until repaired".to_owned(), BAD),
         (true, gap) if gap > 0.0 => (format!("up to {gap:.2} s"), UNSURE),
-        (true, _) => ("nothing".to_owned(), GOOD),
+        (true, _) => match row.part_fails {
+            Some(seconds) => (format!("some, up to {seconds:.2} s"), UNSURE),
+            None => ("nothing".to_owned(), GOOD),
+        },
     };
     let told = if row.lost.is_empty() { row.takes_over.join("; ") } else { row.lost.join("; ") };
     vec![

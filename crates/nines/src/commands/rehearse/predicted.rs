@@ -34,7 +34,8 @@ impl Predictor {
             let failed = Some(report.requests.failed);
             forecast::difference(asked, &forecast::Observed { gap: 0.0, failed, ..observed(case, report) })
         });
-        report.predicted = Forecast::worst([forecast].into_iter().chain(asked)).map(predicted);
+        // Of equals what is said of requests: that no write depends on servers needs no saying.
+        report.predicted = Forecast::worst(asked.into_iter().chain([forecast])).map(predicted);
     }
 
     /// `hosts`: who was hit. `None`: the model has no word for the fault, or for what clients ask.

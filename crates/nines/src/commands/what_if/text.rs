@@ -50,7 +50,7 @@ fn verdict(of: &WhatIf) -> (String, Style) {
     }
     match of.ways.first().map(|way| (way.loss, way.at_most_seconds)) {
         None | Some(("nothing", _)) => {
-            match of.consequences.first().filter(|_| of.is_place).map(|row| row.gap) {
+            match of.consequences.first().filter(|_| of.is_place || of.runs_on.is_some()).map(|row| row.gap) {
                 Some(waits) if waits > 0.0 => (
                     format!("clients lose nothing that may be repeated, and wait for up to {waits:.2} s"),
                     GOOD,

@@ -498,7 +498,7 @@ pub(super) fn settings(system: &System, id: DatabaseId, me: &Host) -> failover::
         lease: database.lease,
         heartbeat: database.heartbeat,
         clock_error: 0.05,
-        absent_after: 4 * database.lease,
+        absent_after: nines_system::ABSENT_AFTER_LEASES * database.lease,
         apart: APART,
         lag: 16 << 20,
         switchover_within: database.switchover_within,
