@@ -307,6 +307,19 @@ impl Member {
         }
     }
 
+    /// All that come until its good end, with that of its end.
+    pub(crate) async fn reports_until(&mut self, id: u64) -> Vec<Report> {
+        let mut reports = Vec::new();
+        loop {
+            let ended = self.hear().await;
+            reports.extend(self.report.take());
+            if let Some((_, result)) = ended.filter(|(ended, _)| *ended == id) {
+                result.unwrap_or_else(|failure| panic!("{}: {}", self.name, failure.0));
+                return reports;
+            }
+        }
+    }
+
     pub(crate) async fn perform(&mut self, effect: Effect) -> Result<Report, Failure> {
         let id = self.begin_to(effect);
         self.end_of(id).await

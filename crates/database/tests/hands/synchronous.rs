@@ -51,6 +51,29 @@ async fn no_commit_is_acknowledged_by_a_rule_that_was_replaced() {
     tokio::time::timeout(crate::support::LONG, commit).await.unwrap().unwrap();
 }
 
+/// Whoever reads a report in between shuts the gate if no rule is in force.
+#[tokio::test]
+async fn while_one_rule_replaces_another_no_report_says_that_there_is_none() {
+    if !is_there() {
+        return;
+    }
+    let world = World::new(&["db1", "db2", "db3"]);
+    let mut hosts = world.with_standbys().await;
+    let rules = [cohort(&["db1", "db2", "db3"], 2), cohort(&["db1", "db2"], 2)];
+    let primary = &mut hosts[0];
+    primary.done(Effect::SetSynchronous { term: 1, cohort: rules[1].clone() }).await;
+    let mut without = 0;
+    for round in 0..30 {
+        let id = primary.begin_to(Effect::SetSynchronous { term: 1, cohort: rules[round % 2].clone() });
+        let mut reports = primary.reports_until(id).await;
+        let last = reports.pop().unwrap();
+        assert_eq!(last.synchronous.as_ref(), Some(&rules[round % 2]));
+        without += usize::from(reports.iter().any(|report| report.synchronous.is_none()));
+    }
+    // A machine that is slow enough must be told of it.
+    assert!(without <= 3, "{without} of 30");
+}
+
 #[tokio::test]
 async fn a_rule_that_somebody_set_by_hand_is_not_reported_as_ordered() {
     if !is_there() {

@@ -1,6 +1,7 @@
 //! The rule that every commit waits for. It is in force when nothing in PostgreSQL goes by an earlier one any more, which PostgreSQL does not say:
 //! it is proven by what it does.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,19 @@ const ENDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Makes the server go by it, and returns when no commit can be acknowledged by an earlier one.
 pub(in crate::hands) async fn set_synchronous(body: &Arc<Body>, cohort: &Cohort) -> Result<(), Failure> {
+    let mut change = pin!(change_to(body, cohort));
+    // In between the server goes by the one before or by this one, and neither is proven. Who saw just that would shut the gate on everybody
+    // though commits are safe by both, so nobody looks until it is over, if that is soon: a report may be as old as a lease lasts.
+    let unseen = body.look.lock().await;
+    let changed = tokio::time::timeout(body.settings.lease / 5, &mut change).await;
+    drop(unseen);
+    match changed {
+        Ok(changed) => changed,
+        Err(_) => change.await,
+    }
+}
+
+async fn change_to(body: &Arc<Body>, cohort: &Cohort) -> Result<(), Failure> {
     let session = body.session().await?;
     let before =
         session.one("SELECT current_setting('synchronous_standby_names')").await?.unwrap_or_default();
