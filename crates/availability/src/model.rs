@@ -436,22 +436,25 @@ impl Builder<'_> {
         let of = self.rates.of;
         let service = self.service;
         let database = group.database.map(|at| &service.databases[at]);
-        let survives = |falls: &dyn Fn(usize) -> bool| {
+        // What takes the service down for as long as it lasts costs nothing more by a failover meanwhile.
+        let survives = |place: &Kind| {
+            let falls = |host: usize| takes(service, place, host);
             group.hosts.iter().any(|&host| !falls(host))
                 && !database.is_some_and(|of| self.refuses(of, falls))
+                && !Fallen::new(service, [place]).takes_service()
         };
         let mut causes = vec![(self.host_rate(first), self.host_failing(first).repair)];
         for (at, shared) in service.shared.iter().enumerate() {
-            if service.is_under(shared, first) && survives(&|host| service.is_under(shared, host)) {
+            if service.is_under(shared, first) && survives(&Kind::Shared(at)) {
                 let repair = of.shared.stated(shared.failures.as_ref()).repair;
                 causes.push((self.model.frequency_of(&Kind::Shared(at)), repair));
             }
         }
-        if survives(&|host| service.zone_of(host) == service.zone_of(first)) {
+        if survives(&Kind::Zone(service.zone_of(first))) {
             causes.push((self.rates.per_hour(&of.zone), of.zone.repair));
         }
         let region = service.region_of(first);
-        if region.is_some() && survives(&|host| service.region_of(host) == region) {
+        if region.is_some_and(|region| survives(&Kind::Region(region.to_owned()))) {
             causes.push((self.rates.per_hour(&of.region), of.region.repair));
         }
         causes

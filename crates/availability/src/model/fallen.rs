@@ -82,6 +82,11 @@ impl<'a> Fallen<'a> {
         })
     }
 
+    /// Whether clients do without something while these last, whoever takes over elsewhere.
+    pub(crate) fn takes_service(&self) -> bool {
+        self.lacks() > Fallen::new(self.service, []).lacks()
+    }
+
     /// How much of what clients need is lost, each thing once, and of databases and votes how many: nothing if the service is there.
     pub(crate) fn lacks(&self) -> usize {
         let service = self.service;

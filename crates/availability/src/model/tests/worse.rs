@@ -75,3 +75,23 @@ fn load_balancers_behind_one_name_have_something_in_common() {
     assert!((share - 0.05 / 0.95).abs() < 1e-9, "{share}");
     assert_eq!(model.lost(&[missed]).len(), 1);
 }
+
+#[test]
+fn a_host_elsewhere_makes_nothing_worse_where_everything_else_is_in_one_zone() {
+    let together = changed(|shop| shop.hosts.iter_mut().for_each(|host| host.zone = 0));
+    let elsewhere = |change: &dyn Fn(&mut Service)| {
+        let mut more = together.clone();
+        more.hosts.push(Host { name: "new".into(), zone: 1, ..Host::default() });
+        change(&mut more);
+        minutes(&more)
+    };
+    // It takes the address when the zone falls, and then there is nothing to lead clients to.
+    let balancer = elsewhere(&|more| {
+        more.entries[0].hosts.push(8);
+        more.entries[0].addresses[0].hosts.push(8);
+    });
+    let standby = elsewhere(&|more| more.databases[0].hosts.push(8));
+    for more in [balancer, standby] {
+        assert!(more <= minutes(&together) + 1e-9, "{more} {}", minutes(&together));
+    }
+}
