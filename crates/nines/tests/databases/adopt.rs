@@ -181,8 +181,11 @@ fn what_cannot_be_taken_over_is_refused_and_stays_as_it_is() {
     std::os::unix::fs::chown(&theirs.data, Some(0), Some(0)).unwrap();
     refused(world.adopt(2, "theirs/main", &[]), "it belongs to user 0");
     std::os::unix::fs::chown(&theirs.data, Some(owner().0), Some(owner().1)).unwrap();
-    kill_process(theirs.pid().unwrap(), Signal::KILL).unwrap();
-    crate::world::eventually("all of it is gone", || theirs.processes().is_empty().then_some(()));
+    let killed = theirs.pid().unwrap();
+    kill_process(killed, Signal::KILL).unwrap();
+    // And waited for by whose child it is: until then it seems to run.
+    let is_gone = || theirs.processes().is_empty() && kill_process(killed, Signal::KILL).is_err();
+    crate::world::eventually("all of it is gone", || is_gone().then_some(()));
     refused(world.adopt(2, "theirs/main", &[]), "shut it down cleanly");
     theirs.start();
     theirs.stop();
