@@ -164,6 +164,10 @@ impl<S: Stage> Rehearsal<S> {
         // Clients are stopped whatever happened: the next thing may be the taking down of their place.
         let (record, written) = crowd.go().await?;
         let mut measured = played?;
+        // What was due so long before the fault had been answered too late by then, whatever became of it.
+        if let Some(before) = measured.fault_at.checked_sub(self.options.slow) {
+            measured.failed_before = measured.failed_before.max(record.timeline.failed_before(before));
+        }
         // Requests go in twos to each way in, in turn.
         let ways = u32::try_from(case.component.doors.len()).unwrap_or(u32::MAX);
         let grain = Duration::from_secs(1) * 2 * ways / self.options.rate_of(&case.component);

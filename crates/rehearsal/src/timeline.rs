@@ -98,6 +98,14 @@ impl<K: Ord + Clone> Timeline<K> {
         }
     }
 
+    /// How many failed in slots that were over by then.
+    pub fn failed_before(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.start).as_micros();
+        let slots = usize::try_from(since / self.slot.as_micros()).unwrap_or(usize::MAX);
+        let all = self.failed.values().chain([&self.others]);
+        all.flat_map(|counts| counts.iter().take(slots)).map(|&count| u64::from(count)).sum()
+    }
+
     pub fn counts(&self) -> Counts<'_, K> {
         let Self { good, slow, failed, others, longest, slowest, .. } = self;
         Counts { good, slow, failed, others, longest, slowest }
@@ -170,6 +178,18 @@ fn sum(slots: &mut Vec<u32>, others: &[u32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_failed_before_a_time_is_counted_by_when_it_was_due() {
+        let start = Instant::now();
+        let mut timeline = Timeline::new(start);
+        for (ms, kind) in [(5, 'a'), (14, 'b'), (25, 'a')] {
+            timeline.failed(start + Duration::from_millis(ms), &kind);
+        }
+        timeline.good(start, Duration::from_millis(1));
+        let before = |ms| timeline.failed_before(start + Duration::from_millis(ms));
+        assert_eq!([0, 10, 19, 20, 30, 900].map(before), [0, 1, 1, 2, 3, 3]);
+    }
 
     fn ms(n: u64) -> Duration {
         Duration::from_millis(n)
