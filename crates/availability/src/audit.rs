@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::assumptions::{Assumptions, Case};
 use crate::bounds::Interval;
+use crate::forecast::fewer;
 use crate::model::{Kind, Model};
 use crate::nines::{Availability, MINUTES_PER_YEAR};
 use crate::service::{Pool, Service};
@@ -330,6 +331,21 @@ fn time_budget(service: &Service, model: &Model) -> Vec<TimeBudget> {
             }
         })
         .collect();
+    rows.extend(model.groups.iter().filter_map(|group| {
+        let database = &service.databases[group.database?];
+        let left = database.confirm.max(1);
+        let gone = database.hosts.len().checked_sub(left)?;
+        let (absent, how) = fewer(database, left, false)?;
+        let total = group.notice + group.takes_over + absent;
+        (left >= database.least() && !database.may_lack_writes(gone)).then(|| TimeBudget {
+            component: group.component.clone(),
+            what: format!("{gone} of its {} hosts fail, the primary among them", database.hosts.len()),
+            notice: group.notice + absent,
+            take_over: group.takes_over,
+            how: format!("as when the primary fails; {how}"),
+            allowed_in_30_days: Some(allowed / total),
+        })
+    }));
     for of in model.alternatives.iter().filter(|of| of.notice + of.ttl > 0.0) {
         rows.push(TimeBudget {
             component: service.names[of.name].name.clone(),

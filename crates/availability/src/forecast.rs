@@ -456,7 +456,7 @@ impl Forecaster<'_> {
 
 /// What it costs that fewer are left than must confirm, where the database goes on with those: who is silent is given time to come back,
 /// and then the rule is changed.
-fn fewer(database: &Database, left: usize, silent: bool) -> Option<(f64, String)> {
+pub(crate) fn fewer(database: &Database, left: usize, silent: bool) -> Option<(f64, String)> {
     let absent = nines_system::ABSENT_AFTER_LEASES;
     let unheard = if silent { nines_system::UNHEARD_FOR_LEASES } else { 0 };
     let seconds = (database.lease * (unheard + absent + 1)).as_secs_f64();

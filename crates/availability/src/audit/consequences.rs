@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::forecast::fewer;
 use crate::model::{Kind, Model, Ways, ways};
 use crate::service::{Member, Name, Pool, Service};
 use crate::structure::EventId;
@@ -195,17 +196,7 @@ fn of_hosts(
     for pool in pools.into_iter().map(|at| &service.pools[at]) {
         pool_loses(pool, |member| hosts.contains(&member.host), &mut row);
     }
-    for database in &service.databases {
-        let gone = database.hosts.iter().filter(|host| hosts.contains(host)).count();
-        let left = database.hosts.len() - gone;
-        if gone > 0 && left > 0 && left >= database.least() && left <= database.confirm {
-            row.impact.push(format!(
-                "{}: goes on with fewer copies than {}",
-                database.name,
-                database.confirm + 1
-            ));
-        }
-    }
+    copies(service, model, hosts, &mut row);
     if let Some(quorum) = &service.quorum {
         let gone = quorum
             .members
@@ -242,6 +233,29 @@ fn takeovers(service: &Service, model: &Model, hosts: &[usize], row: &mut Conseq
             group.component,
             group.notice + group.takes_over
         ));
+    }
+}
+
+/// Databases that go on with fewer copies than each write must have, and the time until they do.
+fn copies(service: &Service, model: &Model, hosts: &[usize], row: &mut Consequence) {
+    for (at, database) in service.databases.iter().enumerate() {
+        let gone = database.hosts.iter().filter(|host| hosts.contains(host)).count();
+        let left = database.hosts.len() - gone;
+        if gone == 0 || left == 0 || left < database.least() || database.may_lack_writes(gone) {
+            continue;
+        }
+        let of_primary =
+            |host: &usize| model.groups.iter().find(|of| of.database == Some(at) && of.hosts[0] == *host);
+        let takeover = hosts.iter().find_map(of_primary).map(|group| group.notice + group.takes_over);
+        let Some((seconds, how)) = fewer(database, left, takeover.is_none()) else { continue };
+        let gap = takeover.unwrap_or(0.0) + seconds;
+        row.gap = row.gap.max(gap);
+        row.impact.push(format!(
+            "{}: goes on with fewer copies than {}, and takes no write for up to {gap:.2} s: {how}",
+            database.name,
+            database.confirm + 1
+        ));
+        row.noticed.push(format!("{}: by absence, within {seconds:.2} s", database.name));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Each finding with a service that has the flaw and one that has not; and what an audit says of the shop.
 
+mod copies;
 mod ways_out;
 
 use std::time::Duration;

@@ -86,6 +86,7 @@ fn noticed(row: &Consequence) -> String {
             let way = way
                 .replace("silence, within", "silence")
                 .replace("checks within", "checks")
+                .replace("absence, within", "absence")
                 .replace("traffic after ", "")
                 .replace(" failures in a row", " failures")
                 .replace("its host, which gives the lease up at once", "its host, at once")
