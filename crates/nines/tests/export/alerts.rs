@@ -31,6 +31,7 @@ fn healthy() -> Series {
         put(of("nines_host_ready", host, ""), "1");
         put(of("nines_file_refused", host, ""), "0");
         put(of("nines_worker_stall_seconds", host, ""), "0.1");
+        put(of("nines_host_slow", host, ""), "0");
     }
     for host in ["lb1", "lb2"] {
         for listener in ["front/http-80", "front/tcp-5432"] {
@@ -345,6 +346,7 @@ fn one_by_one<'a>() -> Vec<Wrong<'a>> {
             &[(12, &[]), (16, &["NinesFileRefused"])],
         ),
         wrong("a worker stalls", &[(&["stall", "lb1"], "0x9 4x80")], &[(12, &["NinesStalls"])]),
+        wrong("a host is slow", &[(&["host_slow", "lb1"], ON)], &[(11, &[]), (13, &["NinesHostSlow"])]),
         wrong(
             "nines does not get beyond its start",
             &[(&["starting", "lb1"], ON)],

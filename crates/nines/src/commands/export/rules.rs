@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use nines_availability::measurement::FEW;
+use nines_availability::measurement::{FEW, OBJECTIVE_WINDOW};
 use nines_availability::nines::{AlertSeverity, BURN_ALERTS, BurnAlert};
 
 use super::{About, symptoms};
@@ -140,7 +140,7 @@ fn burns(about: &About, kind: &str, burn: &BurnAlert) -> Option<Alert> {
     // At night a single one may be all that is asked.
     let several = format!("{} > {FEW}", ended(about, kind, BAD, "increase", &short));
     let objective = about.objective.as_stated();
-    let spent = Duration::from_secs_f64(30.0 * 86_400.0 / burn.rate);
+    let spent = Duration::from_secs_f64(OBJECTIVE_WINDOW as f64 / burn.rate);
     Some(Alert {
         name: if kind == "database" { "NinesDatabaseBudgetBurns" } else { "NinesBudgetBurns" },
         expr: format!("({})\nand\n({})\nand\n({several})", over(&long), over(&short)),

@@ -334,6 +334,17 @@ fn nines_itself(about: &About) -> Vec<Alert> {
             ],
         ),
         told(
+            "NinesHostSlow",
+            Ticket,
+            "2m",
+            format!("{} == 1", about.of("nines_host_slow", "")),
+            [
+                "{{ $labels.instance }} stands still again and again",
+                "Its turns come late, so that answers by way of it are late as well. It has left its virtual addresses to others, if others could take them.",
+                "Look at the host's processors and memory, and at what else runs there; `nines drain` on it keeps clients away meanwhile.",
+            ],
+        ),
+        told(
             "NinesStartsForLong",
             Ticket,
             "5m",
