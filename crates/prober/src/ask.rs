@@ -199,9 +199,9 @@ impl Asker {
         let mut at = self.target.clone();
         while trail.way.redirects <= REDIRECTS {
             let place = to.ok_or_else(|| Outcome::failed(Failure::Redirect, "it does not say where to"))?;
-            at = at
-                .join(&place)
-                .map_err(|why| Outcome::failed(Failure::Redirect, format!("{place}: {why}")))?;
+            at = at.join(&place).map_err(|why| {
+                Outcome::failed(Failure::Redirect, format!("{}: {why}", without_query(&place)))
+            })?;
             let stream = connect(&at, deadline, trail).await?;
             let asked = async {
                 let mut line = self.open_http(&at, stream).await?;
@@ -216,7 +216,8 @@ impl Asker {
                 }
             }
         }
-        Err(Outcome::failed(Failure::Redirect, format!("more than {REDIRECTS}, the last to {}", at.name)))
+        let last = without_query(&at.name);
+        Err(Outcome::failed(Failure::Redirect, format!("more than {REDIRECTS}, the last to {last}")))
     }
 
     async fn open_http(&self, target: &Target, stream: TcpStream) -> Result<http::Line, Outcome> {
@@ -228,6 +229,11 @@ impl Asker {
         };
         http::Line::open(handshake(&roots.connector(), &target.host, stream).await?).await
     }
+}
+
+/// What a redirect asks may be a secret, and reports are kept.
+fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or(url)
 }
 
 /// Each address gets its share of the time that is left.

@@ -103,7 +103,7 @@ impl FromStr for Target {
                 let (session, name) = session(user, place, path)?;
                 (Scheme::Postgres(session), Some(5432), name)
             }
-            other => return Err(format!("`{other}://` can't be asked; {LIKE}")),
+            _ => return Err(format!("that can't be asked; {LIKE}")),
         };
         let port = port.or(usual).ok_or("a port is missing: `tcp://host:port`")?;
         Ok(Self { name, scheme: kind, host, port })
@@ -170,7 +170,7 @@ fn host_and_port(place: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = match place.strip_prefix('[') {
         Some(rest) => {
             let (host, rest) = rest.split_once(']').ok_or("a `]` is missing")?;
-            host.parse::<std::net::Ipv6Addr>().map_err(|_| format!("`{host}` is no IPv6 address"))?;
+            host.parse::<std::net::Ipv6Addr>().map_err(|_| "what stands in `[…]` is no IPv6 address")?;
             match rest {
                 "" => (host, None),
                 rest => (host, Some(rest.strip_prefix(':').ok_or("a `:` is missing before the port")?)),
@@ -187,7 +187,8 @@ fn host_and_port(place: &str) -> Result<(String, Option<u16>), String> {
     }
     let number = |port: &str| match port.parse::<u16>() {
         Ok(port) if port > 0 => Ok(port),
-        _ => Err(format!("`{port}` is no port")),
+        // Not repeated: behind a `/` that should have been `%2F` it is a part of a password.
+        _ => Err("after the host's `:` there is no port, which is a number from 1 to 65535".to_owned()),
     };
     Ok((host.to_owned(), port.map(number).transpose()?))
 }

@@ -32,8 +32,9 @@ const INTERRUPTED: i32 = 130;
 pub(crate) struct Args {
     /// What to ask: `http://…`, `https://…`, `tcp://host:port`, `postgres://user@host/database` (its password: $PGPASSWORD; with
     /// `?sslmode=verify-full` by TLS with a certificate that is checked, with `?write` it is asked to commit)
+    // Taken apart later: a refusal must not repeat what may have a password in it.
     #[arg(required = true, value_name = "URL")]
-    urls: Vec<Target>,
+    urls: Vec<String>,
     /// From one time that it is asked to the next, whether it has answered or not
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = every)]
     every: Duration,
@@ -109,11 +110,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         tell("nines: too much at one time: ask less often, fewer targets, or with a shorter time-out");
         return Ok(EXIT_USAGE.into());
     }
-    if let Some(mistake) = mistake(args) {
-        tell(format_args!("nines: {mistake}"));
-        return Ok(EXIT_USAGE.into());
-    }
-    let secure = args.ca.is_some() || args.urls.iter().any(Target::needs_roots);
+    let targets = match targets(args) {
+        Ok(targets) => targets,
+        Err(mistake) => {
+            tell(format_args!("nines: {mistake}"));
+            return Ok(EXIT_USAGE.into());
+        }
+    };
+    let secure = args.ca.is_some() || targets.iter().any(Target::needs_roots);
     let roots = match Roots::load(args.ca.as_deref()) {
         Ok(roots) => Some(roots),
         // A redirect may lead to TLS, and then it is said.
@@ -124,17 +128,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     };
     let vantage = args.vantage.clone().unwrap_or_else(machine);
-    let system = args.system.clone().unwrap_or_else(|| args.urls[0].host.clone());
+    let system = args.system.clone().unwrap_or_else(|| targets[0].host.clone());
     let objective = Availability::from_fraction(args.objective.unwrap_or(0.999));
     let mut keeper = Keeper::open(args.ledger.as_deref(), &vantage, system, objective)?;
-    let mut seen: Vec<Seen> = args
-        .urls
+    let mut seen: Vec<Seen> = targets
         .iter()
         .map(|url| Seen { subject: Subject::new(Kind::Url, url.name.clone()), tally: Tally::new(args.every) })
         .collect();
 
     let runtime = super::runtime()?;
-    let lasted = runtime.block_on(ask(args, roots, &mut keeper, &mut seen))?;
+    let lasted = runtime.block_on(ask(args, targets, roots, &mut keeper, &mut seen))?;
     // A look-up that hangs is not waited for.
     runtime.shutdown_background();
     let measured = keeper.close();
@@ -147,13 +150,25 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What can't be meant.
-fn mistake(args: &Args) -> Option<String> {
+/// What is to be asked, or what can't be meant.
+fn targets(args: &Args) -> Result<Vec<Target>, String> {
+    let mut targets = Vec::new();
+    for (at, url) in args.urls.iter().enumerate() {
+        let place = if args.urls.len() > 1 { format!("URL {}", at + 1) } else { "the URL".to_owned() };
+        targets.push(url.parse().map_err(|why| format!("{place}: {why}"))?);
+    }
+    match mistake(args, &targets) {
+        Some(mistake) => Err(mistake),
+        None => Ok(targets),
+    }
+}
+
+fn mistake(args: &Args, targets: &[Target]) -> Option<String> {
     let mut names = BTreeSet::new();
-    if let Some(twice) = args.urls.iter().find(|url| !names.insert(url.name.as_str())) {
+    if let Some(twice) = targets.iter().find(|url| !names.insert(url.name.as_str())) {
         return Some(format!("{} is given twice", twice.name));
     }
-    let no_http = !args.urls.iter().any(Target::is_http);
+    let no_http = !targets.iter().any(Target::is_http);
     let statuses = args.expect != [200..=399];
     let of_http = [("--text", args.text.is_some()), ("--expect", statuses), ("--follow", args.follow)];
     let (name, _) = of_http.into_iter().find(|(_, given)| *given && no_http)?;
@@ -162,6 +177,7 @@ fn mistake(args: &Args) -> Option<String> {
 
 async fn ask(
     args: &Args,
+    targets: Vec<Target>,
     roots: Option<Roots>,
     keeper: &mut Keeper,
     seen: &mut [Seen],
@@ -174,7 +190,7 @@ async fn ask(
         keep_alive: args.keep_alive,
     };
     let password = std::env::var("PGPASSWORD").ok();
-    let askers = args.urls.iter().cloned().map(|mut target| {
+    let askers = targets.into_iter().map(|mut target| {
         if let Scheme::Postgres(session) = &mut target.scheme {
             session.password = session.password.take().or_else(|| password.clone());
         }

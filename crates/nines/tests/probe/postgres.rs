@@ -144,6 +144,16 @@ impl PostgreSql {
     }
 }
 
+/// In the place of `cert.pem`, for the same key.
+fn old_certificate(folder: &std::path::Path) {
+    let request = "req -new -key key.pem -subj /CN=localhost -out request.pem";
+    for make in [request, "x509 -req -in request.pem -signkey key.pem -days 2 -out cert.pem"] {
+        let made =
+            Command::new("openssl").args(make.split_whitespace()).current_dir(folder).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+}
+
 impl Drop for PostgreSql {
     fn drop(&mut self) {
         // Its children end with it, and it waits for them.
@@ -155,7 +165,8 @@ impl Drop for PostgreSql {
 #[test]
 fn a_real_database_is_asked_by_tls_to_read_and_to_write() {
     let Some(database) = PostgreSql::start() else { return };
-    let ca = database.home.path().join("cert.pem");
+    let ca = database.home.path().join("ca.pem");
+    fs::copy(database.home.path().join("cert.pem"), &ca).unwrap();
     let ca = ["--ca", ca.to_str().unwrap()];
     // All that is known of ended this way.
     let ask = |host: &str, wishes: &str, more: &[&str], what: &str| {
@@ -178,6 +189,8 @@ fn a_real_database_is_asked_by_tls_to_read_and_to_write() {
     // The certificate is another's.
     ask("127.0.0.1", "?sslmode=verify-full", &trusting, "/failed/tls");
 
+    // A certificate of the first version, as the manual makes them, vouches for nobody and encrypts all the same.
+    old_certificate(database.home.path());
     let sql = |text: &str| {
         let mut psql = Command::new(programs().unwrap().join("psql"));
         psql.args(["-XAtq", "-h", "127.0.0.1", "-p", &database.port.to_string(), "-U", "shop"]);
@@ -185,6 +198,13 @@ fn a_real_database_is_asked_by_tls_to_read_and_to_write() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
+    sql("SELECT pg_reload_conf()");
+    let begun = Instant::now();
+    let checked = database.url("localhost", "?sslmode=verify-full");
+    while target(&[&[checked.as_str()][..], &trusting].concat())["good"] != 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the new certificate is not shown");
+    }
+    ask("localhost", "?sslmode=require", &patient, "/good");
     let position = || sql("SELECT pg_current_xact_id()").parse::<u64>().unwrap();
     // A session that is kept is one session, and what it is asked to write is written.
     let begun = Instant::now();

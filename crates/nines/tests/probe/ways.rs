@@ -73,7 +73,7 @@ fn a_redirect_is_the_answer_unless_it_is_followed() {
         "/near" => redirect(&well),
         "/ill" => redirect(&ill),
         "/round" => redirect("/round"),
-        "/mail" => redirect("mailto:a@shop.example"),
+        "/mail" => redirect("mailto:a@shop.example?subject=geheim"),
         "/nowhere" => "HTTP/1.1 301 Gone\r\ncontent-length: 0\r\n\r\n".to_owned(),
         path => good(path),
     });
@@ -192,9 +192,14 @@ fn what_can_not_be_meant_is_a_mistake_of_the_caller() {
         (&["tcp://a:1", "--text", "ok"], "--text is about HTTP"),
         (&["tcp://a:1", "--follow"], "--follow is about HTTP"),
         (&["postgres://u@a/b?sslmode=maybe"], "`verify-full`"),
+        // What may be a password, or a part of one, is not repeated.
+        (&["http://a/", "postgres://u:geheim@a/b?sslmode=verify-ca"], "URL 2: after `?`"),
+        (&["postgres://u:geheim/1@a/b"], "there is no port"),
+        (&["postgress://u:geheim@a/b"], "that can't be asked"),
     ] {
         let output = run_probe(args);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(2) && told.contains(said), "{args:?}: {told}");
+        assert!(!told.contains("geheim"), "{told}");
     }
 }
