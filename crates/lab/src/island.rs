@@ -75,3 +75,18 @@ pub fn indivisible() -> Option<String> {
         join(tables)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_with_a_hundred_and_fifty_hosts_is_parted_as_one_with_a_single_host_is() {
+        let of_many = refused(|tables| {
+            let ports: Vec<u32> = (1..=150).collect();
+            cut(tables, &ports, &[])?;
+            join(tables)
+        });
+        assert_eq!(of_many, indivisible());
+    }
+}

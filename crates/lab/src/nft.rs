@@ -16,8 +16,8 @@ use crate::error::LabError;
 /// What nftables is told in one go: all of it is done, or nothing.
 pub(crate) struct Batch {
     bytes: Vec<u8>,
-    /// How many answers are due.
-    messages: u32,
+    /// Where the last message begins.
+    last: usize,
 }
 
 /// `linux/netfilter/nfnetlink.h` and `nf_tables.h`.
@@ -83,21 +83,16 @@ impl Tables {
 
     /// The kernel answers before it returns from being told.
     pub(crate) fn tell(&self, batch: Batch) -> io::Result<()> {
-        let (bytes, messages) = batch.end();
-        self.socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
-        let mut answers = 0;
-        while answers < messages {
-            let (answer, _) = self.socket.recv_from_full()?;
-            for code in codes(&answer) {
-                if code != 0 {
-                    // Others may follow it, which nobody asks for again.
-                    while self.socket.recv_from_full().is_ok() {}
-                    return Err(io::Error::from_raw_os_error(-code));
-                }
-                answers += 1;
+        self.socket.send_to(&batch.end(), &SocketAddr::new(0, 0), 0)?;
+        let (answer, _) = self.socket.recv_from_full()?;
+        match codes(&answer).into_iter().find(|code| *code != 0) {
+            None => Ok(()),
+            Some(code) => {
+                // Others may follow it, which nobody asks for again.
+                while self.socket.recv_from_full().is_ok() {}
+                Err(io::Error::from_raw_os_error(-code))
             }
         }
-        Ok(())
     }
 }
 
@@ -145,14 +140,14 @@ pub(crate) fn why_not(error: &io::Error) -> String {
 
 impl Batch {
     pub(crate) fn new() -> Self {
-        let mut batch = Self { bytes: Vec::new(), messages: 0 };
+        let mut batch = Self { bytes: Vec::new(), last: 0 };
         batch.put(BATCH_BEGIN, REQUEST, 0, TABLES, &[]);
         batch
     }
 
     fn message(&mut self, kind: u16, flags: u16, attributes: &[u8]) {
-        self.put(kind, REQUEST | ACKNOWLEDGE | flags, BRIDGE, 0, attributes);
-        self.messages += 1;
+        self.last = self.bytes.len();
+        self.put(kind, REQUEST | flags, BRIDGE, 0, attributes);
     }
 
     pub(crate) fn table(&mut self, table: &str) {
@@ -172,9 +167,14 @@ impl Batch {
         self.message(NEW_RULE, CREATE | APPEND, &rule.concat());
     }
 
-    fn end(mut self) -> (Vec<u8>, u32) {
+    /// Only the last message is to be acknowledged: answers to hundreds of them would not fit into the socket. What is refused is told anyway.
+    fn end(mut self) -> Vec<u8> {
+        // The flags are behind its length and its kind.
+        let flags = &mut self.bytes[self.last + 6..self.last + 8];
+        let asked = u16::from_ne_bytes([flags[0], flags[1]]) | ACKNOWLEDGE;
+        flags.copy_from_slice(&asked.to_ne_bytes());
         self.put(BATCH_END, REQUEST, 0, TABLES, &[]);
-        (self.bytes, self.messages)
+        self.bytes
     }
 
     /// A header of netlink, one of nfnetlink, and what follows.

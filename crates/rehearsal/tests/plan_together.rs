@@ -81,6 +81,10 @@ fn what_is_shared_fails_as_what_it_is() {
     let servers = r#"hosts = ["app1", "app2"]"#;
     // What is behind an uplink is not parted from each other.
     assert_eq!(played(&shared(r#"what = "uplinks""#, servers)), [(Fault::Partition, Promise::NothingLost)]);
+    assert_eq!(
+        played(&shared(r#"what = "network provider""#, servers)),
+        [(Fault::Partition, Promise::NothingLost)]
+    );
     assert_eq!(played(&shared("", both)).len(), 3, "it isn't said how");
     let zones = Plan::of(&system(&shared(r#"what = "provider""#, "hosts = [\"app1\"]\nzones = [\"b\"]")));
     let provider = case(&zones, "shared it");

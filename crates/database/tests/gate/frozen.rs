@@ -14,7 +14,7 @@ use crate::stage::{
 };
 
 const SOCKET: &str = "NINES_TEST_SOCKET";
-const OPEN: Duration = Duration::from_millis(1500);
+const OPEN: Duration = Duration::from_secs(4);
 
 /// The child of the test below: a gate that is open, with a deadline once a byte comes, and lives until its input ends.
 #[test]

@@ -120,6 +120,7 @@ async fn pass(door: Arc<Door>, mut stream: TcpStream) -> Option<()> {
 /// Hosts that know each other.
 pub(crate) struct World {
     pub(crate) hopeless_after: Duration,
+    pub(crate) lease: Duration,
     directory: TempDir,
     peers: Peers,
     names: Vec<Host>,
@@ -146,6 +147,7 @@ impl World {
         Self {
             directory,
             hopeless_after,
+            lease: Duration::from_millis(1500),
             peers: Peers::default(),
             names: names.iter().map(|&name| name.into()).collect(),
         }
@@ -169,7 +171,7 @@ impl World {
             users: Vec::new(),
             replication_password: Some(Secret::Text("it's \\: secret".to_owned())),
             tls: GateTls::Off,
-            lease: Duration::from_millis(1500),
+            lease: self.lease,
             heartbeat: Duration::from_millis(250),
             keep: None,
             hopeless_after: self.hopeless_after,

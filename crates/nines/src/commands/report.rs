@@ -77,7 +77,7 @@ struct Printed<'a> {
 /// What `--with` understands, besides what a daemon answers.
 #[derive(Deserialize)]
 struct Told {
-    measured: Vec<Measured>,
+    measured: Option<Vec<Measured>>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -159,14 +159,10 @@ fn told(path: &Path) -> anyhow::Result<Vec<Measured>> {
         return Ok(vec![nines_ledger::read(if inside.is_dir() { &inside } else { path }, wall())?]);
     }
     let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let told = match serde_json::from_slice::<Told>(&text) {
-        Ok(report) => Ok(report.measured),
-        // One without the field may be what a daemon answered. Of one with it, it is to be told what is wrong inside.
-        Err(error) if error.to_string().starts_with("missing field `measured`") => {
-            serde_json::from_slice(&text).map(|one: Measured| vec![one])
-        }
-        Err(error) => Err(error),
-    };
+    let told = serde_json::from_slice::<Told>(&text).and_then(|report| match report.measured {
+        Some(all) => Ok(all),
+        None => Ok(vec![serde_json::from_slice(&text)?]),
+    });
     told.with_context(|| format!("{} is not what `nines report --json` printed", path.display()))
 }
 

@@ -107,11 +107,12 @@ fn ways(what: Option<&str>) -> Result<&'static [Fault], String> {
     if is_among(&OF_POWER) {
         return Ok(&[Fault::PowerOff]);
     }
-    if is_among(&OF_NETWORKS) {
-        return Ok(&[Fault::CutOff]);
-    }
+    // And the uplink of a network is an uplink.
     if is_among(&OF_WAYS) {
         return Ok(&[Fault::Partition]);
+    }
+    if is_among(&OF_NETWORKS) {
+        return Ok(&[Fault::CutOff]);
     }
     Err(format!(
         "how {what:?} fails can't be played: hosts can be cut off (as by a switch, a router, an uplink, a provider) and lose power"

@@ -22,9 +22,12 @@ const ENDS_WITHIN: Duration = Duration::from_secs(5);
 pub(in crate::hands) async fn set_synchronous(body: &Arc<Body>, cohort: &Cohort) -> Result<(), Failure> {
     let mut change = pin!(change_to(body, cohort));
     // In between the server goes by the one before or by this one, and neither is proven. Who saw just that would shut the gate on everybody
-    // though commits are safe by both, so nobody looks until it is over, if that is soon: a report may be as old as a lease lasts.
+    // though commits are safe by both, so nobody looks until it is over, if that is soon: a report may be as old as a lease lasts, and of that
+    // one look may take two thirds, and the next one begins a heartbeat later.
     let unseen = body.look.lock().await;
-    let changed = tokio::time::timeout(body.settings.lease / 5, &mut change).await;
+    let lease = body.settings.lease;
+    let hold = (lease / 3).saturating_sub(body.settings.heartbeat).min(lease / 5);
+    let changed = tokio::time::timeout(hold, &mut change).await;
     drop(unseen);
     match changed {
         Ok(changed) => changed,
