@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::forecast::fewer;
+use crate::forecast::{fewer, percent};
 use crate::model::{Kind, Model, Ways, ways};
 use crate::service::{Member, Name, Pool, Service};
 use crate::structure::EventId;
@@ -46,7 +46,8 @@ pub struct Consequence {
     pub impact: Vec<String>,
     /// The longest that clients wait, in seconds, if everything works as meant and nothing is lost.
     pub gap: f64,
-    /// The longest that a part of the requests fails, in seconds, where they are tried once. `None`: none do; or, with `person` and
+    /// The longest that a part of the requests fails, in seconds, where they are tried once: 0 where traffic notices after a few of
+    /// them. `None`: none do; or, with `person` and
     /// nothing lost, they do until it is repaired.
     pub part_fails: Option<f64>,
     pub takes_over: Vec<String>,
@@ -308,8 +309,14 @@ fn pool_loses(pool: &Pool, is_gone: impl Fn(&Member) -> bool, row: &mut Conseque
         true => format!("{}: not at all", pool.name),
         false => format!("{}: {}", pool.name, ways.join(", ")),
     });
-    row.person |= ways.is_empty();
     let nobody = ways.is_empty();
+    let share = pool.share(&is_gone);
+    if share == 0.0 {
+        row.impact
+            .push(format!("{}: only backups, which get nothing as long as others are there", pool.name));
+        return;
+    }
+    row.person |= nobody;
     row.impact.push(if pool.tries > 1 {
         row.gap = row.gap.max(pool.silence.as_secs_f64());
         let others = match nobody {
@@ -323,10 +330,10 @@ fn pool_loses(pool: &Pool, is_gone: impl Fn(&Member) -> bool, row: &mut Conseque
         )
     } else {
         let until = if nobody { "it is repaired: nobody notices" } else { "it is noticed" };
-        if let Some(notice) = pool.notice {
-            row.part_fails = Some(row.part_fails.unwrap_or(0.0).max(notice.as_secs_f64()));
+        if let Some(time) = pool.unnoticed() {
+            row.part_fails = Some(row.part_fails.unwrap_or(0.0).max(time.as_secs_f64()));
         }
-        format!("{}: {gone} of {} requests are lost until {until}", pool.name, pool.members.len())
+        format!("{}: {} of the requests are lost until {until}", pool.name, percent(share))
     });
     if let Some(by) = &pool.sticky {
         row.impact.push(format!(

@@ -1,6 +1,7 @@
 //! Each finding with a service that has the flaw and one that has not; and what an audit says of the shop.
 
 mod copies;
+mod partial;
 mod ways_out;
 
 use std::time::Duration;
@@ -507,7 +508,7 @@ fn what_nobody_leads_and_nobody_notices_is_told_of_each_host() {
         (pool.tries, pool.notice, pool.failures, pool.check) = (1, None, None, CheckKind::None);
     });
     let app1 = row(&unnoticed, ComponentKind::Host, "app1");
-    assert!(app1.impact[0].contains("1 of 3 requests are lost until it is repaired"), "{app1:?}");
+    assert!(app1.impact[0].contains("33 % of the requests are lost until it is repaired"), "{app1:?}");
     assert!(app1.person && app1.part_fails.is_none());
     let once = audit(|shop| shop.pools[0].tries = 1);
     assert_eq!(row(&once, ComponentKind::Host, "app1").part_fails, Some(2.3));
