@@ -142,7 +142,13 @@ fn bounds(answer: &Answer) -> String {
     if answer.mean.likely == 0.0 {
         return format!("no outage: fewer than {:.2} a year (95 %)", answer.outages.high);
     }
-    let few = if outages < FEW { format!("; only {outages} outages, so hardly sure") } else { String::new() };
+    // What is lost in part is seen far more often than outages are.
+    let by_outages = answer.in_part < 0.5 * answer.mean.likely;
+    let few = match outages {
+        _ if outages >= FEW || !by_outages => String::new(),
+        1.0 => "; only 1 outage, so hardly sure".to_owned(),
+        _ => format!("; only {outages} outages, so hardly sure"),
+    };
     format!("between {low:.1} and {high:.1} (95 %{few})")
 }
 
@@ -166,6 +172,22 @@ mod tests {
         let blocks = Simulation::new(model.plant()).run(1, years);
         let answer = Answer::of(blocks, service.objective);
         super::text(&service, &answer, &causes(&service, &model, &answer))
+    }
+
+    #[test]
+    fn few_outages_make_a_mean_unsure_only_where_it_is_made_of_them() {
+        let told = |outages_per_year: f64, in_part: f64| {
+            let text = include_str!("../../../../../examples/pair.toml");
+            let system = nines_system::parse("pair.toml", text).unwrap();
+            let service = Service::of(&system, &BTreeMap::new());
+            let model = Model::of(&service, &Assumptions::of(&system), Case::Likely);
+            let answer = Answer::of(Simulation::new(model.plant()).run(1, 10), service.objective);
+            let mean = Interval { low: 600.0, likely: 630.0, high: 660.0 };
+            bounds(&Answer { years: 10, outages_per_year, in_part, mean, ..answer })
+        };
+        assert!(told(0.3, 0.0).contains("only 3 outages, so hardly sure"));
+        assert!(told(0.1, 0.0).contains("only 1 outage, so hardly sure"));
+        assert_eq!(told(0.1, 629.0), "between 600.0 and 660.0 (95 %)");
     }
 
     #[test]
