@@ -390,6 +390,7 @@ fn members_of_very_many_weights_have_a_prediction_and_its_findings_say_how() {
     // Half may be gone, and a zone is a third: weights hardly matter.
     assert!((minutes(&many).likely / minutes(&one).likely - 1.0).abs() < 0.2, "{:?}", minutes(&many));
     // Two zones of three, whatever the weights: what only nearly is fatal is not among the pairs.
+    assert!(one.pair_count.is_some_and(|count| count > 0.0), "{:?}", codes(&one));
     assert_eq!(many.pair_count, one.pair_count, "{:?}", codes(&many));
 }
 
