@@ -236,7 +236,14 @@ fn ways(service: &Service, options: &Options, subject: &Subject) -> Vec<Way> {
         (0..service.databases.len()).filter(|&at| of_databases(at) || *subject == Subject::Coordination)
     {
         let first = service.databases[database].hosts.first().is_some_and(is_here);
-        asked.push(Asked::Writes { database, primary: if first { Hit::Yes } else { Hit::No } });
+        // The primary may be any of them, and with so many gone that decides whether anybody takes over.
+        let gone = service.databases[database].hosts.iter().filter(|host| is_here(host)).count();
+        let primary = match first {
+            true => Hit::Yes,
+            false if service.databases[database].may_lack_writes(gone) => Hit::Perhaps,
+            false => Hit::No,
+        };
+        asked.push(Asked::Writes { database, primary });
     }
     if *subject != Subject::Coordination {
         let led_to = |pool: usize| {

@@ -33,7 +33,11 @@ fn cells(service: &Service, audit: &Audit, row: &Consequence) -> Vec<Cell> {
         let hours = repair(service, audit, row).map(|hours| format!(", ~{hours:.1} h")).unwrap_or_default();
         (format!("until repaired{hours}"), BAD)
     };
-    let told = if row.lost.is_empty() { row.takes_over.join("; ") } else { row.lost.join("; ") };
+    let told = match (row.lost.is_empty(), row.provided.is_empty()) {
+        (true, _) => row.takes_over.join("; "),
+        (false, true) => row.lost.join("; "),
+        (false, false) => format!("{} ({})", row.lost.join("; "), row.provided.join("; ")),
+    };
     vec![
         Cell::new(kind(row.component.kind), DIM),
         Cell::new(row.component.name.clone(), PLAIN),
