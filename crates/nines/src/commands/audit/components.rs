@@ -142,6 +142,14 @@ mod tests {
         row(&["clients lose", "person", "noticed"]);
         row(&["host", "until repaired, ~4.0 h", "needed", "clients"]);
         row(&["the system file and the program", "until repaired, ~0.5 h", "needed", "clients"]);
+        // What depends on where the primary is says so.
+        let mut audit = audit;
+        audit.components[0].provided = vec!["orders: if the primary is there".into()];
+        let lost = audit.components[0].lost.join("; ");
+        out.clear();
+        section(&service, &audit, None, &mut out);
+        let told = format!("{lost} (orders: if the primary is there)");
+        assert!(!lost.is_empty() && out.iter().any(|line| line.contains(&told)), "{}", out.join("\n"));
     }
 
     #[test]

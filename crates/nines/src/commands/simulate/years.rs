@@ -199,7 +199,7 @@ mod tests {
         assert!(mean(&none).contains("no outage: fewer than 1.84 a year (95 %)"), "{none:#?}");
         assert!(none.iter().all(|line| !line.contains("What began")), "{none:#?}");
         let few = told(100, &rare);
-        assert!(mean(&few).contains("outages, so hardly sure"), "{few:#?}");
+        assert!(mean(&few).contains("only 1 outage, so hardly sure"), "{few:#?}");
         let many = told(2000, "");
         assert!(mean(&many).contains("(95 %)") && !mean(&many).contains("sure"), "{many:#?}");
     }
