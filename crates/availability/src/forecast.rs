@@ -97,6 +97,12 @@ impl Forecast {
 
     /// The worst of what is asked.
     pub fn of(service: &Service, assumptions: &Assumptions, blow: &Blow) -> Self {
+        let nothing = || Self::new(Loss::Nothing, "nothing of what is asked depends on it".into());
+        Self::worst(Self::each(service, assumptions, blow)).unwrap_or_else(nothing)
+    }
+
+    /// Of each part of what is asked. None where nothing depends on it.
+    pub fn each(service: &Service, assumptions: &Assumptions, blow: &Blow) -> Vec<Self> {
         let forecaster = Forecaster { service, promotion: assumptions.promotion.value.likely, blow };
         let mut all = Vec::new();
         match &blow.asked {
@@ -112,8 +118,7 @@ impl Forecast {
                 forecaster.entries(|pool| service.pools[pool].reaches == reaches, &mut all);
             }
         }
-        let nothing = || Self::new(Loss::Nothing, "nothing of what is asked depends on it".into());
-        Self::worst(all).unwrap_or_else(nothing)
+        all
     }
 
     /// The first of the worst ones.
@@ -324,19 +329,24 @@ impl Forecaster<'_> {
             let text = format!("{left} of {of} members of {name} are left, and get its work before");
             return Some(Forecast::new(Loss::Nothing, text));
         }
-        let unnoticed =
-            pool.notice.map_or(Loss::UntilRepaired(0.0), |notice| Loss::Some(notice.as_secs_f64()));
-        if !repeatable {
+        let share = pool.share(|member| !is_left(member));
+        if share == 0.0 {
             let text = format!(
-                "what {name} is asked can't be repeated elsewhere: {gone} of {of} fail until checks notice"
+                "{left} of {of} members of {name} are left: only backups are gone, which get nothing"
             );
-            return Some(Forecast::new(unnoticed, text));
+            return Some(Forecast::new(Loss::Nothing, text));
         }
-        if pool.tries < 2 {
-            let text = format!(
-                "nothing that {name} is asked is tried twice: {gone} of {of} fail until checks notice"
-            );
-            return Some(Forecast::new(unnoticed, text));
+        if !repeatable || pool.tries < 2 {
+            let (loss, until) = match pool.unnoticed() {
+                None => (Loss::UntilRepaired(0.0), "they are repaired: nobody notices"),
+                Some(time) if time.is_zero() => (Loss::Some(0.0), "traffic has noticed, after a few"),
+                Some(time) => (Loss::Some(time.as_secs_f64()), "it is noticed"),
+            };
+            let why = match repeatable {
+                false => format!("what {name} is asked can't be repeated elsewhere"),
+                true => format!("nothing that {name} is asked is tried twice"),
+            };
+            return Some(Forecast::new(loss, format!("{why}: {} of it fail until {until}", percent(share))));
         }
         let how = match harm {
             Harm::Killed | Harm::Restarted => "it refuses and resets at once".to_owned(),
@@ -452,6 +462,12 @@ impl Forecaster<'_> {
             Forecast::new(Loss::Nothing, how)
         })
     }
+}
+
+/// A share in per cent: `33 %`; where that would be none or all of it, `0.3 %`, `99.7 %`.
+pub(crate) fn percent(share: f64) -> String {
+    let of = share * 100.0;
+    if of < 1.0 || (of > 99.0 && of < 100.0) { format!("{of:.1} %") } else { format!("{of:.0} %") }
 }
 
 /// What it costs that fewer are left than must confirm, where the database goes on with those: who is silent is given time to come back,

@@ -302,6 +302,21 @@ impl Pool {
         members.map(|member| self.counts(member)).sum()
     }
 
+    /// The share of its requests that go to such members while all are there: backups get none.
+    pub fn share(&self, is_meant: impl Fn(&Member) -> bool) -> f64 {
+        let weights = |of: &dyn Fn(&Member) -> bool| {
+            let members = self.members.iter().filter(|member| !member.backup && of(member));
+            members.map(|member| member.weight).sum::<usize>()
+        };
+        weights(&is_meant) as f64 / weights(&|_| true).max(1) as f64
+    }
+
+    /// How long members that are gone go on getting requests: no time where traffic notices after a few of them. `None`: until they
+    /// are repaired.
+    pub fn unnoticed(&self) -> Option<Duration> {
+        self.notice.or(self.failures.map(|_| Duration::ZERO))
+    }
+
     /// Whether its backups count: as long as one other member is left they get nothing, so they do only where that one is enough.
     pub fn backups_stand_in(&self) -> bool {
         let mut others = self.members.iter().filter(|member| !member.backup);

@@ -61,6 +61,8 @@ pub struct Way {
     pub loss: &'static str,
     /// `None`: nothing, or until it is repaired.
     pub at_most_seconds: Option<f64>,
+    /// Beside a gap: a part of what is asked fails for longer than that, for so many seconds at most.
+    pub some_at_most_seconds: Option<f64>,
     pub because: String,
 }
 
@@ -132,7 +134,9 @@ impl Way {
             (gap, None) if gap > 0.0 && !is_member => ("gap", Some(gap)),
             _ => ("nothing", None),
         };
-        Self { how: "fails", loss, at_most_seconds, because: told.join("; ") }
+        let some_at_most_seconds =
+            row.part_fails.filter(|some| loss == "gap" && Some(*some) > at_most_seconds);
+        Self { how: "fails", loss, at_most_seconds, some_at_most_seconds, because: told.join("; ") }
     }
 }
 
@@ -232,7 +236,14 @@ fn ways(service: &Service, options: &Options, subject: &Subject) -> Vec<Way> {
         (0..service.databases.len()).filter(|&at| of_databases(at) || *subject == Subject::Coordination)
     {
         let first = service.databases[database].hosts.first().is_some_and(is_here);
-        asked.push(Asked::Writes { database, primary: if first { Hit::Yes } else { Hit::No } });
+        // The primary may be any of them, and with so many gone that decides whether anybody takes over.
+        let gone = service.databases[database].hosts.iter().filter(|host| is_here(host)).count();
+        let primary = match first {
+            true => Hit::Yes,
+            false if service.databases[database].may_lack_writes(gone) => Hit::Perhaps,
+            false => Hit::No,
+        };
+        asked.push(Asked::Writes { database, primary });
     }
     if *subject != Subject::Coordination {
         let led_to = |pool: usize| {
@@ -245,19 +256,32 @@ fn ways(service: &Service, options: &Options, subject: &Subject) -> Vec<Way> {
         asked.push(Asked::Pools { pools: pools.collect(), repeatable: true });
     }
     let way = |(how, harm): (&'static str, Harm)| {
-        let forecasts = asked.iter().map(|asked| {
+        let blows = asked.iter().map(|asked| {
             let hosts = hosts.clone();
-            let blow = Blow { hosts, harm, asked: asked.clone(), anyone_answers: false, by_name: true };
-            Forecast::of(service, &options.assumptions, &blow)
+            Blow { hosts, harm, asked: asked.clone(), anyone_answers: false, by_name: true }
         });
-        let worst = Forecast::worst(forecasts)?;
+        let blows: Vec<Blow> = blows.collect();
+        let worst =
+            Forecast::worst(blows.iter().map(|blow| Forecast::of(service, &options.assumptions, blow)))?;
+        // A short gap of all that is asked is not all, where a part of it fails for longer.
+        let each = blows.iter().flat_map(|blow| Forecast::each(service, &options.assumptions, blow));
+        let some = Forecast::worst(each.filter(|of| match (of.loss, worst.loss) {
+            (Loss::Some(some), Loss::Gap(gap)) => some > gap,
+            _ => false,
+        }));
         let (loss, at_most_seconds) = match worst.loss {
             Loss::Nothing => ("nothing", None),
             Loss::Some(seconds) => ("some", Some(seconds)),
             Loss::Gap(seconds) => ("gap", Some(seconds)),
             Loss::UntilRepaired(_) => ("until-repaired", None),
         };
-        Some(Way { how, loss, at_most_seconds, because: worst.how })
+        let some_at_most_seconds = some.as_ref().and_then(|of| match of.loss {
+            Loss::Some(seconds) => Some(seconds),
+            _ => None,
+        });
+        let because = std::iter::once(worst.how).chain(some.map(|of| of.how));
+        let because = because.collect::<Vec<_>>().join("; ");
+        Some(Way { how, loss, at_most_seconds, some_at_most_seconds, because })
     };
     harms.into_iter().filter_map(way).collect()
 }

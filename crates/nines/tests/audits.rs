@@ -148,7 +148,27 @@ fn a_certificate_that_etcd_is_shown_is_told_as_what_takes_the_primary_away() {
     let rows = audited.json["components"].as_array().unwrap();
     let row = rows.iter().find(|row| row["component"]["name"] == "the certificate /etc/nines.crt").unwrap();
     assert_eq!(row["lost"], serde_json::json!(["writes to orders"]));
-    assert!(audited.codes().contains(&"certificate-not-counted"));
+    let finding = |of: &Audited| {
+        let findings = of.json["findings"].as_array().unwrap();
+        let finding = findings.iter().find(|of| of["code"] == "certificate-not-counted").unwrap();
+        (finding["place"].clone(), finding["text"].as_str().unwrap().to_owned())
+    };
+    let (place, text) = finding(&audited);
+    assert!(place == "coordination" && text.contains("no host stays the primary"), "{place}: {text}");
+    assert!(!text.contains("new connections"), "{text}");
+    // The same file for clients: they lose what they come in by as well, to read and to write.
+    let both = SHOP.replace(
+        "replication_password",
+        "tls = { mode = \"pass-through\", certificate = \"/etc/nines.crt\", key = \"/etc/nines.key\" }\nreplication_password",
+    );
+    let both = audit(&format!("{both}{tls}"), &[]);
+    let rows = both.json["components"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["component"]["name"] == "the certificate /etc/nines.crt").unwrap();
+    let lost: Vec<&str> = row["lost"].as_array().unwrap().iter().filter_map(|of| of.as_str()).collect();
+    assert!(lost.len() > 1 && lost.contains(&"writes to orders"), "{lost:?}");
+    let (place, text) = finding(&both);
+    let said = "new connections to orders are refused, and no host stays the primary";
+    assert!(place == "databases" && text.contains(said), "{place}: {text}");
 }
 
 #[test]

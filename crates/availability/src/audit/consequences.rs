@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::forecast::fewer;
-use crate::model::{Kind, Model, Ways, ways};
-use crate::service::{Member, Name, Pool, Service};
+use crate::forecast::{fewer, percent};
+use crate::model::{Fallen, Kind, Model, Ways, ways};
+use crate::service::{Database, Member, Name, Pool, Service};
 use crate::structure::EventId;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -42,11 +42,14 @@ pub struct Consequence {
     pub component: Component,
     /// What clients do without until it is repaired. Empty: nothing.
     pub lost: Vec<String>,
+    /// On what that depends, in words: where it may as well not come about.
+    pub provided: Vec<String>,
     /// What else happens to clients, in words.
     pub impact: Vec<String>,
     /// The longest that clients wait, in seconds, if everything works as meant and nothing is lost.
     pub gap: f64,
-    /// The longest that a part of the requests fails, in seconds, where they are tried once. `None`: none do; or, with `person` and
+    /// The longest that a part of the requests fails, in seconds, where they are tried once: 0 where traffic notices after a few of
+    /// them. `None`: none do; or, with `person` and
     /// nothing lost, they do until it is repaired.
     pub part_fails: Option<f64>,
     pub takes_over: Vec<String>,
@@ -60,6 +63,7 @@ impl Consequence {
         Self {
             component: Component { kind, name: name.into() },
             lost: Vec::new(),
+            provided: Vec::new(),
             impact: Vec::new(),
             gap: 0.0,
             part_fails: None,
@@ -135,8 +139,8 @@ fn around(service: &Service) -> Vec<Consequence> {
         let reached = functions.iter().filter(|(_, _, pool)| of_users(*pool));
         row.lost = reached.map(|(name, _, _)| name.clone()).collect();
         if users.iter().any(|user| user == "coordination") {
-            row.lost =
-                service.databases.iter().map(|database| format!("writes to {}", database.name)).collect();
+            // Beside what else it is shown for.
+            row.lost.extend(service.databases.iter().map(|database| format!("writes to {}", database.name)));
             row.impact.push("hosts of databases show it to etcd: none of them stays the primary".into());
         }
         if row.lost.is_empty() {
@@ -184,6 +188,7 @@ fn of_hosts(
     event: &Kind,
 ) -> Consequence {
     let mut row = Consequence::new(kind, name);
+    refusals(service, event, hosts, &mut row);
     let event: Vec<EventId> = model.event(event).into_iter().collect();
     row.lost = super::names(model, &event);
     row.person = !row.lost.is_empty();
@@ -236,27 +241,57 @@ fn takeovers(service: &Service, model: &Model, hosts: &[usize], row: &mut Conseq
     }
 }
 
+/// Databases of which so many hosts go at one stroke that nobody takes over, if one of them is the primary; else it goes on.
+fn refusals(service: &Service, event: &Kind, hosts: &[usize], row: &mut Consequence) {
+    let fallen = Fallen::new(service, [event]);
+    for database in service.databases.iter().filter(|of| of.can_fail_over()) {
+        let gone = database.hosts.iter().filter(|host| hosts.contains(host)).count();
+        let left = database.hosts.len() - gone;
+        if database.may_lack_writes(gone) && left >= database.least() && !fallen.takes_quorum() {
+            row.provided.push(format!("{}: if the primary is there", database.name));
+            row.impact.push(format!(
+                "{}: {gone} of its {} hosts go at one stroke, and {} confirm: if the primary is among them, those that are left may lack writes, and nobody takes over",
+                database.name,
+                database.hosts.len(),
+                database.confirm
+            ));
+        }
+    }
+}
+
 /// Databases that go on with fewer copies than each write must have, and the time until they do.
 fn copies(service: &Service, model: &Model, hosts: &[usize], row: &mut Consequence) {
     for (at, database) in service.databases.iter().enumerate() {
         let gone = database.hosts.iter().filter(|host| hosts.contains(host)).count();
-        let left = database.hosts.len() - gone;
-        if gone == 0 || left == 0 || left < database.least() || database.may_lack_writes(gone) {
-            continue;
-        }
         let of_primary =
             |host: &usize| model.groups.iter().find(|of| of.database == Some(at) && of.hosts[0] == *host);
         let takeover = hosts.iter().find_map(of_primary).map(|group| group.notice + group.takes_over);
-        let Some((seconds, how)) = fewer(database, left, takeover.is_none()) else { continue };
-        let gap = takeover.unwrap_or(0.0) + seconds;
-        row.gap = row.gap.max(gap);
-        row.impact.push(format!(
-            "{}: goes on with fewer copies than {}, and takes no write for up to {gap:.2} s: {how}",
-            database.name,
-            database.confirm + 1
-        ));
-        row.noticed.push(format!("{}: by absence, within {seconds:.2} s", database.name));
+        fewer_copies(database, gone, takeover, takeover.is_none(), row);
     }
+}
+
+/// The same of one, of which so many hosts are gone: after a takeover of so many seconds, if the primary is among them.
+fn fewer_copies(
+    database: &Database,
+    gone: usize,
+    takeover: Option<f64>,
+    silent: bool,
+    row: &mut Consequence,
+) {
+    let (all, name) = (database.hosts.len(), &database.name);
+    let left = all - gone;
+    if gone == 0 || left == 0 || left < database.least() || database.may_lack_writes(gone) {
+        return;
+    }
+    let Some((seconds, how)) = fewer(database, left, silent) else { return };
+    let gap = takeover.unwrap_or(0.0) + seconds;
+    row.gap = row.gap.max(gap);
+    row.takes_over.push(format!("{name}: goes on with {left} of {all}"));
+    row.impact.push(format!(
+        "{name}: goes on with fewer copies than {}, and takes no write for up to {gap:.2} s: {how}",
+        database.confirm + 1
+    ));
+    row.noticed.push(format!("{name}: by absence, within {seconds:.2} s"));
 }
 
 /// Load balancers whose clients know one host each, and nothing else.
@@ -308,8 +343,14 @@ fn pool_loses(pool: &Pool, is_gone: impl Fn(&Member) -> bool, row: &mut Conseque
         true => format!("{}: not at all", pool.name),
         false => format!("{}: {}", pool.name, ways.join(", ")),
     });
-    row.person |= ways.is_empty();
     let nobody = ways.is_empty();
+    let share = pool.share(&is_gone);
+    if share == 0.0 {
+        row.impact
+            .push(format!("{}: only backups, which get nothing as long as others are there", pool.name));
+        return;
+    }
+    row.person |= nobody;
     row.impact.push(if pool.tries > 1 {
         row.gap = row.gap.max(pool.silence.as_secs_f64());
         let others = match nobody {
@@ -323,10 +364,10 @@ fn pool_loses(pool: &Pool, is_gone: impl Fn(&Member) -> bool, row: &mut Conseque
         )
     } else {
         let until = if nobody { "it is repaired: nobody notices" } else { "it is noticed" };
-        if let Some(notice) = pool.notice {
-            row.part_fails = Some(row.part_fails.unwrap_or(0.0).max(notice.as_secs_f64()));
+        if let Some(time) = pool.unnoticed() {
+            row.part_fails = Some(row.part_fails.unwrap_or(0.0).max(time.as_secs_f64()));
         }
-        format!("{}: {gone} of {} requests are lost until {until}", pool.name, pool.members.len())
+        format!("{}: {} of the requests are lost until {until}", pool.name, percent(share))
     });
     if let Some(by) = &pool.sticky {
         row.impact.push(format!(
@@ -439,9 +480,17 @@ fn instances(service: &Service, model: &Model, kind: ComponentKind) -> Vec<Conse
                     }
                     row.impact
                         .push("transactions that are open are lost; none that was acknowledged is".into());
+                    // Its host stays, and lets go of its connections at once.
+                    fewer_copies(database, 1, Some(row.gap), false, &mut row);
                 }
             } else {
-                row.impact.push("nothing, but for reads that it was serving".into());
+                fewer_copies(database, 1, None, false, &mut row);
+                let no_more = if row.gap > 0.0 {
+                    "and reads that it was serving fail"
+                } else {
+                    "nothing, but for reads that it was serving"
+                };
+                row.impact.push(no_more.into());
             }
             rows.push(row);
         }

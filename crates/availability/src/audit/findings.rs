@@ -164,8 +164,7 @@ impl Findings<'_> {
                 continue;
             }
             let text = format!(
-                "{}: {} takes up to {}, which the objective allows {:.1} times in thirty days",
-                row.component,
+                "when {}, it takes up to {}, which the objective allows {:.1} times in thirty days",
                 row.what,
                 seconds(row.notice + row.take_over),
                 allowed
@@ -175,7 +174,11 @@ impl Findings<'_> {
                 Severity::Warning,
                 row.component.clone(),
                 text,
-                "shorter intervals, or a smaller promise",
+                if self.service.databases.iter().any(|of| of.name == row.component) {
+                    "a shorter lease, or a smaller promise"
+                } else {
+                    "shorter intervals, or a smaller promise"
+                },
             );
         }
     }
@@ -418,7 +421,7 @@ impl Findings<'_> {
             let holds = database.hosts.iter().filter(|&&host| self.service.zone_of(host) == zone).count();
             if database.may_lack_writes(holds) && holds < hosts {
                 let text = format!(
-                    "zone {} holds {holds} of its {hosts} hosts, and {} confirm: with the zone may go what nobody else has, so nobody takes over",
+                    "zone {} holds {holds} of its {hosts} hosts, and {} confirm: if the primary is there, with the zone may go what nobody else has, so nobody takes over",
                     self.zone(zone),
                     database.confirm
                 );

@@ -41,6 +41,9 @@ pub fn difference(forecast: &Forecast, observed: &Observed) -> Option<String> {
             }
             _ => None,
         },
+        // A few requests: too short to be a gap.
+        Loss::Some(0.0) => (gap > NOTHING + observed.grain)
+            .then(|| format!("nothing was answered for {gap:.2} s, and no gap was predicted")),
         Loss::Some(most) | Loss::Gap(most) => longer(most),
         Loss::UntilRepaired(after) => {
             let away = observed.lasted - after;

@@ -63,7 +63,7 @@ fn a_members_death_costs_nothing_where_requests_are_repeated() {
     once.pools[0].tries = 1;
     let assumptions = Assumptions::default();
     assert_eq!(Forecast::of(&once, &assumptions, &asking(&[2], Harm::Silent)).loss, Loss::Some(2.3));
-    once.pools[0].notice = None;
+    (once.pools[0].notice, once.pools[0].failures) = (None, None);
     assert_eq!(Forecast::of(&once, &assumptions, &asking(&[2], Harm::Silent)).loss, Loss::UntilRepaired(0.0));
     // Alone in its pool.
     once.pools[0].members.truncate(1);

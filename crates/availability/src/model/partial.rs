@@ -12,12 +12,9 @@ use crate::structure::Analysis;
 
 /// Hours until nobody is sent to a member any more that is gone; `None`: only its repair ends it. No hours where it costs nothing.
 fn lasts(pool: &Pool) -> Option<f64> {
-    match (pool.tries > 1, pool.notice, pool.failures) {
-        (true, ..) => Some(0.0),
-        (false, None, None) => None,
-        // Traffic notices after a few requests.
-        (false, None, Some(_)) => Some(0.0),
-        (false, Some(notice), _) => Some(notice.as_secs_f64() / 3600.0),
+    match pool.tries > 1 {
+        true => Some(0.0),
+        false => pool.unnoticed().map(|time| time.as_secs_f64() / 3600.0),
     }
 }
 
@@ -63,7 +60,7 @@ impl Builder<'_> {
                     }
                     None => self.model.q[at],
                 };
-                self.share(pool, kind) * time
+                pool.share(|member| takes(self.service, kind, member.host)) * time
             });
             partial[at] = most.fold(0.0, f64::max);
         }
@@ -73,14 +70,5 @@ impl Builder<'_> {
             }
         }
         self.model.partial = partial;
-    }
-
-    /// The share of a pool's requests that goes to members that fail with this.
-    fn share(&self, pool: &Pool, kind: &Kind) -> f64 {
-        let falls = |host: usize| takes(self.service, kind, host);
-        let members = || pool.members.iter().filter(|member| !member.backup);
-        let all: usize = members().map(|member| member.weight).sum();
-        let gone: usize = members().filter(|member| falls(member.host)).map(|member| member.weight).sum();
-        gone as f64 / all.max(1) as f64
     }
 }

@@ -202,12 +202,20 @@ impl Findings<'_> {
             self.add("dns-not-counted", Severity::Note, format!("names.{}", name.name), text, suggestion);
         }
         for (path, users) in &self.service.certificates {
-            let text = format!(
-                "{path} is taken never to expire: when it does, new connections to {} are refused until there is another",
-                users.join(" and ")
-            );
+            let (etcd, clients): (Vec<&str>, Vec<&str>) =
+                users.iter().map(String::as_str).partition(|user| *user == "coordination");
+            let refused = format!("new connections to {} are refused", clients.join(" and "));
+            // Hosts show it to etcd: without it they can't renew a lease.
+            let happens = match (clients.is_empty(), etcd.is_empty()) {
+                (false, true) => refused,
+                (false, false) => format!("{refused}, and no host stays the primary"),
+                (true, _) => "no host stays the primary".to_owned(),
+            };
+            let text =
+                format!("{path} is taken never to expire: when it does, {happens} until there is another");
             let suggestion = "renew it by a timer, and let somebody be told long before";
-            self.add("certificate-not-counted", Severity::Note, "databases".into(), text, suggestion);
+            let place = if clients.is_empty() { "coordination" } else { "databases" };
+            self.add("certificate-not-counted", Severity::Note, place.into(), text, suggestion);
         }
     }
 

@@ -1,5 +1,6 @@
 //! What happens if a component fails, as a table: five answers for each.
 
+use anstyle::Style;
 use nines_availability::audit::{Audit, ComponentKind, Consequence};
 use nines_availability::service::Service;
 
@@ -26,20 +27,17 @@ pub(super) fn section(service: &Service, audit: &Audit, width: Option<usize>, ou
 }
 
 fn cells(service: &Service, audit: &Audit, row: &Consequence) -> Vec<Cell> {
-    let (verdict, style) = match (row.lost.is_empty(), row.gap) {
-        (false, _) => {
-            let hours =
-                repair(service, audit, row).map(|hours| format!(", ~{hours:.1} h")).unwrap_or_default();
-            (format!("until repaired{hours}"), BAD)
-        }
-        (true, _) if row.person => ("some, until repaired".to_owned(), BAD),
-        (true, gap) if gap > 0.0 => (format!("up to {gap:.2} s"), UNSURE),
-        (true, _) => match row.part_fails {
-            Some(seconds) => (format!("some, up to {seconds:.2} s"), UNSURE),
-            None => ("nothing".to_owned(), GOOD),
-        },
+    let (verdict, style) = if row.lost.is_empty() {
+        loses(row)
+    } else {
+        let hours = repair(service, audit, row).map(|hours| format!(", ~{hours:.1} h")).unwrap_or_default();
+        (format!("until repaired{hours}"), BAD)
     };
-    let told = if row.lost.is_empty() { row.takes_over.join("; ") } else { row.lost.join("; ") };
+    let told = match (row.lost.is_empty(), row.provided.is_empty()) {
+        (true, _) => row.takes_over.join("; "),
+        (false, true) => row.lost.join("; "),
+        (false, false) => format!("{} ({})", row.lost.join("; "), row.provided.join("; ")),
+    };
     vec![
         Cell::new(kind(row.component.kind), DIM),
         Cell::new(row.component.name.clone(), PLAIN),
@@ -48,6 +46,22 @@ fn cells(service: &Service, audit: &Audit, row: &Consequence) -> Vec<Cell> {
         Cell::new(noticed(row), PLAIN),
         Cell::new(told, PLAIN),
     ]
+}
+
+/// What clients lose where nothing is lost until it is repaired: all that is asked for a short time, and a part of it for longer.
+fn loses(row: &Consequence) -> (String, Style) {
+    let gap = (row.gap > 0.0).then(|| format!("up to {:.2} s", row.gap));
+    let some = match row.part_fails {
+        _ if row.person => Some("some, until repaired".to_owned()),
+        Some(seconds) if seconds > row.gap => Some(format!("some, up to {seconds:.2} s")),
+        Some(_) if gap.is_none() => Some("a few requests".to_owned()),
+        _ => None,
+    };
+    let told: Vec<String> = gap.into_iter().chain(some).collect();
+    match told.is_empty() {
+        true => ("nothing".to_owned(), GOOD),
+        false => (told.join("; "), if row.person { BAD } else { UNSURE }),
+    }
 }
 
 /// How long a repair takes on average, in hours: of what has a figure.
@@ -128,6 +142,31 @@ mod tests {
         row(&["clients lose", "person", "noticed"]);
         row(&["host", "until repaired, ~4.0 h", "needed", "clients"]);
         row(&["the system file and the program", "until repaired, ~0.5 h", "needed", "clients"]);
+        // What depends on where the primary is says so.
+        let mut audit = audit;
+        audit.components[0].provided = vec!["orders: if the primary is there".into()];
+        let lost = audit.components[0].lost.join("; ");
+        out.clear();
+        section(&service, &audit, None, &mut out);
+        let told = format!("{lost} (orders: if the primary is there)");
+        assert!(!lost.is_empty() && out.iter().any(|line| line.contains(&told)), "{}", out.join("\n"));
+    }
+
+    #[test]
+    fn a_part_of_the_requests_is_told_beside_a_gap_that_is_shorter() {
+        let text = include_str!("../../../../../examples/pair.toml");
+        let system = nines_system::parse("pair.toml", text).unwrap();
+        let service = Service::of(&system, &BTreeMap::new());
+        let audit = Audit::of(&service, &Options::of(&system));
+        let told = |gap, part_fails, person| {
+            let first = audit.components[0].clone();
+            loses(&Consequence { gap, part_fails, person, lost: Vec::new(), ..first }).0
+        };
+        assert_eq!(told(0.35, Some(3961.5), false), "up to 0.35 s; some, up to 3961.50 s");
+        assert_eq!(told(0.35, Some(0.2), false), "up to 0.35 s");
+        assert_eq!(told(0.35, None, true), "up to 0.35 s; some, until repaired");
+        assert_eq!(told(0.0, Some(0.0), false), "a few requests");
+        assert_eq!(told(0.0, None, false), "nothing");
     }
 
     #[test]

@@ -84,6 +84,7 @@ pub(super) fn prediction(result: &CaseReport) -> String {
     match (predicted.loss, predicted.at_most_ms) {
         (Loss::Nothing, _) => "no gap".to_owned(),
         (Loss::UntilRepaired, _) | (_, None) => "until repaired".to_owned(),
+        (Loss::Some, Some(0.0)) => "a few requests".to_owned(),
         (Loss::Some, Some(at_most)) => format!("some, ≤ {}", duration(at_most)),
         (Loss::Gap, Some(at_most)) => format!("≤ {}", duration(at_most)),
     }

@@ -142,7 +142,13 @@ fn bounds(answer: &Answer) -> String {
     if answer.mean.likely == 0.0 {
         return format!("no outage: fewer than {:.2} a year (95 %)", answer.outages.high);
     }
-    let few = if outages < FEW { format!("; only {outages} outages, so hardly sure") } else { String::new() };
+    // What is lost in part is seen far more often than outages are.
+    let by_outages = answer.in_part < 0.5 * answer.mean.likely;
+    let few = match outages {
+        _ if outages >= FEW || !by_outages => String::new(),
+        1.0 => "; only 1 outage, so hardly sure".to_owned(),
+        _ => format!("; only {outages} outages, so hardly sure"),
+    };
     format!("between {low:.1} and {high:.1} (95 %{few})")
 }
 
@@ -169,6 +175,22 @@ mod tests {
     }
 
     #[test]
+    fn few_outages_make_a_mean_unsure_only_where_it_is_made_of_them() {
+        let told = |outages_per_year: f64, in_part: f64| {
+            let text = include_str!("../../../../../examples/pair.toml");
+            let system = nines_system::parse("pair.toml", text).unwrap();
+            let service = Service::of(&system, &BTreeMap::new());
+            let model = Model::of(&service, &Assumptions::of(&system), Case::Likely);
+            let answer = Answer::of(Simulation::new(model.plant()).run(1, 10), service.objective);
+            let mean = Interval { low: 600.0, likely: 630.0, high: 660.0 };
+            bounds(&Answer { years: 10, outages_per_year, in_part, mean, ..answer })
+        };
+        assert!(told(0.3, 0.0).contains("only 3 outages, so hardly sure"));
+        assert!(told(0.1, 0.0).contains("only 1 outage, so hardly sure"));
+        assert_eq!(told(0.1, 629.0), "between 600.0 and 660.0 (95 %)");
+    }
+
+    #[test]
     fn years_in_which_nothing_happened_prove_no_more_than_that() {
         let rare = ["host", "zone", "change"].map(|of| format!("{of} = {{ every = \"30000d\" }}\n")).concat();
         let mean = |lines: &[String]| lines.iter().find(|line| line.starts_with("mean")).unwrap().clone();
@@ -177,7 +199,7 @@ mod tests {
         assert!(mean(&none).contains("no outage: fewer than 1.84 a year (95 %)"), "{none:#?}");
         assert!(none.iter().all(|line| !line.contains("What began")), "{none:#?}");
         let few = told(100, &rare);
-        assert!(mean(&few).contains("outages, so hardly sure"), "{few:#?}");
+        assert!(mean(&few).contains("only 1 outage, so hardly sure"), "{few:#?}");
         let many = told(2000, "");
         assert!(mean(&many).contains("(95 %)") && !mean(&many).contains("sure"), "{many:#?}");
     }

@@ -48,7 +48,8 @@ fn verdict(of: &WhatIf) -> (String, Style) {
     if !of.lost.is_empty() {
         return ("something is lost until it is repaired".to_owned(), BAD);
     }
-    match of.ways.first().map(|way| (way.loss, way.at_most_seconds)) {
+    let first = of.ways.first();
+    match first.map(|way| (way.loss, way.at_most_seconds)) {
         None | Some(("nothing", _)) => {
             match of.consequences.first().filter(|_| of.is_place || of.runs_on.is_some()).map(|row| row.gap) {
                 Some(waits) if waits > 0.0 => (
@@ -58,11 +59,16 @@ fn verdict(of: &WhatIf) -> (String, Style) {
                 _ => ("clients lose nothing".to_owned(), GOOD),
             }
         }
+        Some(("some", Some(0.0))) => ("a few requests fail".to_owned(), UNSURE),
         Some(("some", Some(seconds))) => {
             (format!("some of what is asked fails for up to {seconds:.2} s"), UNSURE)
         }
         Some((_, Some(seconds))) => {
-            (format!("nothing answers for up to {seconds:.2} s, then others do"), UNSURE)
+            let then = match first.and_then(|way| way.some_at_most_seconds) {
+                Some(some) => format!("some of what is asked fails for up to {some:.2} s"),
+                None => "others do".to_owned(),
+            };
+            (format!("nothing answers for up to {seconds:.2} s, then {then}"), UNSURE)
         }
         Some((_, None)) => ("some clients lose something until it is repaired".to_owned(), BAD),
     }
@@ -71,8 +77,12 @@ fn verdict(of: &WhatIf) -> (String, Style) {
 fn loss(way: &Way) -> String {
     match (way.loss, way.at_most_seconds) {
         ("nothing", _) => "no gap".to_owned(),
+        ("some", Some(0.0)) => "a few requests".to_owned(),
         ("some", Some(seconds)) => format!("some, ≤ {seconds:.2} s"),
-        (_, Some(seconds)) => format!("≤ {seconds:.2} s"),
+        (_, Some(seconds)) => match way.some_at_most_seconds {
+            Some(some) => format!("≤ {seconds:.2} s; some, ≤ {some:.2} s"),
+            None => format!("≤ {seconds:.2} s"),
+        },
         _ => "until repaired".to_owned(),
     }
 }
@@ -300,6 +310,7 @@ fn row(tried: &Tried) -> Vec<Cell> {
         None => "–".to_owned(),
         Some((Loss::Nothing, _)) => "no gap".to_owned(),
         Some((Loss::UntilRepaired, _) | (_, None)) => "until repaired".to_owned(),
+        Some((Loss::Some, Some(0.0))) => "a few requests".to_owned(),
         Some((Loss::Some, Some(ms))) => format!("some, ≤ {:.2} s", ms / 1e3),
         Some((Loss::Gap, Some(ms))) => format!("≤ {:.2} s", ms / 1e3),
     };
