@@ -111,7 +111,8 @@ impl Keeper {
     pub fn hear(&mut self, answer: Answer) -> Heard {
         match answer {
             Answer::Opened(history, told) => {
-                self.open = true;
+                // Whoever waited no longer has begun anew, and nothing of that is to be mixed with what was there.
+                self.open = self.orders.is_some();
                 Heard::Opened(history, told)
             }
             Answer::NotOpened(error) => {

@@ -1,5 +1,6 @@
 //! What is brought is kept, whatever the disk does; and what is not true any more is brought again.
 
+use std::sync::mpsc::RecvTimeoutError::Disconnected;
 use std::sync::mpsc::{Receiver as Answers, channel};
 use std::time::Duration;
 
@@ -170,4 +171,21 @@ fn who_gets_no_directory_is_told_why_and_nothing_waits_for_it() {
     second.keep(&first.history, about, BEGIN + 5);
     second.end(&first.history, about, BEGIN + 5, true);
     assert!(!second.is_busy() && !second.is_kept());
+}
+
+#[test]
+fn a_directory_that_opens_once_it_is_given_up_is_left_as_it_is_and_to_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let (says, answers) = channel();
+    let mut keeper = Keeper::start(directory.path().to_owned(), "lb1", move |a| says.send(a).is_ok());
+    keeper.close();
+    assert!(matches!(keeper.hear(answers.recv().unwrap()), Heard::Opened(..)));
+    assert!(!keeper.is_kept());
+    keeper.describe(about());
+    keeper.keep(&History::new("lb1", Limits::default()), about, BEGIN);
+    assert!(!keeper.is_busy());
+    // Its thread has ended, and with it the lock.
+    assert!(answers.recv_timeout(Duration::from_secs(20)).is_err_and(|error| error == Disconnected));
+    assert!(!directory.path().join("about.json").exists());
+    Owner::start(directory.path());
 }

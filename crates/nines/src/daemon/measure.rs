@@ -145,7 +145,10 @@ impl Measure {
                 self.problems.push(why.clone());
                 let mut all =
                     vec![Told::Wrong(format!("{why}: measured in memory alone, until the daemon ends"))];
-                all.extend(self.begin(now));
+                // Who waited no longer has begun already.
+                if self.axis.is_none() {
+                    all.extend(self.begin(now));
+                }
                 all
             }
             Heard::KeptAgain => vec![Told::Fine("measurements are kept again".to_owned())],
@@ -190,6 +193,8 @@ impl Measure {
             let why = format!("{} does not answer within {} s", self.directory.display(), OPEN.as_secs());
             self.problems.push(why.clone());
             told.push(Told::Wrong(format!("{why}: measured in memory alone, until the daemon ends")));
+            // Should it answer after all, nothing is written there.
+            self.keeper.close();
             told.extend(self.begin(now));
             return told;
         };

@@ -194,3 +194,47 @@ async fn a_hang_is_down_from_its_first_second_in_memory_on_disk_and_in_the_count
     let counted = look(&mut measure, 16, 0, 8);
     assert_eq!((counted.up, counted.down, counted.unknown()), (11, 6, 0));
 }
+
+#[tokio::test]
+async fn a_directory_that_answers_too_late_is_not_written_into() {
+    let directory = tempfile::tempdir().unwrap();
+    kept(directory.path());
+    let start = Instant::now();
+    let mut measure = Measure::start("lb1", directory.path().to_owned(), about(), start);
+    measure.wall = || Duration::from_secs(NOW);
+    let given_up = start + OPEN;
+    let told = look(&mut measure, given_up);
+    assert!(matches!(&told[..], [Told::Wrong(why)] if why.contains("in memory alone")), "{told:?}");
+    let said = measure.said().await;
+    assert!(matches!(said, Answer::Opened(..)));
+    assert_eq!(measure.hear(said, given_up), []);
+    for second in 1..=6 {
+        look(&mut measure, given_up + Duration::from_secs(second));
+    }
+    measure.reload(about());
+    measure.keep(NOW + 60, given_up);
+    settle(&mut measure, given_up).await;
+    assert!(measure.not_kept().is_some_and(|why| why.contains("does not answer within 10 s")));
+    assert!(measure.measured(0).kept_in.is_none());
+    // Nobody is kept out any more, and what was there is there.
+    let end = tokio::time::timeout(Duration::from_secs(20), measure.answers.recv()).await;
+    assert!(matches!(end, Ok(None)), "{end:?}");
+    let there = Ledger::open(directory.path(), "lb1", Limits::default()).unwrap().history;
+    assert_eq!(there.series(&subject()).unwrap().totals(0, 2 * NOW).up, 180);
+}
+
+#[tokio::test]
+async fn an_error_that_comes_too_late_is_told_and_what_was_begun_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let _first = Ledger::open(directory.path(), "lb1", Limits::default()).unwrap();
+    let start = Instant::now();
+    let mut measure = Measure::start("lb1", directory.path().to_owned(), about(), start);
+    measure.wall = || Duration::from_secs(NOW);
+    look(&mut measure, start + OPEN);
+    look(&mut measure, start + OPEN + Duration::from_secs(1));
+    let axis = measure.axis.clone();
+    let said = measure.said().await;
+    let told = measure.hear(said, start + OPEN + Duration::from_secs(2));
+    assert!(matches!(&told[..], [Told::Wrong(why)] if why.contains("another process")), "{told:?}");
+    assert_eq!(measure.axis, axis);
+}
