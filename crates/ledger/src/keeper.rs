@@ -34,6 +34,7 @@ pub enum Answer {
     NotOpened(LedgerError),
     Kept(u64),
     NotKept(String),
+    /// With what there is to tell of it: nothing, where only writing it anew has failed.
     Lost(Vec<String>),
 }
 
@@ -136,7 +137,7 @@ impl Keeper {
             }
             Answer::Lost(troubles) => {
                 self.restore = true;
-                Heard::Lost(troubles)
+                if troubles.is_empty() { Heard::Nothing } else { Heard::Lost(troubles) }
             }
         }
     }
@@ -280,21 +281,36 @@ fn obey(directory: &Path, vantage: &str, orders: &Receiver<Order>, says: &impl F
     };
     // What could not be forgotten yet comes before everything else.
     let mut forget: Option<Second> = None;
+    // Nor is it told a second time what is measured there: without that nobody can read the rest.
+    let mut about: Option<Box<Measured>> = None;
     for order in orders {
-        if let Order::ForgetFrom(second) = &order {
-            forget = Some(forget.map_or(*second, |other| other.min(*second)));
+        let (restores, describes) = (matches!(order, Order::Restore(_)), matches!(order, Order::Describe(_)));
+        match &order {
+            Order::ForgetFrom(second) => forget = Some(forget.map_or(*second, |other| other.min(*second))),
+            Order::Describe(new) => about = Some(new.clone()),
+            Order::Keep(..) | Order::Restore(_) => {}
         }
-        let done = match forget.map_or(Ok(()), |second| ledger.forget_from(second)) {
+        let mut done = match forget.map_or(Ok(()), |second| ledger.forget_from(second)) {
             Ok(()) => {
                 forget = None;
                 do_it(&mut ledger, order)
             }
             Err(error) => Err(error),
         };
+        if let Some(new) = &about {
+            match ledger.describe(new) {
+                Ok(()) => about = None,
+                // Said once; that it is tried again is nobody's concern.
+                Err(error) if describes => done = Err(error),
+                Err(_) => {}
+            }
+        }
+        // What could not be written anew is lost still, and is brought again.
+        let again = restores && done.is_err();
         let failed = |error| Some(Answer::NotKept(format!("{}: {error}", directory.display())));
         let answer = done.map_or_else(failed, |kept| kept.map(Answer::Kept));
         let troubles = ledger.troubles();
-        let lost = (!troubles.is_empty()).then_some(Answer::Lost(troubles));
+        let lost = (again || !troubles.is_empty()).then_some(Answer::Lost(troubles));
         if lost.into_iter().chain(answer).any(|answer| !says(answer)) {
             break;
         }
@@ -307,9 +323,9 @@ fn obey(directory: &Path, vantage: &str, orders: &Receiver<Order>, says: &impl F
 fn do_it(ledger: &mut Ledger, order: Order) -> std::io::Result<Option<u64>> {
     match order {
         Order::Keep(number, batch) => ledger.write(&batch).map(|()| Some(number)),
-        Order::ForgetFrom(_) => Ok(None),
+        // Both are done with every order, until they have worked.
+        Order::ForgetFrom(_) | Order::Describe(_) => Ok(None),
         Order::Restore(history) => ledger.restore(&history).map(|()| None),
-        Order::Describe(about) => ledger.describe(&about).map(|()| None),
     }
 }
 

@@ -142,6 +142,46 @@ fn a_disk_that_takes_nothing_for_a_while_gets_everything_afterwards() {
 }
 
 #[test]
+fn what_could_not_be_written_anew_is_tried_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut owner = Owner::start(directory.path());
+    owner.record(BEGIN..BEGIN + 130);
+    owner.keep(BEGIN + 130);
+    owner.settle();
+    std::fs::remove_file(directory.path().join("2026-11-25.log")).unwrap();
+    // Where the day is to be written anew, something is in the way.
+    let day = directory.path().join("2026-11-25.day");
+    std::fs::create_dir_all(day.join("in the way")).unwrap();
+    owner.keep(BEGIN + 130);
+    let heard = owner.settle();
+    assert!(matches!(&heard[..], [Heard::Lost(_), Heard::Nothing]), "{heard:?}");
+    owner.keep(BEGIN + 130);
+    let heard = owner.settle();
+    assert!(matches!(&heard[..], [Heard::Nothing, Heard::Failing(_)]), "{heard:?}");
+    std::fs::remove_dir_all(&day).unwrap();
+    owner.keep(BEGIN + 130);
+    let heard = owner.settle();
+    assert!(heard.iter().any(|heard| matches!(heard, Heard::KeptAgain)), "{heard:?}");
+    assert_eq!((owner.kept(), owner.keeper.is_kept()), ((130, 0), true));
+}
+
+#[test]
+fn what_is_measured_is_described_once_the_disk_takes_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let in_the_way = directory.path().join("about.json").join("in the way");
+    std::fs::create_dir_all(&in_the_way).unwrap();
+    let mut owner = Owner::start(directory.path());
+    let answer = owner.answers.recv().unwrap();
+    assert!(matches!(owner.keeper.hear(answer), Heard::Failing(_)));
+    std::fs::remove_dir_all(in_the_way.parent().unwrap()).unwrap();
+    owner.record(BEGIN..BEGIN + 70);
+    owner.keep(BEGIN + 70);
+    let heard = owner.settle();
+    assert!(matches!(heard[..], [Heard::KeptAgain]), "{heard:?}");
+    assert_eq!(owner.kept(), (70, 0));
+}
+
+#[test]
 fn the_end_keeps_what_is_there_and_waits_for_it() {
     let directory = tempfile::tempdir().unwrap();
     let mut owner = Owner::start(directory.path());
