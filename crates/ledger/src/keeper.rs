@@ -3,6 +3,7 @@
 //! What is measured stays in its owner's memory; here is known from which minute on it is to be brought. A batch is under way at a time, and
 //! what it holds counts as kept only when the thread has said so. So a full disk, a slow one or one that is away costs nothing but time.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -15,7 +16,7 @@ use crate::{Batch, Ledger, LedgerError};
 const ORDERS: usize = 8;
 /// Minutes that are brought again after a disk was full.
 const BEHIND: u64 = 2 * 1440;
-/// Events that wait to be kept.
+/// Events that wait to be kept, the latest: they tell how it ended.
 const EVENTS: usize = 1_000;
 
 enum Order {
@@ -62,7 +63,7 @@ pub struct Keeper {
     /// The first minute that is not known to be kept.
     from: u64,
     under_way: Option<UnderWay>,
-    events: Vec<Noted>,
+    events: VecDeque<Noted>,
     /// The latest batch's number.
     number: u64,
     failing: Option<String>,
@@ -100,7 +101,7 @@ impl Keeper {
             open: false,
             from: 0,
             under_way: None,
-            events: Vec::new(),
+            events: VecDeque::new(),
             number: 0,
             failing: None,
             forget: None,
@@ -172,9 +173,14 @@ impl Keeper {
     }
 
     pub fn note(&mut self, event: Noted) {
-        if self.events.len() < EVENTS {
-            self.events.push(event);
+        if self.events.len() >= EVENTS {
+            self.events.pop_front();
+            // What is under way covers one less of those that are there.
+            if let Some(under_way) = &mut self.under_way {
+                under_way.events = under_way.events.saturating_sub(1);
+            }
         }
+        self.events.push_back(event);
     }
 
     /// Events that were not kept yet have names that nobody can use.
@@ -233,7 +239,7 @@ impl Keeper {
         let minutes = history.subjects().flat_map(|(subject, series)| {
             series.minutes(from..minute + 1).map(|(number, of)| (subject.clone(), number, of))
         });
-        let batch = Batch { minutes: minutes.collect(), events: self.events.clone() };
+        let batch = Batch { minutes: minutes.collect(), events: self.events.iter().cloned().collect() };
         self.number += 1;
         let under_way = UnderWay { number: self.number, minute, events: batch.events.len() };
         if self.send(Order::Keep(self.number, batch), wait).is_ok() {

@@ -182,6 +182,26 @@ fn what_is_measured_is_described_once_the_disk_takes_it() {
 }
 
 #[test]
+fn of_too_many_events_the_latest_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut owner = Owner::start(directory.path());
+    owner.record(BEGIN..BEGIN + 5);
+    let most = EVENTS as u64;
+    (0..most + 5).for_each(|at| owner.keeper.note(event(BEGIN + at)));
+    owner.keep(BEGIN + 5);
+    // Those that come while it is under way are brought with the next.
+    (most + 5..most + 8).for_each(|at| owner.keeper.note(event(BEGIN + at)));
+    owner.settle();
+    assert_eq!(owner.keeper.events.len(), 3);
+    owner.keep(BEGIN + 5);
+    owner.settle();
+    assert!(owner.keeper.events.is_empty());
+    let there: Vec<u64> =
+        read(directory.path(), 0).unwrap().history.events().map(|event| event.at_ms).collect();
+    assert_eq!(there, (5..most + 8).map(|at| (BEGIN + at) * 1000).collect::<Vec<_>>());
+}
+
+#[test]
 fn the_end_keeps_what_is_there_and_waits_for_it() {
     let directory = tempfile::tempdir().unwrap();
     let mut owner = Owner::start(directory.path());
