@@ -183,17 +183,28 @@ impl Keeper {
         self.events.push_back(event);
     }
 
-    /// Events that were not kept yet have names that nobody can use.
-    pub fn forget_events(&mut self) {
-        self.events.clear();
+    /// The first minute that is not known to be kept.
+    pub fn unkept(&self) -> u64 {
+        self.from
+    }
+
+    /// The events that are not known to be kept are the caller's: it may not be known yet whether they have the right names.
+    pub fn take_events(&mut self) -> Vec<Noted> {
         self.under_way = None;
+        std::mem::take(&mut self.events).into()
+    }
+
+    /// Of the events that are not known to be kept those that are called `to` or later are not to be kept.
+    pub fn forget_events_from(&mut self, to: Second) {
+        self.under_way = None;
+        self.events.retain(|event| event.at_ms < to.saturating_mul(1000));
     }
 
     /// Nothing that is called `to` or later is true any more.
     pub fn forget_from(&mut self, to: Second) {
         self.forget = Some(self.forget.map_or(to, |other| other.min(to)));
         self.from = self.from.min(to / MINUTE);
-        self.under_way = None;
+        self.forget_events_from(to);
         self.flush(false);
     }
 

@@ -208,11 +208,15 @@ fn the_end_keeps_what_is_there_and_waits_for_it() {
     owner.record(BEGIN..BEGIN + 100);
     owner.keep(BEGIN + 100);
     owner.record(BEGIN + 100..BEGIN + 130);
+    owner.keeper.note(event(BEGIN + 119));
+    owner.keeper.note(event(BEGIN + 120));
     // And nothing of it that has no name any more.
     owner.history.forget_from(BEGIN + 120);
     owner.keeper.forget_from(BEGIN + 120);
     owner.keeper.end(&owner.history, about, BEGIN + 130, true);
     assert_eq!(owner.kept(), (120, 0));
+    let there = read(directory.path(), 0).unwrap().history;
+    assert_eq!(there.events().collect::<Vec<_>>(), [&event(BEGIN + 119)]);
     owner.settle();
     assert!(owner.keeper.is_kept());
     // And nobody else is kept out any more.

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nines_availability::measurement::{DAY, Kind, Look, Minute};
+use nines_control::event;
 use nines_ledger::{Batch, Ledger, read};
 
 use super::*;
@@ -193,6 +194,70 @@ async fn a_hang_is_down_from_its_first_second_in_memory_on_disk_and_in_the_count
     assert_eq!(look(&mut measure, 15, 2, 7).up, 8);
     let counted = look(&mut measure, 16, 0, 8);
     assert_eq!((counted.up, counted.down, counted.unknown()), (11, 6, 0));
+}
+
+fn event(at: Second, kind: event::Kind) -> Event {
+    Event { sequence: 1, at_us: at * 1_000_000, kind, subject: "web/app1".into(), why: "silent".into() }
+}
+
+/// What is called how, of the events that are on disk.
+fn events(directory: &std::path::Path) -> Vec<(u64, String)> {
+    let there = read(directory, 0).unwrap().history;
+    there.events().map(|event| (event.at_ms / 1000, event.kind.clone())).collect()
+}
+
+#[tokio::test]
+async fn what_was_not_kept_before_the_clock_was_wrong_is_kept_once_it_is_right() {
+    static WALL: AtomicU64 = AtomicU64::new(NOW);
+    let directory = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let wall = || Duration::from_secs(WALL.load(Ordering::Relaxed));
+    let (mut measure, _) = begun(directory.path(), wall, start).await;
+    // Nothing is brought of itself.
+    measure.kept = start + Duration::from_secs(DAY);
+    let set = |measure: &mut Measure, second: u64, wall: Second| {
+        WALL.store(wall, Ordering::Relaxed);
+        look(measure, start + Duration::from_secs(second))
+    };
+    measure.note(&event(NOW + 1, event::Kind::Down), 0);
+    for second in 1..=200 {
+        assert_eq!(set(&mut measure, second, NOW + second), []);
+    }
+    let told = set(&mut measure, 201, NOW + 201 - DAY);
+    assert!(matches!(&told[..], [Told::Wrong(_)]), "{told:?}");
+    measure.note(&event(NOW + 201 - DAY, event::Kind::Up), 0);
+    let told = set(&mut measure, 202, NOW + 202);
+    assert!(matches!(&told[..], [Told::Fine(_)]), "{told:?}");
+    settle(&mut measure, start).await;
+    measure.keep(NOW + 202, start);
+    settle(&mut measure, start).await;
+    let all = measure.history.series(&subject()).unwrap().totals(0, 2 * NOW).up;
+    assert!(all >= 200, "{all}");
+    assert_eq!(up(directory.path()), all);
+    assert_eq!(events(directory.path()), [(NOW + 1, "down".to_owned())]);
+}
+
+#[tokio::test]
+async fn once_a_clock_is_believed_no_event_is_kept_that_is_still_to_come() {
+    static WALL: AtomicU64 = AtomicU64::new(NOW);
+    let directory = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let wall = || Duration::from_secs(WALL.load(Ordering::Relaxed));
+    let (mut measure, _) = begun(directory.path(), wall, start).await;
+    measure.note(&event(NOW - 2 * DAY, event::Kind::Daemon), 0);
+    measure.note(&event(NOW, event::Kind::Down), 0);
+    WALL.store(NOW - DAY, Ordering::Relaxed);
+    look(&mut measure, start + Duration::from_secs(1));
+    assert!(measure.not_kept().is_some());
+    measure.note(&event(NOW - DAY, event::Kind::Up), 0);
+    let later = start + DOUBT + Duration::from_secs(1);
+    let told = look(&mut measure, later);
+    assert!(matches!(&told[..], [Told::Wrong(why)] if why.contains("taken for right")), "{told:?}");
+    settle(&mut measure, later).await;
+    measure.keep(NOW - DAY + 600, later);
+    settle(&mut measure, later).await;
+    let there = [(NOW - 2 * DAY, "daemon".to_owned()), (NOW - DAY, "up".to_owned())];
+    assert_eq!(events(directory.path()), there);
 }
 
 #[tokio::test]
