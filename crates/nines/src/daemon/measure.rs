@@ -370,9 +370,15 @@ impl Measure {
 
     /// The last thing: what is not kept yet.
     pub(super) async fn end(&mut self, now: Instant) {
-        if let Some(axis) = self.axis.as_ref().filter(|_| self.doubt.is_none()) {
+        let about = self.measured(0);
+        if let Some(doubt) = self.doubt.take() {
+            // Of what was measured since nobody will know when it was; what is from before has its names.
+            self.keeper.take_events();
+            doubt.events.into_iter().for_each(|event| self.keeper.note(event));
+            self.keeper.begin(doubt.unkept);
+            self.keeper.end(&doubt.before, || about, doubt.last, false);
+        } else if let Some(axis) = &self.axis {
             let second = axis.name(now.duration_since(self.started));
-            let about = self.measured(0);
             self.keeper.end(&self.history, || about, second, false);
         }
         self.keeper.close();

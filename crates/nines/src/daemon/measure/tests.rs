@@ -77,6 +77,8 @@ async fn a_clock_that_is_set_right_after_the_boot_costs_nothing() {
     let told = look(&mut measure, start + Duration::from_secs(7));
     assert!(matches!(&told[..], [Told::Fine(_)]), "{told:?}");
     assert_eq!((measure.not_kept(), measure.measured(0).problems), (None, Vec::new()));
+    // What is on disk is not brought once more.
+    assert!(measure.keeper.unkept() >= NOW / MINUTE - 10);
     settle(&mut measure, start).await;
     measure.keep(NOW, start);
     settle(&mut measure, start).await;
@@ -234,6 +236,30 @@ async fn what_was_not_kept_before_the_clock_was_wrong_is_kept_once_it_is_right()
     let all = measure.history.series(&subject()).unwrap().totals(0, 2 * NOW).up;
     assert!(all >= 200, "{all}");
     assert_eq!(up(directory.path()), all);
+    assert_eq!(events(directory.path()), [(NOW + 1, "down".to_owned())]);
+}
+
+#[tokio::test]
+async fn whoever_ends_while_the_clock_is_wrong_keeps_what_is_from_before() {
+    static WALL: AtomicU64 = AtomicU64::new(NOW);
+    let directory = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let wall = || Duration::from_secs(WALL.load(Ordering::Relaxed));
+    let (mut measure, _) = begun(directory.path(), wall, start).await;
+    measure.kept = start + Duration::from_secs(DAY);
+    measure.note(&event(NOW + 1, event::Kind::Down), 0);
+    for second in 1..=100 {
+        WALL.fetch_add(1, Ordering::Relaxed);
+        look(&mut measure, start + Duration::from_secs(second));
+    }
+    let before = measure.history.series(&subject()).unwrap().totals(0, 2 * NOW).up;
+    WALL.store(NOW - DAY, Ordering::Relaxed);
+    look(&mut measure, start + Duration::from_secs(101));
+    measure.note(&event(NOW - DAY, event::Kind::Up), 0);
+    assert!(measure.not_kept().is_some());
+    measure.end(start + Duration::from_secs(102)).await;
+    assert!(before >= 99, "{before}");
+    assert_eq!(up(directory.path()), before);
     assert_eq!(events(directory.path()), [(NOW + 1, "down".to_owned())]);
 }
 
