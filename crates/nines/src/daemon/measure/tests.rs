@@ -287,6 +287,39 @@ async fn once_a_clock_is_believed_no_event_is_kept_that_is_still_to_come() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_again_and_believed_costs_nothing_from_before() {
+    static WALL: AtomicU64 = AtomicU64::new(NOW);
+    let directory = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let wall = || Duration::from_secs(WALL.load(Ordering::Relaxed));
+    let (mut measure, _) = begun(directory.path(), wall, start).await;
+    // For hours nothing could be brought.
+    measure.kept = start + Duration::from_secs(DAY);
+    let set = |measure: &mut Measure, second: u64, wall: Second| {
+        WALL.store(wall, Ordering::Relaxed);
+        look(measure, start + Duration::from_secs(second))
+    };
+    set(&mut measure, 1, NOW + 1);
+    set(&mut measure, 4 * HOUR, NOW + 4 * HOUR);
+    assert_eq!(set(&mut measure, 4 * HOUR + 1, NOW + 3 * HOUR - 1).len(), 1);
+    measure.note(&event(NOW + 3 * HOUR - 1, event::Kind::Down), 0);
+    assert_eq!(set(&mut measure, 4 * HOUR + 2, NOW + HOUR).len(), 1);
+    measure.note(&event(NOW + HOUR, event::Kind::Up), 0);
+    assert!(measure.not_kept().is_some());
+    let told = set(&mut measure, 4 * HOUR + 602, NOW + HOUR + 600);
+    assert!(matches!(&told[..], [Told::Wrong(why)] if why.contains("taken for right")), "{told:?}");
+    let later = start + Duration::from_secs(4 * HOUR + 602);
+    settle(&mut measure, later).await;
+    measure.keep(NOW + HOUR + 600, later);
+    settle(&mut measure, later).await;
+    let there = read(directory.path(), 0).unwrap().history;
+    let up = |from, to| there.series(&subject()).unwrap().totals(from, to).up;
+    assert!(up(NOW, NOW + 2) > 0 && up(NOW + HOUR, 2 * NOW) > 0, "{there:?}");
+    assert_eq!(up(NOW + 2 * HOUR, 2 * NOW), 0);
+    assert_eq!(events(directory.path()), [(NOW + HOUR, "up".to_owned())]);
+}
+
+#[tokio::test]
 async fn a_directory_that_answers_too_late_is_not_written_into() {
     let directory = tempfile::tempdir().unwrap();
     kept(directory.path());
