@@ -3,6 +3,7 @@
 //! What is measured stays in its owner's memory; here is known from which minute on it is to be brought. A batch is under way at a time, and
 //! what it holds counts as kept only when the thread has said so. So a full disk, a slow one or one that is away costs nothing but time.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -15,7 +16,7 @@ use crate::{Batch, Ledger, LedgerError};
 const ORDERS: usize = 8;
 /// Minutes that are brought again after a disk was full.
 const BEHIND: u64 = 2 * 1440;
-/// Events that wait to be kept.
+/// Events that wait to be kept, the latest: they tell how it ended.
 const EVENTS: usize = 1_000;
 
 enum Order {
@@ -34,6 +35,7 @@ pub enum Answer {
     NotOpened(LedgerError),
     Kept(u64),
     NotKept(String),
+    /// With what there is to tell of it: nothing, where only writing it anew has failed.
     Lost(Vec<String>),
 }
 
@@ -61,7 +63,7 @@ pub struct Keeper {
     /// The first minute that is not known to be kept.
     from: u64,
     under_way: Option<UnderWay>,
-    events: Vec<Noted>,
+    events: VecDeque<Noted>,
     /// The latest batch's number.
     number: u64,
     failing: Option<String>,
@@ -99,7 +101,7 @@ impl Keeper {
             open: false,
             from: 0,
             under_way: None,
-            events: Vec::new(),
+            events: VecDeque::new(),
             number: 0,
             failing: None,
             forget: None,
@@ -111,7 +113,8 @@ impl Keeper {
     pub fn hear(&mut self, answer: Answer) -> Heard {
         match answer {
             Answer::Opened(history, told) => {
-                self.open = true;
+                // Whoever waited no longer has begun anew, and nothing of that is to be mixed with what was there.
+                self.open = self.orders.is_some();
                 Heard::Opened(history, told)
             }
             Answer::NotOpened(error) => {
@@ -135,7 +138,7 @@ impl Keeper {
             }
             Answer::Lost(troubles) => {
                 self.restore = true;
-                Heard::Lost(troubles)
+                if troubles.is_empty() { Heard::Nothing } else { Heard::Lost(troubles) }
             }
         }
     }
@@ -170,22 +173,38 @@ impl Keeper {
     }
 
     pub fn note(&mut self, event: Noted) {
-        if self.events.len() < EVENTS {
-            self.events.push(event);
+        if self.events.len() >= EVENTS {
+            self.events.pop_front();
+            // What is under way covers one less of those that are there.
+            if let Some(under_way) = &mut self.under_way {
+                under_way.events = under_way.events.saturating_sub(1);
+            }
         }
+        self.events.push_back(event);
     }
 
-    /// Events that were not kept yet have names that nobody can use.
-    pub fn forget_events(&mut self) {
-        self.events.clear();
+    /// The first minute that is not known to be kept.
+    pub fn unkept(&self) -> u64 {
+        self.from
+    }
+
+    /// The events that are not known to be kept are the caller's: it may not be known yet whether they have the right names.
+    pub fn take_events(&mut self) -> Vec<Noted> {
         self.under_way = None;
+        std::mem::take(&mut self.events).into()
+    }
+
+    /// Of the events that are not known to be kept those that are called `to` or later are not to be kept.
+    pub fn forget_events_from(&mut self, to: Second) {
+        self.under_way = None;
+        self.events.retain(|event| event.at_ms < to.saturating_mul(1000));
     }
 
     /// Nothing that is called `to` or later is true any more.
     pub fn forget_from(&mut self, to: Second) {
         self.forget = Some(self.forget.map_or(to, |other| other.min(to)));
         self.from = self.from.min(to / MINUTE);
-        self.under_way = None;
+        self.forget_events_from(to);
         self.flush(false);
     }
 
@@ -231,7 +250,7 @@ impl Keeper {
         let minutes = history.subjects().flat_map(|(subject, series)| {
             series.minutes(from..minute + 1).map(|(number, of)| (subject.clone(), number, of))
         });
-        let batch = Batch { minutes: minutes.collect(), events: self.events.clone() };
+        let batch = Batch { minutes: minutes.collect(), events: self.events.iter().cloned().collect() };
         self.number += 1;
         let under_way = UnderWay { number: self.number, minute, events: batch.events.len() };
         if self.send(Order::Keep(self.number, batch), wait).is_ok() {
@@ -279,21 +298,36 @@ fn obey(directory: &Path, vantage: &str, orders: &Receiver<Order>, says: &impl F
     };
     // What could not be forgotten yet comes before everything else.
     let mut forget: Option<Second> = None;
+    // Nor is it told a second time what is measured there: without that nobody can read the rest.
+    let mut about: Option<Box<Measured>> = None;
     for order in orders {
-        if let Order::ForgetFrom(second) = &order {
-            forget = Some(forget.map_or(*second, |other| other.min(*second)));
+        let (restores, describes) = (matches!(order, Order::Restore(_)), matches!(order, Order::Describe(_)));
+        match &order {
+            Order::ForgetFrom(second) => forget = Some(forget.map_or(*second, |other| other.min(*second))),
+            Order::Describe(new) => about = Some(new.clone()),
+            Order::Keep(..) | Order::Restore(_) => {}
         }
-        let done = match forget.map_or(Ok(()), |second| ledger.forget_from(second)) {
+        let mut done = match forget.map_or(Ok(()), |second| ledger.forget_from(second)) {
             Ok(()) => {
                 forget = None;
                 do_it(&mut ledger, order)
             }
             Err(error) => Err(error),
         };
+        if let Some(new) = &about {
+            match ledger.describe(new) {
+                Ok(()) => about = None,
+                // Said once; that it is tried again is nobody's concern.
+                Err(error) if describes => done = Err(error),
+                Err(_) => {}
+            }
+        }
+        // What could not be written anew is lost still, and is brought again.
+        let again = restores && done.is_err();
         let failed = |error| Some(Answer::NotKept(format!("{}: {error}", directory.display())));
         let answer = done.map_or_else(failed, |kept| kept.map(Answer::Kept));
         let troubles = ledger.troubles();
-        let lost = (!troubles.is_empty()).then_some(Answer::Lost(troubles));
+        let lost = (again || !troubles.is_empty()).then_some(Answer::Lost(troubles));
         if lost.into_iter().chain(answer).any(|answer| !says(answer)) {
             break;
         }
@@ -306,9 +340,9 @@ fn obey(directory: &Path, vantage: &str, orders: &Receiver<Order>, says: &impl F
 fn do_it(ledger: &mut Ledger, order: Order) -> std::io::Result<Option<u64>> {
     match order {
         Order::Keep(number, batch) => ledger.write(&batch).map(|()| Some(number)),
-        Order::ForgetFrom(_) => Ok(None),
+        // Both are done with every order, until they have worked.
+        Order::ForgetFrom(_) | Order::Describe(_) => Ok(None),
         Order::Restore(history) => ledger.restore(&history).map(|()| None),
-        Order::Describe(about) => ledger.describe(&about).map(|()| None),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is brought is kept, whatever the disk does; and what is not true any more is brought again.
 
+use std::sync::mpsc::RecvTimeoutError::Disconnected;
 use std::sync::mpsc::{Receiver as Answers, channel};
 use std::time::Duration;
 
@@ -141,17 +142,81 @@ fn a_disk_that_takes_nothing_for_a_while_gets_everything_afterwards() {
 }
 
 #[test]
+fn what_could_not_be_written_anew_is_tried_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut owner = Owner::start(directory.path());
+    owner.record(BEGIN..BEGIN + 130);
+    owner.keep(BEGIN + 130);
+    owner.settle();
+    std::fs::remove_file(directory.path().join("2026-11-25.log")).unwrap();
+    // Where the day is to be written anew, something is in the way.
+    let day = directory.path().join("2026-11-25.day");
+    std::fs::create_dir_all(day.join("in the way")).unwrap();
+    owner.keep(BEGIN + 130);
+    let heard = owner.settle();
+    assert!(matches!(&heard[..], [Heard::Lost(_), Heard::Nothing]), "{heard:?}");
+    owner.keep(BEGIN + 130);
+    let heard = owner.settle();
+    assert!(matches!(&heard[..], [Heard::Nothing, Heard::Failing(_)]), "{heard:?}");
+    std::fs::remove_dir_all(&day).unwrap();
+    owner.keep(BEGIN + 130);
+    let heard = owner.settle();
+    assert!(heard.iter().any(|heard| matches!(heard, Heard::KeptAgain)), "{heard:?}");
+    assert_eq!((owner.kept(), owner.keeper.is_kept()), ((130, 0), true));
+}
+
+#[test]
+fn what_is_measured_is_described_once_the_disk_takes_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let in_the_way = directory.path().join("about.json").join("in the way");
+    std::fs::create_dir_all(&in_the_way).unwrap();
+    let mut owner = Owner::start(directory.path());
+    let answer = owner.answers.recv().unwrap();
+    assert!(matches!(owner.keeper.hear(answer), Heard::Failing(_)));
+    std::fs::remove_dir_all(in_the_way.parent().unwrap()).unwrap();
+    owner.record(BEGIN..BEGIN + 70);
+    owner.keep(BEGIN + 70);
+    let heard = owner.settle();
+    assert!(matches!(heard[..], [Heard::KeptAgain]), "{heard:?}");
+    assert_eq!(owner.kept(), (70, 0));
+}
+
+#[test]
+fn of_too_many_events_the_latest_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut owner = Owner::start(directory.path());
+    owner.record(BEGIN..BEGIN + 5);
+    let most = EVENTS as u64;
+    (0..most + 5).for_each(|at| owner.keeper.note(event(BEGIN + at)));
+    owner.keep(BEGIN + 5);
+    // Those that come while it is under way are brought with the next.
+    (most + 5..most + 8).for_each(|at| owner.keeper.note(event(BEGIN + at)));
+    owner.settle();
+    assert_eq!(owner.keeper.events.len(), 3);
+    owner.keep(BEGIN + 5);
+    owner.settle();
+    assert!(owner.keeper.events.is_empty());
+    let there: Vec<u64> =
+        read(directory.path(), 0).unwrap().history.events().map(|event| event.at_ms).collect();
+    assert_eq!(there, (5..most + 8).map(|at| (BEGIN + at) * 1000).collect::<Vec<_>>());
+}
+
+#[test]
 fn the_end_keeps_what_is_there_and_waits_for_it() {
     let directory = tempfile::tempdir().unwrap();
     let mut owner = Owner::start(directory.path());
     owner.record(BEGIN..BEGIN + 100);
     owner.keep(BEGIN + 100);
     owner.record(BEGIN + 100..BEGIN + 130);
+    owner.keeper.note(event(BEGIN + 119));
+    owner.keeper.note(event(BEGIN + 120));
     // And nothing of it that has no name any more.
     owner.history.forget_from(BEGIN + 120);
     owner.keeper.forget_from(BEGIN + 120);
     owner.keeper.end(&owner.history, about, BEGIN + 130, true);
     assert_eq!(owner.kept(), (120, 0));
+    let there = read(directory.path(), 0).unwrap().history;
+    assert_eq!(there.events().collect::<Vec<_>>(), [&event(BEGIN + 119)]);
     owner.settle();
     assert!(owner.keeper.is_kept());
     // And nobody else is kept out any more.
@@ -170,4 +235,21 @@ fn who_gets_no_directory_is_told_why_and_nothing_waits_for_it() {
     second.keep(&first.history, about, BEGIN + 5);
     second.end(&first.history, about, BEGIN + 5, true);
     assert!(!second.is_busy() && !second.is_kept());
+}
+
+#[test]
+fn a_directory_that_opens_once_it_is_given_up_is_left_as_it_is_and_to_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let (says, answers) = channel();
+    let mut keeper = Keeper::start(directory.path().to_owned(), "lb1", move |a| says.send(a).is_ok());
+    keeper.close();
+    assert!(matches!(keeper.hear(answers.recv().unwrap()), Heard::Opened(..)));
+    assert!(!keeper.is_kept());
+    keeper.describe(about());
+    keeper.keep(&History::new("lb1", Limits::default()), about, BEGIN);
+    assert!(!keeper.is_busy());
+    // Its thread has ended, and with it the lock.
+    assert!(answers.recv_timeout(Duration::from_secs(20)).is_err_and(|error| error == Disconnected));
+    assert!(!directory.path().join("about.json").exists());
+    Owner::start(directory.path());
 }

@@ -77,6 +77,9 @@ struct Doubt {
     /// The last second of that, and the first that is measured by the clock as it is.
     last: Second,
     from: Second,
+    /// What of it was not kept yet: from this minute on, and these events.
+    unkept: u64,
+    events: Vec<Noted>,
     why: String,
 }
 
@@ -145,7 +148,10 @@ impl Measure {
                 self.problems.push(why.clone());
                 let mut all =
                     vec![Told::Wrong(format!("{why}: measured in memory alone, until the daemon ends"))];
-                all.extend(self.begin(now));
+                // Who waited no longer has begun already.
+                if self.axis.is_none() {
+                    all.extend(self.begin(now));
+                }
                 all
             }
             Heard::KeptAgain => vec![Told::Fine("measurements are kept again".to_owned())],
@@ -163,7 +169,9 @@ impl Measure {
         let monotonic = now.duration_since(self.started);
         let last = self.history.presence().map(|(_, last)| last);
         let (axis, step) = Axis::start(monotonic, (self.wall)(), last);
-        self.keeper.begin(axis.name(monotonic) / MINUTE);
+        // What was before is there, whatever the clock says.
+        let begin = axis.name(monotonic).max(last.map_or(0, |last| last + 1));
+        self.keeper.begin(begin / MINUTE);
         self.axis = Some(axis);
         self.next = self.after(now);
         step.map(|step| self.stepped(step, now))
@@ -190,6 +198,8 @@ impl Measure {
             let why = format!("{} does not answer within {} s", self.directory.display(), OPEN.as_secs());
             self.problems.push(why.clone());
             told.push(Told::Wrong(format!("{why}: measured in memory alone, until the daemon ends")));
+            // Should it answer after all, nothing is written there.
+            self.keeper.close();
             told.extend(self.begin(now));
             return told;
         };
@@ -203,8 +213,9 @@ impl Measure {
                 tick = right.tick(monotonic, wall);
                 self.axis = Some(right);
                 self.history = doubt.before;
-                self.keeper.forget_events();
-                self.keeper.begin(tick.to / MINUTE);
+                self.keeper.take_events();
+                doubt.events.into_iter().for_each(|event| self.keeper.note(event));
+                self.keeper.begin(doubt.unkept.min(tick.to / MINUTE));
                 told.push(Told::Fine("the clock was set right: measurements are kept again".to_owned()));
             } else {
                 told.push(self.stepped(step, now));
@@ -290,19 +301,22 @@ impl Measure {
                     in_words(by),
                     DOUBT.as_secs() / 60
                 );
-                self.keeper.begin(to / MINUTE);
                 match &mut self.doubt {
                     Some(doubt) => {
                         self.history.forget_from(to);
+                        self.keeper.forget_events_from(to);
                         doubt.from = doubt.from.min(to);
                     }
                     None => {
                         let fresh = History::new(self.host.clone(), Limits::default());
                         let before = std::mem::replace(&mut self.history, fresh);
                         let last = before.presence().map_or(to, |(_, last)| last);
-                        self.doubt = Some(Doubt { since: now, before, last, from: to, why: why.clone() });
+                        let (unkept, events) = (self.keeper.unkept(), self.keeper.take_events());
+                        let why = why.clone();
+                        self.doubt = Some(Doubt { since: now, before, last, from: to, unkept, events, why });
                     }
                 }
+                self.keeper.begin(to / MINUTE);
                 Told::Wrong(why)
             }
         }
@@ -317,8 +331,12 @@ impl Measure {
             series.days().for_each(|(number, day)| self.history.put_day(subject, number, &day));
         }
         since.events().for_each(|event| self.history.note(event.clone()));
-        self.keeper.begin(doubt.from / MINUTE);
+        // Of what waited for the disk before it what is called later goes too.
+        let events = self.keeper.take_events();
+        self.keeper.begin(doubt.unkept);
+        doubt.events.into_iter().for_each(|event| self.keeper.note(event));
         self.keeper.forget_from(doubt.from);
+        events.into_iter().for_each(|event| self.keeper.note(event));
         Some(Told::Wrong(
             "the clock is taken for right: what was measured under times that are still to come is set aside, as ….later".to_owned(),
         ))
@@ -352,9 +370,15 @@ impl Measure {
 
     /// The last thing: what is not kept yet.
     pub(super) async fn end(&mut self, now: Instant) {
-        if let Some(axis) = self.axis.as_ref().filter(|_| self.doubt.is_none()) {
+        let about = self.measured(0);
+        if let Some(doubt) = self.doubt.take() {
+            // Of what was measured since nobody will know when it was; what is from before has its names.
+            self.keeper.take_events();
+            doubt.events.into_iter().for_each(|event| self.keeper.note(event));
+            self.keeper.begin(doubt.unkept);
+            self.keeper.end(&doubt.before, || about, doubt.last, false);
+        } else if let Some(axis) = &self.axis {
             let second = axis.name(now.duration_since(self.started));
-            let about = self.measured(0);
             self.keeper.end(&self.history, || about, second, false);
         }
         self.keeper.close();
