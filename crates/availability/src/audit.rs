@@ -16,6 +16,7 @@ use crate::nines::{Availability, MINUTES_PER_YEAR};
 use crate::service::{Pool, Service};
 use crate::structure::{Analysis, EventId, Limits, TooLarge};
 
+use changes::NoWay;
 pub use changes::{Change, Remedy};
 pub use consequences::{Component, ComponentKind, Consequence};
 pub use findings::{Finding, Severity};
@@ -87,6 +88,8 @@ pub struct Pair {
     pub components: [String; 2],
     /// The change that removes it and takes the fewest machines. `None`: none was found, or it was not looked for.
     pub remedy: Option<Remedy>,
+    /// Whether that was looked for to the end. The effort is bounded.
+    pub sought: bool,
 }
 
 /// How long clients wait in the worst case, from the configured intervals.
@@ -166,11 +169,13 @@ impl Audit {
         let trial = changes::Trial::new(service, options, (&model, analysis.as_ref().ok()), &single);
         let (changes, changes_not_tried) = trial.changes();
         let remedies = trial.remedies(&pairs[..pairs.len().min(HELPED)]);
-        let remedies = remedies.into_iter().chain(std::iter::repeat(None));
+        let remedies = remedies.into_iter().chain(std::iter::repeat(Err(NoWay::GaveUp)));
         let pairs = pairs.iter().zip(remedies).map(|(pair, remedy)| {
             let components = pair.each_ref().map(|kind| kind.label(service));
-            Pair { components, remedy }
+            let sought = !matches!(remedy, Err(NoWay::GaveUp));
+            Pair { components, remedy: remedy.ok(), sought }
         });
+        let pairs: Vec<Pair> = pairs.collect();
         let single_points = single.iter().map(|kind| {
             let component = kind.label(service);
             let event = model.event(kind);
@@ -199,6 +204,8 @@ impl Audit {
             findings.push(findings::entangled());
         }
         findings.extend(analysis.as_ref().is_ok_and(Analysis::is_rounded).then(findings::rounded));
+        let sought = pairs.iter().filter(|pair| pair.sought).count();
+        findings.extend(pair_count.and_then(|count| findings::not_sought(count, sought)));
         findings.extend((changes_not_tried > 0).then(|| findings::not_tried(changes_not_tried)));
         Self {
             name: service.name.clone(),
@@ -206,7 +213,7 @@ impl Audit {
             prediction,
             components: consequences::consequences(service, &model),
             single_points,
-            pairs: pairs.collect(),
+            pairs,
             pair_count,
             time_budget,
             capacity,

@@ -233,6 +233,47 @@ fn what_is_proposed_and_done_takes_away_what_was_said_and_as_many_minutes() {
     done(bare, &apart, both, "zone a");
 }
 
+/// Everything of the shop on one switch, and what agrees on machines of its own.
+fn on_switches(shared: &str) -> String {
+    let hosts = "[hosts]\ne1 = { zone = \"a\", address = \"10.0.1.41\" }\ne2 = { zone = \"a\", address = \"10.0.1.42\" }\ne3 = { zone = \"a\", address = \"10.0.1.43\" }\n";
+    let shop = SHOP.replace("[hosts]\n", hosts);
+    let shop = shop.replace(r#""db1:2379", "db2:2379", "db3:2379""#, r#""e1:2379", "e2:2379", "e3:2379""#);
+    format!(
+        "{}{shared}",
+        shop.replace("zone = \"b\"", "zone = \"a\"").replace("zone = \"c\"", "zone = \"a\"")
+    )
+}
+
+#[test]
+fn switches_that_are_bought_as_proposed_are_enough() {
+    let all = ["lb1", "lb2", "app1", "app2", "app3", "db1", "db2", "db3", "e1", "e2", "e3"];
+    let switch =
+        |name: &str, hosts: &[&str]| format!("[shared.{name}]\nwhat = \"switch\"\nhosts = {hosts:?}\n");
+    let remedy = |of: &Audited, name: &str| {
+        let points = of.json["single_points"].as_array().unwrap();
+        let point = points.iter().find(|point| point["component"] == name)?;
+        Some(point["remedy"].as_str().unwrap_or_default().to_owned())
+    };
+    let now = audit(&on_switches(&switch("sw1", &all)), &[]);
+    let proposed = remedy(&now, "shared sw1").unwrap();
+    let mut switches: Vec<(String, Vec<&str>)> = vec![("sw1".into(), all.to_vec())];
+    for step in proposed.split("; ") {
+        let (new, hosts) = step.split_once(", with ").unwrap();
+        let name = new.split(", ").nth(1).unwrap_or_else(|| panic!("{proposed}"));
+        let from = new.split("beside ").nth(1).unwrap();
+        let hosts: Vec<&str> = hosts.split(", ").collect();
+        let (_, old) = switches.iter_mut().find(|(of, _)| of == from).unwrap();
+        old.retain(|host| !hosts.contains(host));
+        switches.push((name.to_owned(), hosts));
+    }
+    assert!(switches.len() > 2, "{proposed}");
+    let done: String = switches.iter().map(|(name, hosts)| switch(name, hosts)).collect();
+    let then = audit(&on_switches(&done), &[]);
+    for (name, _) in &switches {
+        assert_eq!(remedy(&then, &format!("shared {name}")), None, "{proposed}");
+    }
+}
+
 #[test]
 fn what_a_pool_needs_is_in_the_file_and_an_option_says_otherwise() {
     let needs = PAIR_IN_ONE_ZONE.replace("check =", "peak = 300\nmember_peak = 200\ncheck =");

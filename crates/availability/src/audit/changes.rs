@@ -1,5 +1,6 @@
 //! What could be changed, and the minutes a year that it buys: each change is made, and everything worked out again.
 
+mod growth;
 mod parts;
 mod surroundings;
 mod ways_out;
@@ -15,7 +16,8 @@ use crate::model::{Kind, Model};
 use crate::nines::MINUTES_PER_YEAR;
 use crate::service::Service;
 use crate::structure::{Analysis, Limits};
-pub(super) use ways_out::{Effort, way_out};
+use ways_out::Part;
+pub(super) use ways_out::{Effort, NoWay, way_out};
 
 /// Changes that are tried.
 const MOST: usize = 24;
@@ -25,6 +27,8 @@ const TOGETHER: usize = 8;
 const WORKED_OUT: usize = 12;
 /// Combinations of failed zones: the differences between services need fewer than the figure itself.
 const SCENARIOS: usize = 300;
+/// What a host of a virtual address has to be on.
+const NETWORK: &str = " (on the same network)";
 /// What rehearsing until it works is taken to reach.
 const REHEARSED: f64 = 0.99;
 
@@ -142,29 +146,32 @@ impl<'a> Trial<'a> {
         let helps =
             |change: &Change| !change.removes.is_empty() || change.saves.is_some_and(|saves| saves > 0.01);
         let mut changes: Vec<Change> = tried.filter(helps).collect();
-        let mut effort = Effort::default();
-        let without = |changes: &[Change], kind: &&Kind| remedy(changes, &kind.label(self.service)).is_none();
-        for kind in
-            self.single.iter().filter(|kind| without(&changes, kind)).take(TOGETHER).collect::<Vec<_>>()
-        {
-            // What was found for another one may do.
-            if !without(&changes, &kind) {
-                continue;
+        let without = |kind: &&Kind| remedy(&changes, &kind.label(self.service)).is_none();
+        let without: Vec<&Kind> = self.single.iter().filter(without).collect();
+        let mut not_tried = not_tried + without.len().saturating_sub(TOGETHER);
+        for kind in without.into_iter().take(TOGETHER) {
+            match way_out(self.service, std::slice::from_ref(kind), false, &mut Effort::default()) {
+                // What was found for another one may do; if it does not, it is not the cheapest for this one.
+                Ok(found) if changes.iter().any(|change| change.text == found.text) => {}
+                Ok(found) => changes.extend(self.change(found).filter(helps)),
+                Err(NoWay::None) => {}
+                Err(NoWay::GaveUp) => not_tried += 1,
             }
-            let found = way_out(self.service, std::slice::from_ref(kind), false, &mut effort);
-            changes.extend(found.and_then(|candidate| self.change(candidate)).filter(helps));
         }
         changes.sort_by(|a, b| b.saves.unwrap_or(0.0).total_cmp(&a.saves.unwrap_or(0.0)));
         (changes, not_tried)
     }
 
-    /// For each of these pairs what would make the service bear it; `None` where nothing was found with an effort that is bounded.
-    pub(super) fn remedies(&self, pairs: &[[Kind; 2]]) -> Vec<Option<Remedy>> {
-        let mut effort = Effort::default();
+    /// For each of these pairs what would make the service bear it, or why there is nothing. The effort is bounded, for each pair
+    /// and for all of them.
+    pub(super) fn remedies(&self, pairs: &[[Kind; 2]]) -> Vec<Result<Remedy, NoWay>> {
+        let mut for_all = Effort::FOR_ALL;
         let mut known: BTreeMap<String, Option<f64>> = BTreeMap::new();
         let mut all = Vec::new();
         for pair in pairs {
+            let mut effort = for_all.a_part();
             let found = way_out(self.service, pair, true, &mut effort);
+            for_all.less(&effort);
             all.push(found.map(|candidate| {
                 let hosts = candidate.service.hosts.len() - self.service.hosts.len();
                 let text = candidate.text.clone();
@@ -187,20 +194,9 @@ impl<'a> Trial<'a> {
 /// Changes of what there is.
 fn structural(service: &Service) -> Vec<Candidate> {
     let mut all = Vec::new();
-    let mut add = |text: String, service: Service| all.push(Candidate::new(text, service));
-    for at in 0..service.entries.len() {
-        parts::entry(service, at, &mut add);
+    for part in Part::all(service) {
+        part.changes(service, &[], &mut |text, service| all.push(Candidate::new(text, service)));
     }
-    for at in 0..service.databases.len() {
-        parts::database(service, at, &mut add);
-    }
-    if let Some(quorum) = service.asked_quorum() {
-        parts::coordination(service, quorum, &mut add);
-    }
-    for at in (0..service.pools.len()).filter(|&at| service.pools[at].reaches.is_none()) {
-        parts::pool(service, at, &mut add);
-    }
-    surroundings::candidates(service, &mut add);
     all
 }
 

@@ -100,6 +100,20 @@ pub(super) fn not_tried(changes: usize) -> Finding {
     }
 }
 
+/// That nobody looked for what so many pairs take is no sign that nothing helps.
+pub(super) fn not_sought(pairs: f64, sought: usize) -> Option<Finding> {
+    let left = pairs - sought as f64;
+    (left > 0.0).then(|| Finding {
+        code: "pairs-not-sought",
+        severity: Severity::Note,
+        place: "the system".into(),
+        text: format!(
+            "what it takes to bear {left:.0} of {pairs:.0} pairs that are fatal together was not looked for to the end"
+        ),
+        suggestion: "what is proposed for the others first: that often helps against these too".into(),
+    })
+}
+
 fn seconds(of: f64) -> String {
     match of {
         of if of < 10.0 => format!("{of:.2} s"),

@@ -140,20 +140,7 @@ fn text(service: &Service, audit: &Audit, rehearsals: Option<&Rehearsals>) -> Ve
     components::section(service, audit, width, &mut out);
     times::section(audit, width, &mut out);
     capacity::section(audit, width, &mut out);
-    if let Some(count) = audit.pair_count.filter(|&count| count > 0.0) {
-        heading("Fatal together", &mut out);
-        for pair in audit.pairs.iter().take(PAIRS) {
-            out.push(format!("{} and {}", pair.components[0], pair.components[1]));
-            out.extend(pair.remedy.as_ref().map(|of| {
-                let saves = of.saves.map(|saves| format!("{:.1} min/year", -saves));
-                let cost = saves.into_iter().chain(machines(of.hosts)).collect::<Vec<_>>().join(", ");
-                let cost = if cost.is_empty() { cost } else { format!(" ({cost})") };
-                line(&[Cell::new(format!("    {}{cost}", of.text), DIM)], None)
-            }));
-        }
-        let more = count as usize - audit.pairs.len().min(PAIRS);
-        out.extend((more > 0).then(|| format!("and {more} more pairs")));
-    }
+    together(audit, &mut out);
     let accepted =
         audit.single_points.iter().filter_map(|of| Some((&of.component, of.acknowledged.as_ref()?)));
     let accepted: Vec<String> = accepted.map(|(component, why)| format!("{component}: {why}")).collect();
@@ -191,6 +178,38 @@ fn text(service: &Service, audit: &Audit, rehearsals: Option<&Rehearsals>) -> Ve
         out.extend(table(&rows.collect::<Vec<_>>(), width));
     }
     out
+}
+
+/// Pairs that are fatal, by what it takes to bear them: much of it is the same for several.
+fn together(audit: &Audit, out: &mut Vec<String>) {
+    let Some(count) = audit.pair_count.filter(|&count| count > 0.0) else { return };
+    heading("Fatal together, and what it takes to bear that", out);
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for pair in audit.pairs.iter().take(PAIRS) {
+        let text = match &pair.remedy {
+            Some(of) => {
+                let saves = of.saves.map(|saves| format!("{:.1} min/year", -saves));
+                let cost = saves.into_iter().chain(machines(of.hosts)).collect::<Vec<_>>().join(", ");
+                if cost.is_empty() { of.text.clone() } else { format!("{} ({cost})", of.text) }
+            }
+            None if pair.sought => "nothing was found".to_owned(),
+            None => "not looked for to the end".to_owned(),
+        };
+        let name = format!("    {} and {}", pair.components[0], pair.components[1]);
+        match groups.iter_mut().find(|(of, _)| *of == text) {
+            Some((_, pairs)) => pairs.push(name),
+            None => groups.push((text, vec![name])),
+        }
+    }
+    for (text, pairs) in groups {
+        out.push(line(&[Cell::new(text, DIM)], None));
+        out.extend(pairs);
+    }
+    match count as usize - audit.pairs.len().min(PAIRS) {
+        0 => {}
+        1 => out.push("and 1 more pair".to_owned()),
+        more => out.push(format!("and {more} more pairs")),
+    }
 }
 
 /// How many more there must be.

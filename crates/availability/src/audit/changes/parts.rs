@@ -2,38 +2,41 @@
 
 use std::time::Duration;
 
-use super::Add;
+use super::{Add, NETWORK, growth};
 use crate::service::{Address, Host, Member, Quorum, Service, Voter, Zone};
 
 /// Until a virtual address that is not there yet is taken by the second host: with the default interval.
 const SILENCE: Duration = Duration::from_millis(325);
 /// Machines more for one pool, and hosts that change places.
-const MACHINES: usize = 100;
+pub(super) const MACHINES: usize = 100;
 
-/// The zone with the fewest hosts that is none of these; a new one if there is no other.
+/// The zone with the fewest hosts that is none of these, and rather in another region than theirs; a new one if there is no other.
 fn other_zone(service: &mut Service, used: &[usize]) -> usize {
-    let hosts = |zone: &usize| service.hosts.iter().filter(|host| host.zone == *zone).count();
-    let free = (0..service.zones.len()).filter(|zone| !used.contains(zone)).min_by_key(hosts);
+    let region = |zone: usize| service.zones[zone].region.as_deref();
+    let is_near = |zone: usize| region(zone).is_some() && used.iter().any(|&of| region(of) == region(zone));
+    let hosts = |zone: usize| service.hosts.iter().filter(|host| host.zone == zone).count();
+    let others = (0..service.zones.len()).filter(|zone| !used.contains(zone));
+    let free = others.min_by_key(|&zone| (is_near(zone), hosts(zone)));
     free.unwrap_or_else(|| {
         service.zones.push(Zone { name: format!("{} (new)", service.zones.len() + 1), region: None });
         service.zones.len() - 1
     })
 }
 
-fn new_host(service: &mut Service, used: &[usize]) -> (usize, String) {
+pub(super) fn new_host(service: &mut Service, used: &[usize]) -> (usize, String) {
     let zone = other_zone(service, used);
     service.hosts.push(Host { name: "a new host".into(), zone, ..Host::default() });
     (service.hosts.len() - 1, service.zones[zone].name.clone())
 }
 
-/// Moves the last of these hosts to a zone that none of them is in.
-fn spread(service: &Service, hosts: &[usize], what: &str, add: Add<'_>) {
+/// Moves the last of these hosts to a zone that is none of those which are used.
+fn spread(service: &Service, hosts: &[usize], used: &[usize], (what, network): (&str, &str), add: Add<'_>) {
     let Some(&last) = hosts.last() else { return };
     let mut changed = service.clone();
-    let zone = other_zone(&mut changed, &service.zones_of(hosts));
+    let zone = other_zone(&mut changed, used);
     changed.hosts[last].zone = zone;
     let text = format!(
-        "{} of {what} in zone {} instead of {}",
+        "{} of {what} in zone {} instead of {}{network}",
         service.hosts[last].name,
         changed.zones[zone].name,
         service.zones[service.zone_of(last)].name
@@ -42,10 +45,18 @@ fn spread(service: &Service, hosts: &[usize], what: &str, add: Add<'_>) {
 }
 
 /// Hosts of the zone that holds most of them.
-fn most_together(service: &Service, hosts: &[usize]) -> Vec<usize> {
+pub(super) fn most_together(service: &Service, hosts: &[usize]) -> Vec<usize> {
     let within = |zone: usize| hosts.iter().copied().filter(move |&host| service.zone_of(host) == zone);
     let zone = service.zones_of(hosts).into_iter().max_by_key(|&zone| within(zone).count());
     zone.map(|zone| within(zone).collect()).unwrap_or_default()
+}
+
+/// Hosts that go at one stroke: those of the zones that are to be avoided, else of the zone that holds most.
+fn together(service: &Service, hosts: &[usize], avoid: &[usize]) -> Vec<usize> {
+    if avoid.is_empty() {
+        return most_together(service, hosts);
+    }
+    hosts.iter().copied().filter(|&host| avoid.contains(&service.zone_of(host))).collect()
 }
 
 fn new_address(hosts: &[usize]) -> Address {
@@ -53,10 +64,14 @@ fn new_address(hosts: &[usize]) -> Address {
     Address { name, hosts: hosts.to_vec(), notice: SILENCE, second: SILENCE, preempt: true, group: None }
 }
 
-pub(super) fn entry(service: &Service, at: usize, add: Add<'_>) {
+pub(super) fn entry(service: &Service, at: usize, avoid: &[usize], add: Add<'_>) {
     let entry = &service.entries[at];
     let zones = service.zones_of(&entry.hosts);
-    if entry.hosts.len() == 1 {
+    let network = if entry.addresses.is_empty() { "" } else { NETWORK };
+    if !avoid.is_empty() && zones.iter().all(|zone| avoid.contains(zone)) {
+        // What takes whole regions takes the network of a virtual address.
+        growth::further_entry(service, at, avoid, add);
+    } else if entry.hosts.len() == 1 {
         let mut changed = service.clone();
         let (host, zone) = new_host(&mut changed, &zones);
         changed.entries[at].hosts.push(host);
@@ -67,9 +82,10 @@ pub(super) fn entry(service: &Service, at: usize, add: Add<'_>) {
             changed.entries[at].addresses.push(address);
             text.push_str(", and a virtual address");
         }
+        text.push_str(network);
         add(text, changed);
     } else if zones.len() == 1 && service.stand_ins(at).is_empty() {
-        spread(service, &entry.hosts, &entry.name, add);
+        spread(service, &entry.hosts, &zones, (&entry.name, network), add);
     }
     if !service.is_led(at) {
         let mut changed = service.clone();
@@ -86,12 +102,13 @@ pub(super) fn entry(service: &Service, at: usize, add: Add<'_>) {
     }
 }
 
-pub(super) fn database(service: &Service, at: usize, add: Add<'_>) {
+pub(super) fn database(service: &Service, at: usize, avoid: &[usize], add: Add<'_>) {
     let database = &service.databases[at];
     let zones = service.zones_of(&database.hosts);
+    let taken = [&zones, avoid].concat();
     let mut more = |count: usize, confirm: usize| {
         let mut changed = service.clone();
-        let mut used = zones.clone();
+        let mut used = taken.clone();
         for _ in 0..count {
             let (host, _) = new_host(&mut changed, &used);
             used.push(changed.hosts[host].zone);
@@ -99,7 +116,7 @@ pub(super) fn database(service: &Service, at: usize, add: Add<'_>) {
         }
         changed.databases[at].confirm = confirm;
         let names: Vec<&str> =
-            used[zones.len()..].iter().map(|&zone| changed.zones[zone].name.as_str()).collect();
+            used[taken.len()..].iter().map(|&zone| changed.zones[zone].name.as_str()).collect();
         let noun = if count == 1 { "a standby" } else { "standbys" };
         let mut text =
             format!("{noun} of {} in zone {}, {confirm} confirming", database.name, names.join(" and "));
@@ -140,20 +157,9 @@ pub(super) fn database(service: &Service, at: usize, add: Add<'_>) {
         changed.databases[at].confirm = 1;
         add(format!("a standby of {} confirms each write", database.name), changed);
     }
-    let together = most_together(service, &database.hosts);
+    let together = together(service, &database.hosts, avoid);
     if together.len() > database.confirm.max(1) {
-        let mut changed = service.clone();
-        let zone = other_zone(&mut changed, &zones);
-        let host = together[together.len() - 1];
-        changed.hosts[host].zone = zone;
-        let text = format!(
-            "{} of {} in zone {} instead of {}",
-            service.hosts[host].name,
-            database.name,
-            changed.zones[zone].name,
-            service.zones[service.zone_of(host)].name
-        );
-        add(text, changed);
+        spread(service, &together, &taken, (&database.name, ""), add);
     }
 }
 
@@ -173,10 +179,15 @@ fn voter_host(service: &mut Service, used: &[usize]) -> usize {
 }
 
 /// So many members, each more in a zone of its own where there is one; and where those that are more stand.
-fn with_voters(service: &Service, quorum: &Quorum, count: usize) -> (Service, String) {
+pub(super) fn with_voters(
+    service: &Service,
+    quorum: &Quorum,
+    count: usize,
+    avoid: &[usize],
+) -> (Service, String) {
     let mut changed = service.clone();
     let hosts: Vec<usize> = quorum.members.iter().filter_map(|voter| voter.host).collect();
-    let mut used = service.zones_of(&hosts);
+    let mut used = [&service.zones_of(&hosts), avoid].concat();
     let mut places = Vec::new();
     for number in quorum.members.len()..count {
         let host = voter_host(&mut changed, &used);
@@ -191,17 +202,17 @@ fn with_voters(service: &Service, quorum: &Quorum, count: usize) -> (Service, St
     (changed, places.join(" and "))
 }
 
-pub(super) fn coordination(service: &Service, quorum: &Quorum, add: Add<'_>) {
+pub(super) fn coordination(service: &Service, quorum: &Quorum, avoid: &[usize], add: Add<'_>) {
     let hosts: Vec<usize> = quorum.members.iter().filter_map(|voter| voter.host).collect();
     if quorum.members.len() < 3 {
-        let (changed, places) = with_voters(service, quorum, 3);
+        let (changed, places) = with_voters(service, quorum, 3, avoid);
         add(format!("three coordination members in three zones, with new ones {places}"), changed);
         return;
     }
-    let together = most_together(service, &hosts);
+    let together = together(service, &hosts, avoid);
     if quorum.members.len() - together.len() < quorum.majority() {
         let mut changed = service.clone();
-        let host = voter_host(&mut changed, &service.zones_of(&hosts));
+        let host = voter_host(&mut changed, &[&service.zones_of(&hosts), avoid].concat());
         let last = together[together.len() - 1];
         let members = changed.quorum.iter_mut().flat_map(|quorum| &mut quorum.members);
         members.filter(|voter| voter.host == Some(last)).for_each(|voter| voter.host = Some(host));
@@ -222,25 +233,25 @@ fn like_the_best(service: &Service, at: usize, host: usize, number: usize) -> Me
     Member { weight: best.unwrap_or(1), ..Member::new(format!("new {number}"), host) }
 }
 
-pub(super) fn pool(service: &Service, at: usize, add: Add<'_>) {
+pub(super) fn pool(service: &Service, at: usize, avoid: &[usize], add: Add<'_>) {
     let pool = &service.pools[at];
     let hosts = pool.hosts();
-    let in_zone = |zone: usize| move |member: &Member| service.zone_of(member.host) == zone;
-    let most = service.zones_of(&hosts).into_iter().map(|zone| pool.carried(in_zone(zone))).max();
+    let areas = areas(service, avoid);
+    let most = areas.iter().map(|area| pool.carried(|of| area.contains(&service.zone_of(of.host)))).max();
     let missing = (pool.load() + most.unwrap_or(0)).saturating_sub(pool.carried(|_| true));
-    let together = most_together(service, &hosts);
+    let together = together(service, &hosts, avoid);
     let of_each = like_the_best(service, at, 0, 0);
     let missing = missing.div_ceil(pool.counts(&of_each).max(1));
     let missing = missing.max((pool.refuses_below + together.len()).saturating_sub(hosts.len()));
     if missing == 0 || hosts.is_empty() {
         return;
     }
-    apart(service, at, add);
+    apart(service, at, areas, add);
     // As many as the zone that holds most of them, spread over the others; where that makes another one too full, elsewhere.
     let count = missing.min(MACHINES);
-    let fullest = service.zones_of(&together);
-    let everywhere = service.zones_of(&hosts);
-    let first = if everywhere.len() > 1 { &fullest } else { &everywhere };
+    let fullest = [&service.zones_of(&together), avoid].concat();
+    let everywhere = [&service.zones_of(&hosts), avoid].concat();
+    let first = if service.zones_of(&hosts).len() > 1 { &fullest } else { &everywhere };
     let mut made = more_members(service, at, count, first);
     let spares = |service: &Service| {
         let of = &service.pools[at];
@@ -255,7 +266,7 @@ pub(super) fn pool(service: &Service, at: usize, add: Add<'_>) {
     add(made.0, made.1);
 }
 
-fn more_members(service: &Service, at: usize, count: usize, used: &[usize]) -> (String, Service) {
+pub(super) fn more_members(service: &Service, at: usize, count: usize, used: &[usize]) -> (String, Service) {
     let mut changed = service.clone();
     let mut zones = Vec::new();
     for number in 1..=count {
@@ -269,31 +280,40 @@ fn more_members(service: &Service, at: usize, count: usize, used: &[usize]) -> (
     (format!("{members} of {} in zone {}", service.pools[at].name, zones.join(" and ")), changed)
 }
 
-/// Members of the fullest zone go to the emptiest, until no zone takes more than can be spared.
-fn apart(service: &Service, at: usize, add: Add<'_>) {
+/// Zones of which one may be gone: those that are to be avoided are so all at once.
+fn areas(service: &Service, avoid: &[usize]) -> Vec<Vec<usize>> {
+    let others = (0..service.zones.len()).filter(|zone| !avoid.contains(zone)).map(|zone| vec![zone]);
+    let at_once = (!avoid.is_empty()).then(|| avoid.to_vec());
+    at_once.into_iter().chain(others).collect()
+}
+
+/// Members of the fullest area go to the emptiest, until none takes more than can be spared.
+fn apart(service: &Service, at: usize, mut areas: Vec<Vec<usize>>, add: Add<'_>) {
     let mut changed = service.clone();
-    if changed.zones.len() == 1 {
-        other_zone(&mut changed, &[0]);
+    if let [only] = areas.as_slice() {
+        let zone = other_zone(&mut changed, &only.clone());
+        areas.push(vec![zone]);
     }
     let mut moved: Vec<(usize, usize)> = Vec::new();
     loop {
         let pool = &changed.pools[at];
-        let within = |zone: usize| pool.carried(|member| changed.zone_of(member.host) == zone);
-        let zones = 0..changed.zones.len();
-        if zones.clone().all(|zone| pool.serves(|member| changed.zone_of(member.host) != zone)) {
+        let is_in = |area: &[usize], member: &Member| area.contains(&changed.zone_of(member.host));
+        let within = |area: &[usize]| pool.carried(|member| is_in(area, member));
+        if areas.iter().all(|area| pool.serves(|member| !is_in(area, member))) {
             break;
         }
-        let Some(fullest) = zones.clone().max_by_key(|&zone| within(zone)) else { return };
-        let Some(emptiest) = zones.min_by_key(|&zone| within(zone)) else { return };
-        let there = |member: &&Member| !member.backup && changed.zone_of(member.host) == fullest;
+        let Some(fullest) = areas.iter().max_by_key(|area| within(area)) else { return };
+        let Some(emptiest) = areas.iter().min_by_key(|area| within(area)) else { return };
+        let there = |member: &&Member| !member.backup && is_in(fullest, member);
         let Some(host) = pool.members.iter().rev().find(there).map(|member| member.host) else { return };
         let carries = pool.carried(|member| member.host == host);
         // It would only be the other way round.
         if within(emptiest) + carries >= within(fullest) || moved.len() >= MACHINES {
             return;
         }
-        changed.hosts[host].zone = emptiest;
-        moved.push((host, emptiest));
+        let zone = emptiest[0];
+        changed.hosts[host].zone = zone;
+        moved.push((host, zone));
     }
     let Some((host, _)) = moved.first() else { return };
     let from = &service.zones[service.zone_of(*host)].name;
@@ -304,27 +324,4 @@ fn apart(service: &Service, at: usize, add: Add<'_>) {
     let text =
         format!("members of {} elsewhere: {} instead of {from}", service.pools[at].name, moves.join(", "));
     add(text, changed);
-}
-
-/// One more of everything that is there twice already, for when two things are gone.
-pub(super) fn growth(service: &Service, add: Add<'_>) {
-    for (at, entry) in service.entries.iter().enumerate().filter(|(_, entry)| entry.hosts.len() > 1) {
-        let mut changed = service.clone();
-        let (host, zone) = new_host(&mut changed, &service.zones_of(&entry.hosts));
-        changed.entries[at].hosts.push(host);
-        changed.entries[at].addresses.iter_mut().for_each(|address| address.hosts.push(host));
-        add(format!("one more host for {} in zone {zone}", entry.name), changed);
-    }
-    if let Some(quorum) = service.asked_quorum().filter(|quorum| quorum.members.len() > 2) {
-        let (changed, places) = with_voters(service, quorum, quorum.members.len() + 2);
-        add(format!("two more coordination members, {places}"), changed);
-    }
-    for (at, pool) in service.pools.iter().enumerate().filter(|(_, pool)| pool.reaches.is_none()) {
-        let hosts = pool.hosts();
-        let used = service.zones_of(&hosts);
-        for count in [1, most_together(service, &hosts).len().min(MACHINES)] {
-            let (text, changed) = more_members(service, at, count.max(1), &used);
-            add(text, changed);
-        }
-    }
 }

@@ -6,27 +6,26 @@ use super::Add;
 use crate::service::{Pool, Service, Shared};
 
 /// What answers that follow health are taken to be like.
-const NOTICE: Duration = Duration::from_secs(30);
-const TTL: Duration = Duration::from_secs(30);
+pub(super) const NOTICE: Duration = Duration::from_secs(30);
+pub(super) const TTL: Duration = Duration::from_secs(30);
 
-pub(super) fn candidates(service: &Service, add: Add<'_>) {
-    for at in 0..service.shared.len() {
-        second(service, at, add);
+pub(super) fn name(service: &Service, at: usize, add: Add<'_>) {
+    let name = &service.names[at];
+    if name.entries.len() < 2 {
+        return;
     }
-    for (at, name) in service.names.iter().enumerate().filter(|(_, name)| name.entries.len() > 1) {
-        let mut changed = service.clone();
-        if !name.has_alternatives() {
-            changed.names[at].checked = Some(NOTICE);
-            add(format!("answers for {} that follow health within {NOTICE:?}", name.name), changed);
-        } else if name.moves_within().is_some() && name.ttl > TTL {
-            changed.names[at].ttl = TTL;
-            add(format!("clients of {} keep answers for {TTL:?}", name.name), changed);
-        }
+    let mut changed = service.clone();
+    if !name.has_alternatives() {
+        changed.names[at].checked = Some(NOTICE);
+        add(format!("answers for {} that follow health within {NOTICE:?}", name.name), changed);
+    } else if name.moves_within().is_some() && name.ttl > TTL {
+        changed.names[at].ttl = TTL;
+        add(format!("clients of {} keep answers for {TTL:?}", name.name), changed);
     }
 }
 
 /// One for each zone where it reaches over several; else a second one for every other host of each group.
-fn second(service: &Service, at: usize, add: Add<'_>) {
+pub(super) fn second(service: &Service, at: usize, add: Add<'_>) {
     let shared = &service.shared[at];
     let hosts: Vec<usize> = (0..service.hosts.len()).filter(|&host| service.is_under(shared, host)).collect();
     let zones = service.zones_of(&hosts);
@@ -55,16 +54,33 @@ fn second(service: &Service, at: usize, add: Add<'_>) {
     if other.is_empty() {
         return;
     }
+    // Whoever is in no group stays where it is: on neither, it would seem to be safe.
+    let rest: Vec<usize> =
+        hosts.iter().copied().filter(|host| !first.contains(host) && !other.contains(host)).collect();
+    first.extend(rest);
     let names: Vec<&str> = other.iter().map(|&host| service.hosts[host].name.as_str()).collect();
-    let text = format!("a second {} beside {}, with {}", shared.what, shared.name, names.join(", "));
+    let name = new_name(service, &shared.name);
+    let text = format!("a second {}, {name}, beside {}, with {}", shared.what, shared.name, names.join(", "));
     changed.shared[at] = apart(first);
-    changed.shared.push(apart(other));
+    changed.shared.push(Shared { name, ..apart(other) });
     add(text, changed);
 }
 
+/// `sw1-2`: so that it can be told from the one that is there, and from others that are new.
+fn new_name(service: &Service, of: &str) -> String {
+    let (mut name, mut number) = (format!("{of}-2"), 2);
+    while service.shared.iter().any(|shared| shared.name == name) {
+        number += 1;
+        name = format!("{of}-{number}");
+    }
+    name
+}
+
+/// Hosts that stand in for one another.
 fn groups(service: &Service) -> Vec<Vec<usize>> {
     let entries = service.entries.iter().map(|entry| entry.hosts.clone());
     let databases = service.databases.iter().map(|database| database.hosts.clone());
     let pools = service.pools.iter().filter(|pool| pool.reaches.is_none()).map(Pool::hosts);
-    entries.chain(databases).chain(pools).collect()
+    let votes = service.asked_quorum().map(|of| of.members.iter().filter_map(|voter| voter.host).collect());
+    entries.chain(databases).chain(pools).chain(votes).collect()
 }
