@@ -46,7 +46,6 @@ pub(crate) struct ListenerCounts {
     pub(crate) waits: Waits,
     /// Of TCP connections, for their first words to be answered.
     pub(crate) silences: Waits,
-    pub(crate) beginnings: Beginnings,
     pub(crate) bytes_in: Count,
     pub(crate) bytes_out: Count,
 }
@@ -63,6 +62,7 @@ pub(crate) struct PoolCounts {
     pub(crate) bad: Count,
     pub(crate) waits: Waits,
     pub(crate) silences: Waits,
+    pub(crate) beginnings: Beginnings,
     pub(crate) latency: Histogram,
 }
 

@@ -15,8 +15,8 @@ use crate::window::Window;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// PostgreSQL itself takes no longer ones.
 const LONGEST: usize = 10_000;
-/// Requests for encryption, of which there are two kinds.
-const ENCRYPTIONS: usize = 2;
+/// Requests for encryption, of which there are two kinds. Each is answered with one byte.
+pub(crate) const ENCRYPTIONS: usize = 2;
 
 const CANCEL: u32 = 80_877_102;
 const TLS: u32 = 80_877_103;

@@ -41,6 +41,8 @@ pub(crate) struct Relay<'a> {
 pub(crate) struct Moved {
     pub to_member: Cell<u64>,
     pub to_client: Cell<u64>,
+    /// The member has said, in order, that it says no more, and the client had not yet.
+    pub member_ended_first: Cell<bool>,
 }
 
 /// Why a relay ended.
@@ -72,6 +74,9 @@ impl Relay<'_> {
         let ended = poll_fn(|context| {
             let sent = to_member.poll(context, &moved.to_member);
             let answered = to_client.poll(context, &moved.to_client);
+            if !sent && matches!(to_client.result, Some(Ok(()))) {
+                moved.member_ended_first.set(true);
+            }
             // A side that takes no more may still have said something: its last words are passed on first.
             if (sent && answered) || to_member.source_failed() || to_client.source_failed() {
                 Poll::Ready(Ended::Finished)

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::access_log::{Record, now_us};
 use crate::attempt::Outgoing;
-use crate::first_words::FirstWords;
+use crate::first_words::{FirstWords, Outcome};
 use crate::front::Front;
 use crate::http1::{Asked, Limits, Method};
 use crate::kit::Kit;
@@ -123,18 +123,22 @@ impl Session<'_> {
             timers: &self.kit.timers,
         };
         let close_at = || member.close_at.get().unwrap_or(self.received + FAR);
+        let outcome = Outcome { front: self.front, pool: self.pool, is_bad: Cell::new(false) };
         let ended = {
             let mut relayed = pin!(relay.run(self.kit.timers.sleep(close_at)));
             // Boxed, so that a connection that has begun does not carry it.
             let words = FirstWords {
-                front: self.front,
-                pool: self.pool,
+                outcome: &outcome,
                 client: self.stream,
+                received: self.received,
                 moved: &self.moved,
                 timers: &self.kit.timers,
             };
             if self.pool.is_postgres() {
-                let turned_away = || member.failed(Failure::TurnedAway);
+                let turned_away = || {
+                    member.failed(Failure::TurnedAway);
+                    outcome.bad();
+                };
                 let mut watched = pin!(postgres::watched(&connection.stream, relayed, turned_away));
                 match Box::pin(words.pass(watched.as_mut())).await {
                     Some(ended) => ended,
@@ -151,7 +155,7 @@ impl Session<'_> {
             postgres::refuse_at_once(self.stream);
         }
         if matches!(ended, Ended::MemberFailed) {
-            self.front.count_outcome(Some(self.pool), false);
+            outcome.bad();
         }
         if matches!(ended, Ended::MemberFailed) && self.moved.to_client.get() == 0 {
             member.failed(Failure::Reset);

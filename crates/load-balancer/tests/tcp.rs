@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::io::Write;
 use std::net::{Shutdown, SocketAddr};
 
 use support::{Plane, Stage, eventually, header};
@@ -175,22 +176,7 @@ fn counted(plane: &Plane) -> (u64, u64, u64) {
 #[test]
 fn members_that_take_connections_and_answer_none_are_seen_to_hang() {
     for greets in [false, true] {
-        let stage = Stage::new();
-        let plane = Plane::start(&[stage.address], TCP, "");
-        drop(stage.accept());
-        eventually("of the first one nothing was known", || counted(&plane) == (1, 0, 0));
-        let mut before = 1;
-        for _ in 0..3 {
-            let (mut client, mut member) = (plane.connect(), stage.accept());
-            if !greets {
-                client.send("ask");
-                assert_eq!(member.exactly(3), b"ask");
-            }
-            member.send("words");
-            assert_eq!(client.exactly(5), b"words");
-            before += 1;
-            eventually("it counts once it is answered", || counted(&plane) == (before, 0, 0));
-        }
+        let (stage, plane, before) = acquainted(greets);
         // From now on the member is frozen: the kernel takes connections for it.
         let begin = || {
             let (mut client, member) = (plane.connect(), stage.accept());
@@ -211,14 +197,121 @@ fn members_that_take_connections_and_answer_none_are_seen_to_hang() {
         second.1.send("late words");
         assert_eq!(second.0.exactly(10), b"late words");
         eventually("and this does not", || counted(&plane) == (before + 1, 1, 0));
-        // But an answer to one who has hung up meanwhile is none.
-        let (client, mut member) = begin();
-        std::thread::sleep(std::time::Duration::from_millis(1200));
-        drop(client);
-        member.rest();
-        member.send("far too late");
-        eventually("it counts against us, too", || counted(&plane) == (before + 1, 2, 0));
     }
+}
+
+/// A client and a member of which it is known what they do: the member greets, or answers. So many connections are good.
+fn acquainted(greets: bool) -> (Stage, Plane, u64) {
+    let stage = Stage::new();
+    let plane = Plane::start(&[stage.address], TCP, "");
+    drop(stage.accept());
+    eventually("of the first one nothing was known", || counted(&plane) == (1, 0, 0));
+    for good in 2..5 {
+        let (mut client, mut member) = (plane.connect(), stage.accept());
+        if !greets {
+            client.send("ask");
+            assert_eq!(member.exactly(3), b"ask");
+        }
+        member.send("words");
+        assert_eq!(client.exactly(5), b"words");
+        eventually("it counts once it is answered", || counted(&plane) == (good, 0, 0));
+    }
+    (stage, plane, 4)
+}
+
+/// Longer than a client has patience.
+const LATE: std::time::Duration = std::time::Duration::from_millis(1200);
+
+#[test]
+fn a_late_answer_to_one_who_says_no_more_counts_for_nothing() {
+    for hangs_up in [false, true] {
+        let (stage, plane, good) = acquainted(false);
+        let (mut client, mut member) = (plane.connect(), stage.accept());
+        client.send("ask");
+        client.stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(member.rest(), b"ask");
+        std::thread::sleep(LATE);
+        let mut client = (!hangs_up).then_some(client);
+        member.send("at last");
+        drop(member);
+        if let Some(client) = &mut client {
+            assert_eq!(client.rest(), b"at last");
+        }
+        eventually("it has ended", || plane.statistics().listeners[0].connections == 0);
+        assert_eq!(counted(&plane), (good, 0, 0), "nobody knows whether it still listened");
+    }
+}
+
+#[test]
+fn members_that_take_connections_and_end_them_without_a_word_are_down_however_long_it_lasts() {
+    for greets in [false, true] {
+        let (stage, plane, good) = acquainted(greets);
+        for bad in 1..=120 {
+            let (mut client, mut member) = (plane.connect(), stage.accept());
+            // Some end before the client has said anything, if it does at all.
+            if !greets && bad % 2 == 0 {
+                client.send("ask");
+                assert_eq!(member.exactly(3), b"ask");
+            }
+            drop(member);
+            assert_eq!(client.rest(), b"");
+            drop(client);
+            eventually("it counts against us", || counted(&plane) == (good, bad, 0));
+        }
+    }
+}
+
+#[test]
+fn what_a_connection_broke_off_with_counts_once() {
+    let (stage, plane, good) = acquainted(false);
+    let (mut client, mut member) = (plane.connect(), stage.accept());
+    client.send("ask");
+    assert_eq!(member.exactly(3), b"ask");
+    // No word, and then no ear either.
+    drop(member);
+    assert_eq!(client.rest(), b"");
+    eventually("it counts against us", || counted(&plane) == (good, 1, 0));
+    eventually("it is told that nobody hears", || {
+        client.stream.write_all(b"but").is_err() || plane.statistics().listeners[0].connections == 0
+    });
+    eventually("it has ended", || plane.statistics().listeners[0].connections == 0);
+    assert_eq!(counted(&plane), (good, 1, 0));
+}
+
+#[test]
+fn a_member_that_has_enough_of_a_client_that_does_not_go_on_is_no_failure() {
+    let (stage, plane, good) = acquainted(false);
+    let (mut client, mut member) = (plane.connect(), stage.accept());
+    client.send("as");
+    assert_eq!(member.exactly(2), b"as");
+    std::thread::sleep(LATE);
+    drop(member);
+    assert_eq!(client.rest(), b"");
+    drop(client);
+    eventually("it has ended", || plane.statistics().listeners[0].connections == 0);
+    assert_eq!(counted(&plane), (good, 0, 0));
+}
+
+#[test]
+fn clients_that_leave_a_hanging_member_in_good_order_do_not_make_it_one_that_never_answers() {
+    let (stage, plane, good) = acquainted(false);
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let (mut client, member) = (plane.connect(), stage.accept());
+            client.send("ask");
+            (client, member)
+        })
+        .collect();
+    std::thread::sleep(LATE);
+    for (client, mut member) in clients {
+        drop(client);
+        assert_eq!(member.rest(), b"ask");
+    }
+    eventually("all have ended", || plane.statistics().listeners[0].connections == 0);
+    let _waiting: Vec<_> =
+        (0..2).map(|_| (plane.connect().send("ask").stream.try_clone().unwrap(), stage.accept())).collect();
+    eventually("an answer is still waited for", || counted(&plane).2 >= 1);
+    assert_eq!(counted(&plane).0, good);
 }
 
 #[test]

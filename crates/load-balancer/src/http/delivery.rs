@@ -234,10 +234,11 @@ impl<'a> Delivery<'a> {
             self.stage.set(Stage::Body);
         }
         seen.status.set(incoming.head.status());
-        let late = self.exchange.received.elapsed() > PATIENT;
-        seen.too_late.set(late && has_ended(&client.stream));
+        let took = self.exchange.received.elapsed();
+        // Half an end looks like a whole one. But it is not usual in HTTP: who ends here has had enough of waiting.
+        seen.too_late.set(took > PATIENT && has_ended(&client.stream));
         if self.exchange.front.access_log.is_some() {
-            seen.first_byte.set(Some(self.exchange.received.elapsed()));
+            seen.first_byte.set(Some(took));
         }
         attempt::answered(self.request.pool, self.member, incoming.head.status());
         self.exchange.front.count_reply(incoming.head.status());

@@ -126,6 +126,7 @@ async fn serve(
                 let now = state.wait_for(|state| !state.frozen).await.map_err(gone)?.standing.clone();
                 stream.write_all(&gate::answer(&now)).await?;
             }
+            80_877_102 => return Ok(()),
             80_877_103 => stream.write_all(b"N").await?,
             _ => break,
         }

@@ -228,3 +228,50 @@ fn clients_that_a_gate_turns_away_are_counted() {
     gates[1].is(Serves::Everything, 2);
     eventually("the next primary is found", || name(&mut shell.client()) == "db2");
 }
+
+/// Connections of the listener for writes that went well for their clients, and that did not.
+fn outcomes(shell: &Shell) -> (u64, u64) {
+    let all = shell.statistics();
+    (all.listeners[0].good, all.listeners[0].bad)
+}
+
+const WANTS_TLS: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+
+#[test]
+fn clients_that_a_gate_turns_away_count_against_it_and_served_ones_for_it() {
+    let place = Place::new();
+    let gates = place.gates();
+    well(&gates, 1);
+    let shell = Shell::start(place, LONG, LONG);
+    assert_eq!(name(&mut shell.client()), "db1");
+    eventually("it is good", || outcomes(&shell) == (1, 0));
+    let mut wary = shell.silent_client();
+    assert_eq!(wary.send(WANTS_TLS).exactly(1), b"N");
+    assert_eq!(name(wary.send(startup())), "db1");
+    eventually("it is good", || outcomes(&shell) == (2, 0));
+    gates[0].shut();
+    is_told(&mut shell.client());
+    eventually("it is bad", || outcomes(&shell) == (2, 1));
+    let mut wary = shell.silent_client();
+    assert_eq!(wary.send(WANTS_TLS).exactly(1), b"N");
+    wary.send(startup());
+    is_told(&mut wary);
+    // That there is no TLS says nothing of the database.
+    eventually("it is bad", || outcomes(&shell) == (2, 2));
+}
+
+#[test]
+fn a_request_to_cancel_something_has_no_answer_and_counts_for_nothing() {
+    let place = Place::new();
+    let gates = place.gates();
+    well(&gates, 1);
+    let shell = Shell::start(place, LONG, LONG);
+    let mut client = shell.silent_client();
+    client.send([0, 0, 0, 16, 4, 210, 22, 46, 0, 0, 0, 1, 0, 0, 0, 2]);
+    // PostgreSQL ends it in order, without a word.
+    assert_eq!(client.rest(), b"");
+    drop(client);
+    assert_eq!(name(&mut shell.client()), "db1");
+    eventually("the next is counted", || outcomes(&shell).0 == 1);
+    assert_eq!(outcomes(&shell), (1, 0));
+}
