@@ -35,7 +35,7 @@ fn one_machine() -> Service {
     service
 }
 
-/// All of the shop is in three zones of the north; in the south there is a zone with nothing in it, or `elsewhere` is no zone at all.
+/// All of the shop is in three zones of the north; with `south` there is a zone in another region, and nothing in it.
 fn one_region(south: bool) -> Service {
     let mut service = shop();
     service.zones.iter_mut().for_each(|zone| zone.region = Some("north".into()));
