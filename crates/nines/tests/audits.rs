@@ -229,7 +229,7 @@ fn what_is_proposed_and_done_takes_away_what_was_said_and_as_many_minutes() {
         .replace(r#"app2 = { zone = "a""#, r#"app2 = { zone = "b""#)
         .replace("[load_balancers", "lb2 = { zone = \"b\", address = \"10.0.0.11\" }\n[load_balancers")
         .replace(r#"hosts = ["lb1"]"#, "hosts = [\"lb1\", \"lb2\"]\nvirtual_ips = [\"10.0.0.100\"]");
-    let both = "members of web elsewhere: app2 in zone b instead of a; a second host for front in zone b, and a virtual address";
+    let both = "members of web elsewhere: app2 in zone b instead of a; a second host for front in zone b, and a virtual address (on the same network)";
     done(bare, &apart, both, "zone a");
 }
 

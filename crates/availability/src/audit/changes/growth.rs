@@ -1,8 +1,10 @@
 //! One more of what is there twice already, for when two things are gone.
 
-use super::parts::{MACHINES, more_members, most_together, new_host, with_voters};
+use super::Add;
+use super::parts::{
+    MACHINES, Place, entry_host, more_members, most_together, near_addresses, new_host, with_voters,
+};
 use super::surroundings::{NOTICE, TTL};
-use super::{Add, NETWORK};
 use crate::service::{Name, Quorum, Service};
 
 pub(super) fn entry(service: &Service, at: usize, avoid: &[usize], add: Add<'_>) {
@@ -18,10 +20,8 @@ pub(super) fn entry(service: &Service, at: usize, avoid: &[usize], add: Add<'_>)
         return;
     }
     let mut changed = service.clone();
-    let (host, zone) = new_host(&mut changed, &[&zones, avoid].concat());
-    changed.entries[at].hosts.push(host);
-    changed.entries[at].addresses.iter_mut().for_each(|address| address.hosts.push(host));
-    let network = if entry.addresses.is_empty() { "" } else { NETWORK };
+    let (place, network) = near_addresses(entry);
+    let zone = entry_host(&mut changed, at, &[&zones, avoid].concat(), place);
     add(format!("one more host for {} in zone {zone}{network}", entry.name), changed);
 }
 
@@ -33,7 +33,7 @@ pub(super) fn further_entry(service: &Service, at: usize, avoid: &[usize], add: 
     let beside = names.iter().flat_map(|&name| &service.names[name].entries).chain([&at]);
     let hosts: Vec<usize> = beside.flat_map(|&at| service.entries[at].hosts.iter().copied()).collect();
     let mut changed = service.clone();
-    let (host, zone) = new_host(&mut changed, &[&service.zones_of(&hosts), avoid].concat());
+    let (host, zone) = new_host(&mut changed, &[&service.zones_of(&hosts), avoid].concat(), Place::Far);
     let number = service.entries.len();
     let mut other = entry.clone();
     (other.name, other.hosts) = (format!("{} (new {number})", entry.name), vec![host]);

@@ -3,37 +3,52 @@
 use std::time::Duration;
 
 use super::{Add, NETWORK, growth};
-use crate::service::{Address, Host, Member, Quorum, Service, Voter, Zone};
+use crate::service::{Address, Entry, Host, Member, Quorum, Service, Voter, Zone};
 
 /// Until a virtual address that is not there yet is taken by the second host: with the default interval.
 const SILENCE: Duration = Duration::from_millis(325);
 /// Machines more for one pool, and hosts that change places.
 pub(super) const MACHINES: usize = 100;
 
-/// The zone with the fewest hosts that is none of these, and rather in another region than theirs; a new one if there is no other.
-fn other_zone(service: &mut Service, used: &[usize]) -> usize {
+/// Where something is to be, seen from what there is already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Rather in another region, so that one of them may be gone.
+    Far,
+    /// Rather in the same region: a virtual address belongs to one network.
+    Near,
+}
+
+/// The zone with the fewest hosts that is none of these; a new one if there is no other.
+fn other_zone(service: &mut Service, used: &[usize], place: Place) -> usize {
     let region = |zone: usize| service.zones[zone].region.as_deref();
     let is_near = |zone: usize| region(zone).is_some() && used.iter().any(|&of| region(of) == region(zone));
     let hosts = |zone: usize| service.hosts.iter().filter(|host| host.zone == zone).count();
     let others = (0..service.zones.len()).filter(|zone| !used.contains(zone));
-    let free = others.min_by_key(|&zone| (is_near(zone), hosts(zone)));
+    let free = others.min_by_key(|&zone| (is_near(zone) == (place == Place::Far), hosts(zone)));
     free.unwrap_or_else(|| {
         service.zones.push(Zone { name: format!("{} (new)", service.zones.len() + 1), region: None });
         service.zones.len() - 1
     })
 }
 
-pub(super) fn new_host(service: &mut Service, used: &[usize]) -> (usize, String) {
-    let zone = other_zone(service, used);
+pub(super) fn new_host(service: &mut Service, used: &[usize], place: Place) -> (usize, String) {
+    let zone = other_zone(service, used, place);
     service.hosts.push(Host { name: "a new host".into(), zone, ..Host::default() });
     (service.hosts.len() - 1, service.zones[zone].name.clone())
 }
 
 /// Moves the last of these hosts to a zone that is none of those which are used.
-fn spread(service: &Service, hosts: &[usize], used: &[usize], (what, network): (&str, &str), add: Add<'_>) {
+fn spread(
+    service: &Service,
+    hosts: &[usize],
+    used: &[usize],
+    (what, place, network): (&str, Place, &str),
+    add: Add<'_>,
+) {
     let Some(&last) = hosts.last() else { return };
     let mut changed = service.clone();
-    let zone = other_zone(&mut changed, used);
+    let zone = other_zone(&mut changed, used, place);
     changed.hosts[last].zone = zone;
     let text = format!(
         "{} of {what} in zone {} instead of {}{network}",
@@ -42,6 +57,11 @@ fn spread(service: &Service, hosts: &[usize], used: &[usize], (what, network): (
         service.zones[service.zone_of(last)].name
     );
     add(text, changed);
+}
+
+/// Where another host of a load balancer is to be, and what to say of it.
+pub(super) fn near_addresses(entry: &Entry) -> (Place, &'static str) {
+    if entry.addresses.is_empty() { (Place::Far, "") } else { (Place::Near, NETWORK) }
 }
 
 /// Hosts of the zone that holds most of them.
@@ -64,18 +84,28 @@ fn new_address(hosts: &[usize]) -> Address {
     Address { name, hosts: hosts.to_vec(), notice: SILENCE, second: SILENCE, preempt: true, group: None }
 }
 
+/// One more host of a load balancer, which may hold its addresses; and the zone that it is in.
+pub(super) fn entry_host(service: &mut Service, at: usize, used: &[usize], place: Place) -> String {
+    let (host, zone) = new_host(service, used, place);
+    let entry = &mut service.entries[at];
+    entry.hosts.push(host);
+    entry.addresses.iter_mut().for_each(|address| address.hosts.push(host));
+    zone
+}
+
 pub(super) fn entry(service: &Service, at: usize, avoid: &[usize], add: Add<'_>) {
     let entry = &service.entries[at];
     let zones = service.zones_of(&entry.hosts);
-    let network = if entry.addresses.is_empty() { "" } else { NETWORK };
+    let (place, network) = near_addresses(entry);
     if !avoid.is_empty() && zones.iter().all(|zone| avoid.contains(zone)) {
         // What takes whole regions takes the network of a virtual address.
         growth::further_entry(service, at, avoid, add);
     } else if entry.hosts.len() == 1 {
         let mut changed = service.clone();
-        let (host, zone) = new_host(&mut changed, &zones);
-        changed.entries[at].hosts.push(host);
-        changed.entries[at].addresses.iter_mut().for_each(|address| address.hosts.push(host));
+        let mut names = service.names.iter().filter(|name| name.entries.contains(&at));
+        let led = names.any(|name| name.retry || name.checked.is_some());
+        let (place, network) = if led { (place, network) } else { (Place::Near, NETWORK) };
+        let zone = entry_host(&mut changed, at, &zones, place);
         let mut text = format!("a second host for {} in zone {zone}", entry.name);
         if !changed.is_led(at) {
             let address = new_address(&changed.entries[at].hosts);
@@ -85,7 +115,7 @@ pub(super) fn entry(service: &Service, at: usize, avoid: &[usize], add: Add<'_>)
         text.push_str(network);
         add(text, changed);
     } else if zones.len() == 1 && service.stand_ins(at).is_empty() {
-        spread(service, &entry.hosts, &zones, (&entry.name, network), add);
+        spread(service, &entry.hosts, &zones, (&entry.name, place, network), add);
     }
     if !service.is_led(at) {
         let mut changed = service.clone();
@@ -110,7 +140,7 @@ pub(super) fn database(service: &Service, at: usize, avoid: &[usize], add: Add<'
         let mut changed = service.clone();
         let mut used = taken.clone();
         for _ in 0..count {
-            let (host, _) = new_host(&mut changed, &used);
+            let (host, _) = new_host(&mut changed, &used, Place::Far);
             used.push(changed.hosts[host].zone);
             changed.databases[at].hosts.push(host);
         }
@@ -159,7 +189,7 @@ pub(super) fn database(service: &Service, at: usize, avoid: &[usize], add: Add<'
     }
     let together = together(service, &database.hosts, avoid);
     if together.len() > database.confirm.max(1) {
-        spread(service, &together, &taken, (&database.name, ""), add);
+        spread(service, &together, &taken, (&database.name, Place::Far, ""), add);
     }
 }
 
@@ -174,7 +204,7 @@ fn voter_host(service: &mut Service, used: &[usize]) -> usize {
     let fits = |&host: &usize| !used.contains(&service.zone_of(host)) && !taken.contains(&host);
     match there.find(fits) {
         Some(host) => host,
-        None => new_host(service, used).0,
+        None => new_host(service, used, Place::Far).0,
     }
 }
 
@@ -270,7 +300,7 @@ pub(super) fn more_members(service: &Service, at: usize, count: usize, used: &[u
     let mut changed = service.clone();
     let mut zones = Vec::new();
     for number in 1..=count {
-        let (host, zone) = new_host(&mut changed, used);
+        let (host, zone) = new_host(&mut changed, used, Place::Far);
         zones.push(zone);
         changed.pools[at].members.push(like_the_best(service, at, host, number));
     }
@@ -291,7 +321,7 @@ fn areas(service: &Service, avoid: &[usize]) -> Vec<Vec<usize>> {
 fn apart(service: &Service, at: usize, mut areas: Vec<Vec<usize>>, add: Add<'_>) {
     let mut changed = service.clone();
     if let [only] = areas.as_slice() {
-        let zone = other_zone(&mut changed, &only.clone());
+        let zone = other_zone(&mut changed, &only.clone(), Place::Far);
         areas.push(vec![zone]);
     }
     let mut moved: Vec<(usize, usize)> = Vec::new();

@@ -68,12 +68,14 @@ pub(super) fn second(service: &Service, at: usize, add: Add<'_>) {
 
 /// `sw1-2`: so that it can be told from the one that is there, and from others that are new.
 fn new_name(service: &Service, of: &str) -> String {
-    let (mut name, mut number) = (format!("{of}-2"), 2);
-    while service.shared.iter().any(|shared| shared.name == name) {
+    let is_there = |name: &str| service.shared.iter().any(|shared| shared.name == name);
+    let numbered = of.rsplit_once('-').filter(|(of, number)| number.parse::<usize>().is_ok() && is_there(of));
+    let of = numbered.map_or(of, |(of, _)| of);
+    let mut number = 2;
+    while is_there(&format!("{of}-{number}")) {
         number += 1;
-        name = format!("{of}-{number}");
     }
-    name
+    format!("{of}-{number}")
 }
 
 /// Hosts that stand in for one another.

@@ -35,7 +35,7 @@ fn one_machine() -> Service {
     service
 }
 
-/// All of the shop is in three zones of the north; in the south there is a zone with nothing in it, or `elsewhere` is no zone at all.
+/// All of the shop is in three zones of the north; with `south` there is a zone in another region, and nothing in it.
 fn one_region(south: bool) -> Service {
     let mut service = shop();
     service.zones.iter_mut().for_each(|zone| zone.region = Some("north".into()));
@@ -313,6 +313,14 @@ fn a_load_balancer_whose_addresses_are_in_one_place_gets_no_host_in_another() {
         (&after.names[0].entries, after.zone_of(after.entries[2].hosts[0]) > 1),
         (&vec![0, 1, 2], true)
     );
+    // A host for an address is rather in the same region, a member of a pool rather in another one.
+    let mut service = one_region(true);
+    service.zones.push(Zone { name: "e".into(), region: Some("south".into()) });
+    let text = |pair: [usize; 2]| {
+        way_out(&service, &pair.map(Kind::Host), true, &mut Effort::default()).unwrap().text
+    };
+    assert_eq!(text([0, 1]), "one more host for front in zone c (on the same network)");
+    assert!(text([5, 6]).starts_with("a standby of main in zone d"), "{}", text([5, 6]));
     // Where nobody is led elsewhere by name it is said what such a host takes.
     let found = way_out(&shop(), &[Kind::Host(0), Kind::Host(1)], true, &mut Effort::default()).unwrap();
     assert_eq!(found.text, "one more host for front in zone c (on the same network)");
