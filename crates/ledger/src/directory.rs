@@ -112,9 +112,15 @@ impl Ledger {
     fn load(&self, day: u64, files: &[PathBuf], told: &mut Vec<String>) -> History {
         let mut all = History::new("", self.limits);
         let mut damaged = Vec::new();
+        let is_log = |file: &&PathBuf| file.extension().is_some_and(|kind| kind == "log");
         for file in files {
             let end = contents(file).map_or(End::Damaged(0), |bytes| piece::read(&bytes, day, &mut all));
-            let End::Damaged(so_far) = end else { continue };
+            let so_far = match end {
+                End::Damaged(so_far) => so_far,
+                // One that was moved into its place was whole then.
+                End::Torn(0) if !is_log(&file) => 0,
+                End::Torn(_) | End::Whole => continue,
+            };
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let rest = if so_far > 0 {
                 "what else can be read of it is kept"
@@ -126,7 +132,6 @@ impl Ledger {
             ));
             damaged.push((file, self.directory.join(format!("{name}.damaged"))));
         }
-        let is_log = |file: &&PathBuf| file.extension().is_some_and(|kind| kind == "log");
         if damaged.is_empty() && !files.iter().any(|file| is_log(&file)) {
             return all;
         }

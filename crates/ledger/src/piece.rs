@@ -130,7 +130,8 @@ pub(crate) enum End {
 pub(crate) fn read(bytes: &[u8], day: u64, history: &mut History) -> End {
     // The very beginning may be torn, too.
     let Some(mut rest) = bytes.strip_prefix(BEGIN) else {
-        return if BEGIN.starts_with(bytes) { End::Torn(0) } else { End::Damaged(0) };
+        let begun = bytes.iter().zip(BEGIN).take_while(|(one, other)| one == other).count();
+        return if zeros(&bytes[begun..]) { End::Torn(0) } else { End::Damaged(0) };
     };
     let mut subjects = BTreeMap::new();
     let mut damaged = None;

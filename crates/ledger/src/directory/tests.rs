@@ -297,6 +297,20 @@ fn a_clock_that_was_wrong_by_days_leaves_no_days_that_are_still_to_come() {
     assert_eq!(left.series(&subject("http")).unwrap().totals(BEGIN, BEGIN + DAY).up, 90);
 }
 
+#[test]
+fn a_log_of_which_nothing_was_written_yet_is_torn_and_a_day_of_which_nothing_is_left_is_damaged() {
+    for begun in [0, 5, piece::BEGIN.len()] {
+        let directory = tempfile::tempdir().unwrap();
+        let bytes = [&piece::BEGIN[..begun], &[0; 4096]].concat();
+        fs::write(directory.path().join("2026-11-25.log"), &bytes).unwrap();
+        assert_eq!(open(directory.path()).told, [""; 0], "{begun}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("2026-11-25.day"), [0; 4096]).unwrap();
+    let told = open(directory.path()).told;
+    assert!(matches!(&told[..], [why] if why.contains("2026-11-25.day is damaged")), "{told:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
