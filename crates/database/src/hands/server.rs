@@ -150,7 +150,7 @@ impl Body {
             }
             match self.session().await {
                 Ok(session) => return Ok(session),
-                Err(Trouble::Failed(why)) => return Err(fail(why)),
+                Err(Trouble::Failed(why) | Trouble::Gone(why)) => return Err(fail(why)),
                 Err(_) => tokio::time::sleep(5 * SOON).await,
             }
             if !fed && !primary && looked.elapsed() > Duration::from_secs(1) {

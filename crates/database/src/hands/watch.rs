@@ -118,7 +118,7 @@ impl Look {
         match timeout(patience, both).await {
             Ok((Ok(()), Ok(rows))) => read(body, &rows).unwrap_or(Seen::Unknown),
             other => {
-                if let Ok((_, Err(Trouble::Failed(why)))) = other {
+                if let Ok((_, Err(Trouble::Failed(why) | Trouble::Gone(why)))) = other {
                     tracing::warn!(why, "PostgreSQL doesn't say how it is");
                 }
                 // What was asked may still be answered: to nobody.
